@@ -1,0 +1,91 @@
+"""Elementwise nonlinearities of the hidden layers, each beside its derivative.
+
+An activation is a pair of in-place functions, since a new array for every layer
+of every block of rows would cost more than the arithmetic:
+
+``forward(Z)``
+    replaces the pre-activations Z by h = phi(Z);
+``backward(H, delta)``
+    multiplies ``delta`` by phi'(Z), which every activation here can state from its
+    own output H alone. H is spent: it is overwritten where that saves memory.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Activation(NamedTuple):
+    """A hidden layer's nonlinearity, and the scale at which its weights start.
+
+    Attributes
+    ----------
+    forward : callable
+        ``forward(Z)``: Z becomes phi(Z), in place.
+    backward : callable
+        ``backward(H, delta)``: delta becomes delta * phi'(Z), in place.
+    glorot_factor : float
+        Weights start uniform within sqrt(glorot_factor / (fan_in + fan_out)). Glorot
+        and Bengio (2010, eq. 16) derive 6 for units of slope one at zero; the
+        logistic function has slope 1/4 and a mean of 1/2, and starts at 2, the
+        value that scikit-learn's MLPClassifier uses.
+    """
+
+    forward: Callable[[np.ndarray], None]
+    backward: Callable[[np.ndarray, np.ndarray], None]
+    glorot_factor: float
+
+
+def _identity(Z):
+    """phi(z) = z."""
+
+
+def _identity_backward(H, delta):
+    """phi'(z) = 1."""
+
+
+def _logistic(Z):
+    """sigma(z) = 1 / (1 + exp(-z)): (6) of the derivation."""
+    np.negative(Z, out=Z)
+    np.exp(Z, out=Z)  # overflows to inf below z = -709, and 1 / inf = 0 is right
+    Z += 1
+    np.reciprocal(Z, out=Z)
+
+
+def _logistic_backward(H, delta):
+    """sigma'(z) = h (1 - h): (10) of the derivation."""
+    delta *= H
+    np.subtract(1, H, out=H)
+    delta *= H
+
+
+def _tanh(Z):
+    """phi(z) = tanh z."""
+    np.tanh(Z, out=Z)
+
+
+def _tanh_backward(H, delta):
+    """phi'(z) = 1 - h^2."""
+    H *= H
+    np.subtract(1, H, out=H)
+    delta *= H
+
+
+def _relu(Z):
+    """phi(z) = max(0, z)."""
+    np.maximum(Z, 0, out=Z)
+
+
+def _relu_backward(H, delta):
+    """phi'(z) = 1 where h > 0, else 0 (at z = 0, too)."""
+    np.sign(H, out=H)
+    delta *= H
+
+
+ACTIVATIONS = {
+    "identity": Activation(_identity, _identity_backward, 6.0),
+    "logistic": Activation(_logistic, _logistic_backward, 2.0),
+    "tanh": Activation(_tanh, _tanh_backward, 6.0),
+    "relu": Activation(_relu, _relu_backward, 6.0),
+}

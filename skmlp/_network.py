@@ -1,0 +1,214 @@
+"""The network: a function of one flat parameter vector, with its exact gradient."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from skmlp._activations import ACTIVATIONS
+from skmlp._losses import softmax_cross_entropy
+
+
+class Parameters(NamedTuple):
+    """One flat vector, and the weights and biases that are views of it.
+
+    Attributes
+    ----------
+    vector : ndarray of shape (P,)
+        All weights, layer by layer, then all biases.
+    coefs : list of ndarray of shape (fan_in, fan_out)
+        W of each layer: ``coefs[0]`` and ``coefs[1]`` are W and V of (5) and (7).
+    intercepts : list of ndarray of shape (fan_out,)
+        b of each layer: ``intercepts[0]`` and ``intercepts[1]`` are b and d.
+    """
+
+    vector: np.ndarray
+    coefs: list
+    intercepts: list
+
+
+class Network:
+    """A multilayer perceptron with softmax cross-entropy on its outputs.
+
+    Values and gradients are *sums over rows*, each row with its own weight: sums of
+    blocks of rows add up to the sum of them all, wherever the blocks are evaluated.
+
+    Arrays with a row per sample and a column per unit are laid out column by column
+    (Fortran order): the products do not mind, and reductions over a handful of classes
+    become a handful of passes along contiguous memory.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        (n_features, hidden units..., n_outputs); two entries make it multinomial
+        logistic regression.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}
+        Nonlinearity of every hidden layer.
+    """
+
+    def __init__(self, layer_sizes, activation):
+        self.layer_sizes = tuple(layer_sizes)
+        self.activation = ACTIVATIONS[activation]
+        self.coef_shapes = list(pairwise(self.layer_sizes))
+        self.n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.coef_shapes)
+        self.n_parameters = self.n_weights + sum(self.layer_sizes[1:])
+
+    def parameters(self, vector):
+        """Views of a flat vector of shape (P,) as weights and biases."""
+        weights, biases = vector[: self.n_weights], vector[self.n_weights :]
+        coef_ends = np.cumsum([fan_in * fan_out for fan_in, fan_out in self.coef_shapes])
+        coefs = np.split(weights, coef_ends[:-1])
+        return Parameters(
+            vector,
+            [W.reshape(shape) for W, shape in zip(coefs, self.coef_shapes, strict=True)],
+            np.split(biases, np.cumsum(self.layer_sizes[1:-1])),
+        )
+
+    def flatten(self, coefs, intercepts, dtype):
+        """Flat vector of shape (P,), a copy of the given weights and biases."""
+        pieces = [np.ravel(piece) for piece in (*coefs, *intercepts)]
+        return np.concatenate(pieces, dtype=dtype, casting="same_kind")
+
+    def initialize(self, random_state, dtype):
+        """Random parameters, uniform within +-sqrt(factor / (fan_in + fan_out)).
+
+        The factor belongs to the activation (`Activation.glorot_factor`); weights and
+        biases of a layer share the bound, and are drawn in the order that
+        scikit-learn's MLPClassifier draws them.
+
+        Parameters
+        ----------
+        random_state : numpy.random.RandomState
+        dtype : {float32, float64}
+
+        Returns
+        -------
+        vector : ndarray of shape (P,)
+
+        References
+        ----------
+        X. Glorot, Y. Bengio, "Understanding the difficulty of training deep
+        feedforward neural networks", AISTATS 2010, eq. 16.
+        """
+        coefs, intercepts = [], []
+        for fan_in, fan_out in self.coef_shapes:
+            bound = np.sqrt(self.activation.glorot_factor / (fan_in + fan_out))
+            coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
+            intercepts.append(random_state.uniform(-bound, bound, fan_out))
+        return self.flatten(coefs, intercepts, dtype)
+
+    def workspace(self, n_rows, dtype):
+        """Scratch memory for up to `n_rows` rows: a pair of arrays (h, delta) a layer.
+
+        Parameters
+        ----------
+        n_rows : int
+        dtype : {float32, float64}
+
+        Returns
+        -------
+        workspace : list of tuple of ndarray of shape (n_units * n_rows,)
+        """
+        return [
+            (np.empty(n_rows * n_units, dtype), np.empty(n_rows * n_units, dtype))
+            for n_units in self.layer_sizes[1:]
+        ]
+
+    def _buffers(self, workspace, n_rows):
+        """Arrays (n_rows, n_units) in Fortran order, at the front of the workspace."""
+        return [
+            [flat[: n_units * n_rows].reshape(n_units, n_rows).T for flat in pair]
+            for n_units, pair in zip(self.layer_sizes[1:], workspace, strict=True)
+        ]
+
+    def forward(self, parameters, X, outputs):
+        """Outputs of every layer: (5) for the hidden ones, the logits hV + d for the last.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        X : {ndarray, CSR} of shape (n, d)
+        outputs : list of ndarray of shape (n, n_units)
+            One for each layer, overwritten.
+        """
+        h = X
+        last = len(outputs) - 1
+        for layer, (W, b, Z) in enumerate(
+            zip(parameters.coefs, parameters.intercepts, outputs, strict=True)
+        ):
+            _matmul(h, W, out=Z)
+            Z += b
+            if layer < last:
+                self.activation.forward(Z)
+            h = Z
+
+    def logits(self, parameters, X):
+        """Logits of the rows of X.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        X : {ndarray, CSR} of shape (n, d)
+
+        Returns
+        -------
+        Z : ndarray of shape (n, K), in Fortran order
+        """
+        n_rows, dtype = X.shape[0], parameters.coefs[0].dtype
+        outputs = [
+            np.empty((n_rows, n_units), dtype, order="F")
+            for n_units in self.layer_sizes[1:]
+        ]
+        self.forward(parameters, X, outputs)
+        return outputs[-1]
+
+    def loss_gradient(self, parameters, X, k, weights, gradient, workspace):
+        """Weighted sum over the rows of the loss, and of its gradient.
+
+        With residual delta = y - t at the logits (18), the recursion of (14) and (20),
+        ``delta_l = (delta_{l+1} W_{l+1}^T) * phi'(h_l)``, gives for each layer
+        ``dW_l = h_{l-1}^T delta_l``, (16) and (20), and ``db_l``, the column sums of
+        delta_l, (18) and (22). For one row and one hidden layer this is (23), with
+        dV and dW in the shapes of V and W.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        X : {ndarray, CSR} of shape (n, d)
+        k : ndarray of shape (n,) of int
+            Class index of each row.
+        weights : float or ndarray of shape (n,)
+            Factor of each row's loss.
+        gradient : Parameters
+            Overwritten with sum_i weights_i * d loss_i / d theta.
+        workspace : list
+            From `workspace`, for at least n rows.
+
+        Returns
+        -------
+        loss : float
+            sum_i weights_i * loss_i.
+        """
+        buffers = self._buffers(workspace, X.shape[0])
+        outputs = [h for h, _ in buffers]
+        self.forward(parameters, X, outputs)
+        delta = outputs[-1]
+        loss = softmax_cross_entropy(delta, k, weights)
+        for layer in reversed(range(len(buffers))):
+            h = outputs[layer - 1] if layer else X
+            _matmul(h.T, delta, out=gradient.coefs[layer])
+            np.sum(delta, axis=0, out=gradient.intercepts[layer])
+            if layer:
+                below = buffers[layer - 1][1]
+                np.matmul(delta, parameters.coefs[layer].T, out=below)
+                self.activation.backward(h, below)
+                delta = below
+        return loss
+
+
+def _matmul(A, B, out):
+    """``out[...] = A @ B``, where A may be sparse (and then is never densified)."""
+    if isinstance(A, np.ndarray):
+        np.matmul(A, B, out=out)
+    else:
+        out[...] = A @ B

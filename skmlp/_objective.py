@@ -1,0 +1,263 @@
+"""The one objective that every solver minimises, and how its sum over rows is run.
+
+    F(theta) = (1/S) [ sum_i s_i loss_i(theta) + (alpha/2) sum_l ||W_l||^2 ],  S = sum_i s_i
+
+Rows are evaluated in blocks small enough to stay in cache, on as many threads as BLAS
+was allowed to use while BLAS itself is held to one: small products lose more to thread
+hand-over than they gain. Blocks are added up in an order that depends on the data's
+shape alone, so results are the same to the bit for any number of threads.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property, lru_cache, partial
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+from threadpoolctl import ThreadpoolController
+
+# Block of rows: what its activations may take, half of a common 1 MiB L2 cache.
+_BLOCK_BYTES = 2**19
+# Partial sums of the gradient; L-BFGS keeps twenty vectors of that length anyway.
+_MAX_GROUPS = 16
+
+
+@lru_cache
+def _blas():
+    return ThreadpoolController().select(user_api="blas")
+
+
+class _SingleThreadedBlas:
+    """Hold BLAS to one thread while anyone is inside.
+
+    The limit is global to the process: with overlapping users, the first one in
+    sets it and the last one out lifts it. Entering returns the number of threads that
+    BLAS was allowed, which is 1 for whoever comes second.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._n_users = 0
+        self._limiter = None
+
+    def __enter__(self):
+        with self._lock:
+            libraries = _blas().lib_controllers
+            allowed = min((library.num_threads for library in libraries), default=1)
+            if self._n_users == 0:
+                self._limiter = _blas().limit(limits=1)
+            self._n_users += 1
+        return allowed
+
+    def __exit__(self, *exc_info):
+        with self._lock:
+            self._n_users -= 1
+            if self._n_users == 0:
+                self._limiter.restore_original_limits()
+
+
+_single_threaded_blas = _SingleThreadedBlas()
+_QUIET = {"over": "ignore", "invalid": "ignore"}
+
+
+@contextmanager
+def row_threads(n_tasks):
+    """Yield a ``map`` that runs on the threads BLAS was allowed to use.
+
+    So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
+    set the number of threads. Inside, overflow and invalid operations are quiet: solvers
+    look at the values instead.
+
+    Parameters
+    ----------
+    n_tasks : int
+        The most calls one ``map`` will make; no more threads than that are started.
+    """
+    with _single_threaded_blas as allowed, np.errstate(**_QUIET):
+        n_threads = min(allowed, n_tasks)
+        if n_threads == 1:
+            yield map
+            return
+        pool = ThreadPoolExecutor(n_threads, initializer=partial(np.seterr, **_QUIET))
+        try:
+            yield pool.map
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def row_blocks(n_rows, network, dtype):
+    """Slices of rows whose activations fit in cache together, for any number of rows."""
+    n_units = 2 * sum(network.layer_sizes[1:])  # h and delta
+    rows = _BLOCK_BYTES // (n_units * np.dtype(dtype).itemsize)
+    rows = min(max(rows, 64), 2048)
+    return [slice(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows)]
+
+
+class Objective:
+    """F(theta) over bound data.
+
+    Parameters
+    ----------
+    network : Network
+    X : {ndarray, CSR} of shape (n, d), float32 or float64
+    k : ndarray of shape (n,) of int
+        Class index of each row.
+    sample_weight : ndarray of shape (n,) or None
+        s_i; None means one each.
+    alpha : float
+        Strength of the penalty on the weights; biases are free.
+    map : callable, default=map
+        What evaluates the groups of blocks: `row_threads` gives one on threads.
+    """
+
+    def __init__(self, network, X, k, sample_weight, alpha, *, map=map):
+        self.network = network
+        self.X = X
+        self.k = k
+        self.sample_weight = sample_weight
+        self.n_rows = X.shape[0]
+        self.dtype = X.dtype
+        self.total_weight = float(
+            self.n_rows if sample_weight is None else sample_weight.sum(dtype=np.float64)
+        )
+        self.alpha = alpha
+        self._map = map
+        self._local = threading.local()
+
+    def loss_gradient(self, theta):
+        """F(theta) and its gradient.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (P,)
+            Taken in the precision of X.
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (P,), in the precision of X
+        """
+        parameters = self.network.parameters(theta.astype(self.dtype, copy=False))
+        sums = np.empty((len(self._groups), theta.size), self.dtype)
+        group_loss = partial(self._group_loss_gradient, parameters)
+        loss = sum(self._map(group_loss, self._groups, sums))
+        gradient = sums.sum(axis=0)
+        return self._add_penalty(parameters.vector, loss, gradient), gradient
+
+    def batches(self, theta, batch_size, rng=None):
+        """Unbiased estimates of F(theta) and its gradient, one a mini-batch.
+
+        Of J batches, each gives J/S times its own sum over rows, plus the whole
+        penalty: the mean of the J estimates at one theta is F(theta) and its gradient,
+        however uneven the batches and the weights are.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (P,), in the precision of X
+            May change between two batches: each is evaluated where theta is then.
+        batch_size : int
+            Rows in a batch; the last one takes what is left.
+        rng : numpy.random.Generator or None
+            Shuffles the rows; None takes them in order.
+
+        Yields
+        ------
+        loss : float
+        gradient : ndarray of shape (P,)
+            Overwritten by the next batch; the caller may use it as scratch.
+        """
+        n_batches = -(-self.n_rows // batch_size)
+        order = rng.permutation(self.n_rows) if rng and n_batches > 1 else None
+        parameters = self.network.parameters(theta)
+        gradient = self.network.parameters(np.empty_like(theta))
+        workspace = self.network.workspace(min(batch_size, self.n_rows), self.dtype)
+        X_batch = None
+        if order is not None and isinstance(self.X, np.ndarray):
+            X_batch = np.empty((batch_size, self.X.shape[1]), self.dtype)
+        scale = n_batches / self.total_weight
+        for start in range(0, self.n_rows, batch_size):
+            stop = min(start + batch_size, self.n_rows)
+            rows = slice(start, stop) if order is None else order[start:stop]
+            if X_batch is None:
+                X = self.X[rows]
+            else:  # mode="clip" writes to `out` directly, "raise" through a copy
+                X = X_batch[: stop - start]
+                np.take(self.X, rows, axis=0, out=X, mode="clip")
+            loss = self.network.loss_gradient(
+                parameters,
+                X,
+                self.k[rows],
+                self._weights(rows, scale),
+                gradient,
+                workspace,
+            )
+            yield self._add_penalty(theta, loss, gradient.vector), gradient.vector
+
+    def _weights(self, rows, scale):
+        """Factor of each row's loss, scale * s_i."""
+        if self.sample_weight is None:
+            return scale
+        return self.sample_weight[rows] * self.dtype.type(scale)
+
+    def _add_penalty(self, theta, loss, gradient):
+        """Add (alpha / 2S) sum ||W||^2 to loss, and its gradient to gradient in place."""
+        weights = theta[: self.network.n_weights]
+        strength = self.alpha / self.total_weight
+        gradient[: weights.size] += strength * weights
+        weights = weights.astype(np.float64, copy=False)
+        return loss + 0.5 * strength * float(np.dot(weights, weights))
+
+    @cached_property
+    def _groups(self):
+        """Blocks (X, k, weights) of rows, in at most `_MAX_GROUPS` groups."""
+        blocks = [
+            (
+                _slice_rows(self.X, rows),
+                self.k[rows],
+                self._weights(rows, 1 / self.total_weight),
+            )
+            for rows in row_blocks(self.n_rows, self.network, self.dtype)
+        ]
+        n_groups = min(len(blocks), _MAX_GROUPS)
+        ends = np.linspace(0, len(blocks), n_groups + 1).astype(int)
+        return [blocks[a:b] for a, b in pairwise(ends)]
+
+    def _group_loss_gradient(self, parameters, blocks, out):
+        """Sum over the rows of one group; the gradient's sum goes to `out`."""
+        workspace, scratch = self._thread_memory(
+            max(len(k) for _, k, _ in blocks), out.size
+        )
+        gradient, total = self.network.parameters(out), 0.0
+        for X, k, weights in blocks:
+            total += self.network.loss_gradient(
+                parameters, X, k, weights, gradient, workspace
+            )
+            if gradient is scratch:
+                out += scratch.vector
+            gradient = scratch
+        return total
+
+    def _thread_memory(self, n_rows, n_parameters):
+        """Workspace and scratch gradient, kept by each thread from call to call."""
+        memory = getattr(self._local, "memory", None)
+        if memory is None:
+            memory = (
+                self.network.workspace(n_rows, self.dtype),
+                self.network.parameters(np.empty(n_parameters, self.dtype)),
+            )
+            self._local.memory = memory
+        return memory
+
+
+def _slice_rows(X, rows):
+    """Rows of X; those of a CSR matrix as views of its data."""
+    if isinstance(X, np.ndarray):
+        return X[rows]
+    indptr = X.indptr[rows.start : rows.stop + 1]
+    entries = slice(indptr[0], indptr[-1])
+    return sparse.csr_array(
+        (X.data[entries], X.indices[entries], indptr - indptr[0]),
+        shape=(rows.stop - rows.start, X.shape[1]),
+    )

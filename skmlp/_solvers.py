@@ -1,0 +1,300 @@
+"""Solvers: each minimises any objective, and never sees a network.
+
+An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
+``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
+solver calls ``on_iteration(theta, loss)`` and stops when that returns True.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import optimize
+
+_DIVERGED = (
+    "Training diverged: the loss, its gradient or the parameters are no longer finite. "
+    "Scale the features, for example with sklearn.preprocessing.StandardScaler, or lower "
+    "learning_rate_init (solver='sgd' or 'adam')."
+)
+
+
+@dataclass
+class Result:
+    """Where a solver stopped, and why.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (P,)
+    loss : float
+        The objective at theta (L-BFGS), or its mean over the last epoch's batches.
+    n_iter : int
+    converged : bool
+    message : str
+        If not converged: why, and what to do about it.
+    """
+
+    theta: np.ndarray
+    loss: float
+    n_iter: int
+    converged: bool
+    message: str = ""
+
+
+@dataclass
+class StochasticState:
+    """All that a stochastic solver needs to go on exactly where it was.
+
+    Attributes
+    ----------
+    moments : list of ndarray of shape (P,)
+        The update rule's averages of past gradients.
+    n_steps, n_epochs, n_samples, n_plateaus : int
+        Batches, epochs and rows so far, and how often progress has stalled.
+    """
+
+    moments: list = field(default_factory=list)
+    n_steps: int = 0
+    n_epochs: int = 0
+    n_samples: int = 0
+    n_plateaus: int = 0
+
+
+class SGD:
+    """Gradient descent with momentum.
+
+    v <- momentum * v - rate * g;  theta <- theta + v, or with Nesterov's momentum
+    theta <- theta + momentum * v - rate * g.
+
+    Parameters
+    ----------
+    momentum : float in [0, 1]
+    nesterov : bool
+
+    References
+    ----------
+    I. Sutskever et al., "On the importance of initialization and momentum in deep
+    learning", ICML 2013, eqs. 1 to 4, with theta at the look-ahead point.
+    """
+
+    n_moments = 1
+
+    def __init__(self, momentum, nesterov):
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def step(self, theta, gradient, rate, state):
+        """Update theta and the velocity in place; gradient is used as scratch."""
+        (velocity,) = state.moments
+        gradient *= -rate
+        velocity *= self.momentum
+        velocity += gradient
+        if self.nesterov:
+            theta += gradient
+            np.multiply(velocity, self.momentum, out=gradient)
+            theta += gradient
+        else:
+            theta += velocity
+
+
+class Adam:
+    """Adam: steps scaled by running moments of the gradient.
+
+    m <- beta_1 m + (1 - beta_1) g;  v <- beta_2 v + (1 - beta_2) g^2;
+    theta <- theta - rate_t m / (sqrt(v) + epsilon), where
+    rate_t = rate sqrt(1 - beta_2^t) / (1 - beta_1^t).
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float in [0, 1)
+    epsilon : float
+
+    References
+    ----------
+    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    algorithm 1 in the form that closes its section 2.
+    """
+
+    n_moments = 2
+
+    def __init__(self, beta_1, beta_2, epsilon):
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def step(self, theta, gradient, rate, state):
+        """Update theta and the moments in place; gradient is used as scratch."""
+        m, v = state.moments
+        t = state.n_steps + 1
+        rate *= math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        m *= self.beta_1
+        m += (1 - self.beta_1) * gradient
+        v *= self.beta_2
+        np.square(gradient, out=gradient)
+        gradient *= 1 - self.beta_2
+        v += gradient
+        np.sqrt(v, out=gradient)
+        gradient += self.epsilon
+        np.divide(m, gradient, out=gradient)
+        gradient *= rate
+        theta -= gradient
+
+
+def minimize_stochastic(
+    objective,
+    theta,
+    rule,
+    schedule,
+    *,
+    state,
+    batch_size,
+    max_iter,
+    on_iteration,
+    seed=None,
+):
+    """Minimise by steps along the gradients of mini-batches.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray of shape (P,)
+        Start; updated in place.
+    rule : SGD or Adam
+    schedule : callable
+        Learning rate ``schedule(n_samples, n_plateaus)``, read once an epoch.
+    state : StochasticState
+        Updated in place; without moments, they start at zero.
+    batch_size, max_iter : int
+        Rows in a batch, epochs at the most.
+    on_iteration : callable
+        ``on_iteration(theta, loss) -> stalled``, after each epoch.
+    seed : int or None
+        Epoch e shuffles the rows by a generator seeded with (seed, e); None keeps order.
+
+    Returns
+    -------
+    result : Result
+
+    Raises
+    ------
+    ValueError
+        At the first loss or parameter that is not finite.
+    """
+    if not state.moments:
+        state.moments = [np.zeros_like(theta) for _ in range(rule.n_moments)]
+    converged, n_iter, loss = False, 0, math.nan
+    while n_iter < max_iter and not converged:
+        rate = schedule(state.n_samples, state.n_plateaus)
+        rng = None if seed is None else np.random.default_rng((seed, state.n_epochs))
+        losses = []
+        for batch_loss, gradient in objective.batches(theta, batch_size, rng):
+            if not math.isfinite(batch_loss):
+                raise ValueError(_DIVERGED)
+            losses.append(batch_loss)
+            rule.step(theta, gradient, rate, state)
+            state.n_steps += 1
+        if not np.isfinite(theta).all():
+            raise ValueError(_DIVERGED)
+        n_iter += 1
+        state.n_epochs += 1
+        state.n_samples += objective.n_rows
+        loss = math.fsum(losses) / len(losses)
+        if on_iteration(theta, loss):
+            state.n_plateaus += 1
+            converged = _same_rate(schedule, state)
+    return Result(
+        theta=theta,
+        loss=loss,
+        n_iter=n_iter,
+        converged=converged,
+        message=(
+            f"The solver stopped at max_iter={max_iter} epochs, and the loss was still "
+            "improving. Increase max_iter, or learning_rate_init if the loss falls "
+            "slowly and smoothly."
+        ),
+    )
+
+
+def _same_rate(schedule, state):
+    """Whether the schedule has no smaller rate for the plateau just counted."""
+    before = schedule(state.n_samples, state.n_plateaus - 1)
+    return schedule(state.n_samples, state.n_plateaus) == before
+
+
+def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
+    """Minimise by L-BFGS, `scipy.optimize.minimize(method="L-BFGS-B")`.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray of shape (P,)
+        Start; left as it is.
+    max_iter, max_fun : int
+        Iterations and evaluations at the most.
+    tol : float
+        Converged when no component of the gradient is larger.
+    on_iteration : callable
+        ``on_iteration(theta, loss) -> stalled``, after each iteration.
+
+    Returns
+    -------
+    result : Result
+
+    Raises
+    ------
+    ValueError
+        At the first loss or gradient that is not finite.
+
+    References
+    ----------
+    R. H. Byrd, P. Lu, J. Nocedal, "A limited memory algorithm for bound constrained
+    optimization", SIAM J. Sci. Comput. 16 (1995).
+    """
+
+    def loss_gradient(x):
+        loss, gradient = objective.loss_gradient(x)
+        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+            raise ValueError(_DIVERGED)
+        return loss, gradient.astype(np.float64, copy=False)
+
+    def callback(intermediate_result):
+        if on_iteration(intermediate_result.x, intermediate_result.fun):
+            raise StopIteration
+
+    solution = optimize.minimize(
+        loss_gradient,
+        theta.astype(np.float64),
+        method="L-BFGS-B",
+        jac=True,
+        callback=callback,
+        options={
+            "maxiter": max_iter,
+            "maxfun": max_fun,
+            "gtol": tol,
+            # tol alone decides, down to what the arithmetic can resolve
+            "ftol": max(64 * np.finfo(np.float64).eps, np.finfo(objective.dtype).eps),
+        },
+    )
+    stopped_by_hook = solution.status == 99
+    return Result(
+        theta=solution.x,
+        loss=float(solution.fun),
+        n_iter=solution.nit,
+        converged=solution.success or stopped_by_hook,
+        message=_lbfgs_message(solution, max_iter, max_fun),
+    )
+
+
+def _lbfgs_message(solution, max_iter, max_fun):
+    if solution.nit >= max_iter:
+        limit = f"max_iter={max_iter} iterations"
+    elif solution.nfev >= max_fun:
+        limit = f"max_fun={max_fun} evaluations"
+    else:
+        return (
+            f"L-BFGS could not lower the loss further ({solution.message}). Scale the "
+            "features, increase tol, or use float64 data."
+        )
+    return (
+        f"L-BFGS stopped at {limit} before the gradient was below tol. Increase "
+        "max_iter and max_fun, scale the features, or increase alpha or tol."
+    )
