@@ -434,7 +434,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_samples,)
             Class labels.
         """
-        return self.classes_.take(self._logits(X).argmax(axis=1))
+        k = self._logits(X).argmax(axis=1)
+        return self.classes_[k]
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -516,10 +517,13 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             rows = _take(sample_weight > 0, *rows)
         validation = None
         if self.early_stopping:
-            held_out = hold_out(
-                *rows[:2], self.classes_, self.validation_fraction, self._seed
+            train, held_out = hold_out(
+                *rows,
+                classes=self.classes_,
+                fraction=self.validation_fraction,
+                seed=self._seed_,
             )
-            validation, rows = _take(held_out, *rows), _take(~held_out, *rows)
+            validation, rows = _take(held_out, *rows), _take(train, *rows)
         n_blocks = len(row_blocks(rows[0].shape[0], network, X.dtype))
         with row_threads(n_blocks) as map_rows:
             objective = Objective(network, *rows, self.alpha, map=map_rows)
@@ -550,7 +554,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "coefs_"):
             random_state = check_random_state(self.random_state)
             theta = network.initialize(random_state, dtype)
-            self._seed = int(random_state.randint(np.iinfo(np.int32).max))
+            self._seed_ = int(random_state.randint(np.iinfo(np.int32).max))
             return theta
         shapes = [W.shape for W in self.coefs_]
         if shapes != network.coef_shapes:
@@ -567,14 +571,16 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             patience = np.inf  # the gradient alone tells when L-BFGS is done
         watch = Monitor(self.tol, patience, validate, self.verbose)
         if incremental and getattr(self, "best_loss_", None) is not None:
-            watch.best_loss, watch.n_stalled = self.best_loss_, self._n_stalled
+            watch.best_loss, watch.n_stalled = self.best_loss_, self._n_stalled_
         return watch
 
     def _minimize(self, objective, theta, monitor, incremental):
-        """Run the solver; Ctrl-C ends it like the last iteration that it finished."""
+        """Run the solver; Ctrl-C ends it with the last iteration that it finished."""
         minimize = self._run_lbfgs if self.solver == "lbfgs" else self._run_stochastic
+        # Taken away until the solver has come to its end: a state must fit the parameters
+        stored = vars(self).pop("_solver_state_", {})
         try:
-            return minimize(objective, theta, monitor, incremental)
+            return minimize(objective, theta, monitor, incremental, stored)
         except KeyboardInterrupt:
             if not monitor.losses:
                 raise
@@ -585,7 +591,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             )
             return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
 
-    def _run_lbfgs(self, objective, theta, monitor, incremental):
+    def _run_lbfgs(self, objective, theta, monitor, incremental, stored):
         return minimize_lbfgs(
             objective,
             theta,
@@ -595,7 +601,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             on_iteration=monitor,
         )
 
-    def _run_stochastic(self, objective, theta, monitor, incremental):
+    def _run_stochastic(self, objective, theta, monitor, incremental, stored):
         if self.solver == "sgd":
             rule = SGD(self.momentum, self.nesterovs_momentum)
         else:
@@ -607,9 +613,9 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
                 "rows: all of them make one batch.",
                 stacklevel=6,
             )
-        state = self._stored_state()
-        # Only what goes on later needs the state; and best parameters have lost theirs.
-        self._forget("_solver_state")
+        state = StochasticState()
+        if stored.get("solver") == self.solver:
+            state = StochasticState(**copy.deepcopy(stored["state"]))
         result = minimize_stochastic(
             objective,
             theta,
@@ -619,18 +625,12 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             batch_size=min(batch_size, objective.n_rows),
             max_iter=1 if incremental else self.max_iter,
             on_iteration=monitor,
-            seed=self._seed if self.shuffle else None,
+            seed=self._seed_ if self.shuffle else None,
         )
+        # Best parameters of an earlier epoch have lost theirs
         if incremental or (self.warm_start and not self.early_stopping):
-            self._solver_state = {"solver": self.solver, **vars(state)}
+            self._solver_state_ = {"solver": self.solver, "state": vars(state)}
         return result
-
-    def _stored_state(self):
-        """State to go on from, where an earlier call with this solver has left one."""
-        stored = dict(getattr(self, "_solver_state", {}))
-        if stored.pop("solver", None) != self.solver:
-            return StochasticState()
-        return StochasticState(**copy.deepcopy(stored))
 
     def _report(self, network, result, monitor, objective):
         """Set the fitted attributes."""
@@ -640,7 +640,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         self.n_iter_ = result.n_iter
         self.t_ = getattr(self, "t_", 0) + result.n_iter * objective.n_rows
         self.loss_curve_ = getattr(self, "loss_curve_", []) + monitor.losses
-        self._n_stalled = monitor.n_stalled
+        self._n_stalled_ = monitor.n_stalled
         if monitor.validate is None:
             self.best_loss_ = monitor.best_loss
             self.validation_scores_ = self.best_validation_score_ = None
@@ -653,10 +653,11 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         self.n_outputs_ = network.layer_sizes[-1]
         self.out_activation_ = "softmax"
 
-    def _forget(self, *names):
-        """Remove the named attributes, or all that earlier fits have set."""
-        for name in names or set(vars(self)) - set(self.get_params(deep=False)):
-            vars(self).pop(name, None)
+    def _forget(self):
+        """Remove the fitted attributes: private or not, their names end in "_"."""
+        for name in list(vars(self)):
+            if name.endswith("_"):
+                delattr(self, name)
 
     def _logits(self, X, finish=None):
         """Logits of validated rows, handed through `finish` in place, if given."""

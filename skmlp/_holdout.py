@@ -5,21 +5,21 @@ import zlib
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-_REMEDY = "Increase validation_fraction, add rows, or set early_stopping=False."
 
-
-def hold_out(X, k, classes, fraction, seed):
+def hold_out(X, k, sample_weight, *, classes, fraction, seed):
     """Draw distinct rows to hold out, stratified by class.
 
-    What is drawn depends on the distinct rows alone, not on their order or number: a row
-    of weight w and w copies of it give the same split, and no copy of a training
-    row leaks into the validation set.
+    What is drawn depends on the distinct rows alone, not on their order or number: a
+    row of weight w and w copies of it give the same split, and no copy of a training row
+    leaks into the validation set. The one exception: a class whose rows are all copies
+    of one has that row in both sets.
 
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
     k : ndarray of shape (n,) of int
         Class index of each row.
+    sample_weight : ndarray of shape (n,) or None
     classes : ndarray of shape (K,)
         Labels, for the messages.
     fraction : float in (0, 1)
@@ -28,50 +28,59 @@ def hold_out(X, k, classes, fraction, seed):
 
     Returns
     -------
-    held_out : ndarray of shape (n,) of bool
+    train, held_out : ndarray of shape (n,) of bool
 
     Raises
     ------
     ValueError
         If either set would be too small, or lack a class.
     """
-    _, first, group = np.unique(
-        [zlib.crc32(row, label) for row, label in zip(_rows(X), k.tolist(), strict=True)],
-        return_index=True,
-        return_inverse=True,
-    )
-    k = k[first]
-    counts = np.bincount(k, minlength=len(classes))
-    present = counts > 0
-    single = counts == 1
+    copies = np.bincount(k, weights=sample_weight, minlength=len(classes))
+    single = (copies > 0) & (copies < 2)
     if single.any():
         raise ValueError(
-            "Early stopping needs every class in the training and in the validation "
-            f"set, but there is only 1 distinct row of {classes[single]}. Add rows, or "
-            "set early_stopping=False."
+            "Early stopping needs every class in the training and in the validation set, "
+            f"but there is only 1 sample of class {classes[single]}. Add samples, or set "
+            "early_stopping=False."
         )
-    n_held_out = int(np.ceil(fraction * len(k)))
-    n_least = max(2, present.sum())
-    if n_held_out < n_least:
+    keys = [zlib.crc32(row, label) for row, label in zip(_rows(X), k.tolist(), strict=True)]
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    k = k[first]
+    alone = np.bincount(k)[k] == 1
+    train, held_out = _stratified(np.flatnonzero(~alone), k, classes, fraction, seed)
+    alone = np.flatnonzero(alone)
+    return np.isin(group, [*train, *alone]), np.isin(group, [*held_out, *alone])
+
+
+def _stratified(rows, k, classes, fraction, seed):
+    """Split indices of distinct rows, or raise if the validation set will not do."""
+    if not rows.size:
+        return rows, rows
+    present = np.unique(k[rows])
+    n_held_out = int(np.ceil(fraction * len(rows)))
+    n_train = len(rows) - n_held_out
+    n_least = max(2, len(present))
+    if n_held_out < n_least or n_train < len(present):
+        name, change = (
+            ("training", "Decrease") if n_train < n_held_out else ("validation", "Increase")
+        )
         raise ValueError(
-            f"The validation set is too small: {n_held_out} of {len(k)} distinct rows, "
-            f"where {n_least} are needed for {present.sum()} classes. {_REMEDY}"
+            f"The {name} set is too small: validation_fraction={fraction} of {len(rows)} "
+            f"distinct samples leaves {min(n_train, n_held_out)} of them for "
+            f"{len(present)} classes. {change} validation_fraction, add samples, or set "
+            "early_stopping=False."
         )
-    if len(k) - n_held_out < present.sum():
-        raise ValueError(
-            f"The training set is too small: {len(k) - n_held_out} of {len(k)} distinct "
-            f"rows for {present.sum()} classes. Decrease validation_fraction."
-        )
-    _, drawn = train_test_split(
-        np.arange(len(k)), test_size=fraction, stratify=k, random_state=seed
+    train, held_out = train_test_split(
+        rows, test_size=fraction, stratify=k[rows], random_state=seed
     )
-    missing = present & (np.bincount(k[drawn], minlength=len(counts)) == 0)
-    if missing.any():
+    missing = np.setdiff1d(present, k[held_out])
+    if missing.size:
         raise ValueError(
-            f"The validation set lacks {classes[missing]}: there are "
-            f"{counts[missing]} distinct rows of it. {_REMEDY}"
+            f"The validation set lacks class {classes[missing]}: it has only "
+            f"{np.bincount(k)[missing]} distinct samples. Increase validation_fraction, "
+            "add samples, or set early_stopping=False."
         )
-    return np.isin(group, drawn)
+    return train, held_out
 
 
 def _rows(X):
