@@ -122,7 +122,7 @@ class Objective:
         self.total_weight = float(
             self.n_rows if sample_weight is None else sample_weight.sum(dtype=np.float64)
         )
-        self.alpha = alpha
+        self.alpha = float(alpha)
         self._map = map
         self._local = threading.local()
 

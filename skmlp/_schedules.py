@@ -33,6 +33,7 @@ def adaptive(init):
 
 def make_schedule(learning_rate, init, power_t):
     """The schedule that `learning_rate` names."""
+    init = float(init)
     if learning_rate == "invscaling":
         return invscaling(init, power_t)
     return {"constant": constant, "adaptive": adaptive}[learning_rate](init)

@@ -79,7 +79,7 @@ class SGD:
     n_moments = 1
 
     def __init__(self, momentum, nesterov):
-        self.momentum = momentum
+        self.momentum = float(momentum)
         self.nesterov = nesterov
 
     def step(self, theta, gradient, rate, state):
@@ -117,9 +117,9 @@ class Adam:
     n_moments = 2
 
     def __init__(self, beta_1, beta_2, epsilon):
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1 = float(beta_1)
+        self.beta_2 = float(beta_2)
+        self.epsilon = float(epsilon)
 
     def step(self, theta, gradient, rate, state):
         """Update theta and the moments in place; gradient is used as scratch."""

@@ -1,0 +1,133 @@
+"""The network's gradient is the derivative of its loss, whatever its shape."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+from skmlp._activations import ACTIVATIONS
+from skmlp._losses import log_softmax, softmax, softmax_cross_entropy
+from skmlp._network import Network
+
+DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
+
+
+def make_rows(n=7, d=6, n_classes=3, seed=0, zeros=0.4):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) * (rng.random((n, d)) > zeros)
+    return X, rng.integers(n_classes, size=n), rng.uniform(0.2, 3, size=n)
+
+
+def evaluate(network, theta, X, k, weights):
+    gradient = network.parameters(np.empty_like(theta))
+    loss = network.loss_gradient(
+        network.parameters(theta),
+        X,
+        k,
+        weights,
+        gradient,
+        network.workspace(X.shape[0], theta.dtype),
+    )
+    return loss, gradient.vector
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.csr_matrix])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_against_central_differences(activation, depth, weighted, container):
+    X, k, weights = make_rows()
+    weights = weights if weighted else 0.7
+    network = Network((6, *DEPTHS[depth], 3), activation)
+    rng = np.random.default_rng(depth)
+    theta = rng.normal(size=network.n_parameters)
+    X = container(X)
+    _, gradient = evaluate(network, theta, X, k, weights)
+
+    def derivative(direction, eps=1e-5):
+        above, _ = evaluate(network, theta + eps * direction, X, k, weights)
+        below, _ = evaluate(network, theta - eps * direction, X, k, weights)
+        return (above - below) / (2 * eps)
+
+    scale = np.abs(gradient).max()
+    by_coordinate = [derivative(e) for e in np.eye(network.n_parameters)]
+    assert_allclose(gradient, by_coordinate, rtol=1e-6, atol=1e-7 * scale)
+    for direction in rng.normal(size=(5, network.n_parameters)):
+        assert_allclose(gradient @ direction, derivative(direction), rtol=1e-6)
+
+
+def test_parameters_are_views_of_one_vector():
+    network = Network((3, 4, 2), "tanh")
+    theta = np.arange(float(network.n_parameters))
+    parameters = network.parameters(theta)
+    assert [W.shape for W in parameters.coefs] == [(3, 4), (4, 2)]
+    assert [b.shape for b in parameters.intercepts] == [(4,), (2,)]
+    for view in (*parameters.coefs, *parameters.intercepts):
+        assert np.shares_memory(view, theta)
+    parameters.coefs[1][0, 0] = -1
+    assert theta[12] == -1
+    flat = network.flatten(parameters.coefs, parameters.intercepts, np.float64)
+    assert_allclose(flat, theta, rtol=0)
+    assert not np.shares_memory(flat, theta)
+
+
+@pytest.mark.parametrize(("activation", "factor"), [("logistic", 2), ("relu", 6)])
+def test_initial_parameters_fill_the_stated_bound(activation, factor):
+    network = Network((30, 50, 20), activation)
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    parameters = network.parameters(theta)
+    for W in parameters.coefs:
+        bound = np.sqrt(factor / sum(W.shape))
+        assert 0.98 * bound < np.abs(W).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_saturated_logits_have_finite_loss_and_exact_residual(dtype):
+    Z = np.array([[1e3, -1e3, 0], [-1e3, 1e3, 0], [1e30, 0, -1e30]], dtype)
+    k = np.array([0, 0, 1])
+    residual = Z.copy()
+    loss = softmax_cross_entropy(residual, k, np.array([1, 1, 1e-27], dtype))
+    assert_allclose(loss, 0 + 2e3 + 1e3, rtol=1e-6)
+    assert_allclose(residual[:2], [[0, 0, 0], [-1, 1, 0]], atol=1e-30)
+    log_proba = Z.copy()
+    log_softmax(log_proba)
+    assert np.isfinite(log_proba).all()
+    assert_allclose(log_proba[0], [0, -2e3, -1e3], rtol=1e-6)
+    softmax(Z)
+    assert_allclose(Z.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_at_extreme_inputs(activation):
+    values = np.array([[-1e30, -1e3, 0.0, 1e3, 1e30]])
+    expected = {
+        "identity": values[0],
+        "logistic": [0, 0, 0.5, 1, 1],
+        "tanh": [-1, -1, 0, 1, 1],
+        "relu": [0, 0, 0, 1e3, 1e30],
+    }[activation]
+    slope = {
+        "identity": [1, 1, 1, 1, 1],
+        "logistic": [0, 0, 0.25, 0, 0],
+        "tanh": [0, 0, 1, 0, 0],
+        "relu": [0, 0, 0, 1, 1],
+    }[activation]
+    delta = np.ones_like(values)
+    with np.errstate(over="ignore"):
+        ACTIVATIONS[activation].forward(values)
+        assert_allclose(values[0], expected, rtol=0)
+        ACTIVATIONS[activation].backward(values, delta)
+    assert_allclose(delta[0], slope, rtol=0)
+
+
+def test_workspace_may_be_larger_than_the_rows():
+    X, k, weights = make_rows()
+    network = Network((6, 4, 3), "logistic")
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    gradient = network.parameters(np.empty_like(theta))
+    loss = network.loss_gradient(
+        network.parameters(theta), X, k, weights, gradient, network.workspace(50, X.dtype)
+    )
+    expected_loss, expected = evaluate(network, theta, X, k, weights)
+    assert loss == expected_loss
+    assert_allclose(gradient.vector, expected, rtol=0)

@@ -1,0 +1,188 @@
+"""One objective: for every batch size, every weighting and every number of threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skmlp._network import Network
+from skmlp._objective import Objective, row_threads
+
+
+def make_objective(n=103, alpha=0.3, weighted=True, container=np.asarray, **options):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 8)) * (rng.random((n, 8)) < 0.6)
+    k = rng.integers(4, size=n)
+    weights = rng.uniform(0, 5, size=n) if weighted else None
+    network = Network((8, 6, 4), "logistic")
+    theta = network.initialize(np.random.RandomState(1), np.float64)
+    return Objective(network, container(X), k, weights, alpha, **options), theta
+
+
+def relative_error(found, exact):
+    return np.abs(found - exact).max() / np.abs(exact).max()
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 10, 50, 102, 103])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_mean_of_batches_is_the_objective(container, weighted, batch_size, shuffled):
+    objective, theta = make_objective(weighted=weighted, container=container)
+    loss, gradient = objective.loss_gradient(theta)
+    rng = np.random.default_rng(3) if shuffled else None
+    batches = [
+        (value, slope.copy()) for value, slope in objective.batches(theta, batch_size, rng)
+    ]
+    assert len(batches) == -(-103 // batch_size)
+    values, slopes = zip(*batches, strict=True)
+    assert_allclose(np.mean(values), loss, rtol=1e-12)
+    assert relative_error(np.mean(slopes, axis=0), gradient) < 1e-12
+
+
+def test_shuffled_batches_are_other_batches():
+    objective, theta = make_objective()
+    in_order = next(objective.batches(theta, 10))[0]
+    shuffled = next(objective.batches(theta, 10, np.random.default_rng(0)))[0]
+    assert in_order != shuffled
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_weight_is_repetition(container):
+    rng = np.random.default_rng(0)
+    X, k = rng.normal(size=(40, 5)), rng.integers(3, size=40)
+    weights = rng.integers(4, size=40).astype(float)
+    network = Network((5, 7, 3), "tanh")
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    repeated = np.repeat(np.arange(40), weights.astype(int))
+    loss, gradient = Objective(network, container(X), k, weights, 2.0).loss_gradient(theta)
+    exact_loss, exact = Objective(
+        network, container(X[repeated]), k[repeated], None, 2.0
+    ).loss_gradient(theta)
+    assert_allclose(loss, exact_loss, rtol=1e-12)
+    assert relative_error(gradient, exact) < 1e-12
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("hidden", [(9,), (6, 5)])
+def test_agrees_with_the_objective_of_scikit_learns_lbfgs(activation, hidden, weighted):
+    """Independent oracle: MLPClassifier's value and gradient at the same parameters."""
+    rng = np.random.default_rng(0)
+    X, k = rng.normal(size=(60, 7)), np.arange(60) % 3
+    weights = rng.uniform(0.1, 4, size=60) if weighted else None
+    peer = MLPClassifier(hidden, activation, alpha=0.7, random_state=0)
+    peer.partial_fit(X, k, classes=[0, 1, 2])
+    sizes = [7, *hidden, 3]
+    network = Network(sizes, activation)
+    theta = network.flatten(peer.coefs_, peer.intercepts_, np.float64)
+    n_layers = len(sizes) - 1
+    peer_loss, coef_grads, intercept_grads = peer._backprop(
+        X,
+        np.eye(3)[k],
+        weights,
+        [X] + [None] * n_layers,
+        [None] * n_layers,
+        [None] * n_layers,
+        [None] * n_layers,
+    )
+    loss, gradient = Objective(network, X, k, weights, 0.7).loss_gradient(theta)
+    expected = network.flatten(coef_grads, intercept_grads, np.float64)
+    assert_allclose(loss, peer_loss, rtol=1e-12)
+    assert relative_error(gradient, expected) < 1e-12
+
+
+def test_minimum_of_logistic_regression_is_a_stationary_point():
+    objective, _ = make_objective(n=300, alpha=1.0)
+    network = Network((8, 4), "identity")
+    fitted = LogisticRegression(C=1.0, tol=1e-10, max_iter=10000).fit(
+        objective.X, objective.k, objective.sample_weight
+    )
+    theta = network.flatten([fitted.coef_.T], [fitted.intercept_], np.float64)
+    _, gradient = Objective(
+        network, objective.X, objective.k, objective.sample_weight, 1.0
+    ).loss_gradient(theta)
+    assert np.abs(gradient).max() < 1e-6
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_same_bits_for_any_number_of_threads(container, dtype):
+    """40,000 rows are many blocks, in more groups than there are threads."""
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(40_000, 8)) * (rng.random((40_000, 8)) < 0.5)).astype(dtype)
+    k = rng.integers(4, size=len(X))
+    weights = rng.uniform(0, 2, size=len(X)).astype(dtype)
+    network = Network((8, 30, 4), "logistic")
+    theta = network.initialize(np.random.RandomState(0), dtype)
+    results = []
+    for n_threads in (1, 2, 4):
+        with ThreadPoolExecutor(n_threads) as pool:
+            objective = Objective(network, container(X), k, weights, 1.0, map=pool.map)
+            results.append(objective.loss_gradient(theta))
+            again = objective.loss_gradient(theta)
+            assert again[0] == results[-1][0]
+    for loss, gradient in results[1:]:
+        assert loss == results[0][0]
+        assert_array_equal(gradient, results[0][1])
+    # and the many blocks add up to what one pass over all rows gives
+    batch_loss, batch_gradient = next(objective.batches(theta, len(X)))
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    assert_allclose(results[0][0], batch_loss, rtol=tolerance)
+    assert relative_error(results[0][1], batch_gradient) < tolerance
+
+
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+
+def test_blas_is_held_to_one_thread_and_released():
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        with row_threads(8) as map_outer:
+            assert set(blas_threads()) == {1}
+            with row_threads(8) as map_inner:
+                assert map_inner is map  # the threads are taken
+            assert set(blas_threads()) == {1}
+            assert list(map_outer(abs, [-1, 2])) == [1, 2]
+        assert blas_threads() == before
+    with threadpool_limits(1, user_api="blas"), row_threads(8) as map_rows:
+        assert map_rows is map
+    with row_threads(1) as map_rows:
+        assert map_rows is map
+
+
+def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
+    before = blas_threads()
+
+    def fail(value):
+        raise RuntimeError(f"block {value}")
+
+    with (
+        threadpool_limits(2, user_api="blas"),
+        pytest.raises(RuntimeError, match="block 3"),
+        row_threads(4) as map_rows,
+    ):
+        list(map_rows(fail, [3, 4]))
+    assert blas_threads() == before
+
+
+def test_float32_stays_float32_and_sums_in_float64():
+    objective, theta = make_objective()
+    single = Objective(
+        objective.network,
+        objective.X.astype(np.float32),
+        objective.k,
+        objective.sample_weight.astype(np.float32),
+        0.3,
+    )
+    loss, gradient = single.loss_gradient(theta)
+    exact_loss, exact = objective.loss_gradient(theta)
+    assert gradient.dtype == np.float32
+    assert_allclose(loss, exact_loss, rtol=1e-6)
+    assert relative_error(gradient, exact) < 1e-5
