@@ -1,0 +1,235 @@
+"""Solvers on a quadratic: they never see a network."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from skmlp._monitor import Monitor
+from skmlp._schedules import make_schedule
+from skmlp._solvers import (
+    SGD,
+    Adam,
+    StochasticState,
+    minimize_lbfgs,
+    minimize_stochastic,
+)
+
+CENTRES = np.array([[1.0, -2.0, 3.0], [3.0, 0.0, -1.0]])
+MINIMUM = CENTRES.mean(axis=0)
+SCALE = np.array([1.0, 3.0, 0.5])
+
+
+class Quadratic:
+    """Mean over two rows of half the scaled squared distance to the row's centre."""
+
+    n_rows = 2
+    dtype = np.dtype(np.float64)
+
+    def loss_gradient(self, theta):
+        offset = theta - CENTRES
+        return (
+            0.5 * (SCALE * offset**2).sum() / 2,
+            (SCALE * offset).mean(axis=0),
+        )
+
+    def batches(self, theta, batch_size, rng=None):
+        order = np.arange(2) if rng is None else rng.permutation(2)
+        for rows in order.reshape(-1, batch_size):
+            offset = theta - CENTRES[rows]
+            yield (
+                0.5 * (SCALE * offset**2).sum() / batch_size,
+                (SCALE * offset).mean(axis=0),
+            )
+
+
+def run(rule, *, schedule=None, on_iteration=lambda theta, loss: False, **options):
+    settings = {"batch_size": 2, "max_iter": 2000, "state": StochasticState()} | options
+    return minimize_stochastic(
+        Quadratic(),
+        np.zeros(3),
+        rule,
+        schedule or make_schedule("constant", 0.05, 0.5),
+        on_iteration=on_iteration,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [SGD(0.0, False), SGD(0.9, False), SGD(0.9, True), Adam(0.9, 0.999, 1e-8)],
+    ids=["plain", "momentum", "nesterov", "adam"],
+)
+def test_stochastic_solvers_find_the_minimum(rule):
+    result = run(rule)
+    assert_allclose(result.theta, MINIMUM, atol=1e-4)
+    assert result.n_iter == 2000
+    assert not result.converged
+    assert "max_iter=2000" in result.message
+
+
+def test_sgd_against_its_formula():
+    for nesterov in (False, True):
+        theta, velocity = np.zeros(3), np.zeros(3)
+        for _ in range(5):
+            gradient = SCALE * (theta - MINIMUM)
+            velocity = 0.8 * velocity - 0.05 * gradient
+            step = 0.8 * velocity - 0.05 * gradient if nesterov else velocity
+            theta = theta + step
+        assert_allclose(run(SGD(0.8, nesterov), max_iter=5).theta, theta, rtol=1e-13)
+
+
+def test_adam_against_its_formula():
+    theta, m, v = np.zeros(3), 0, 0
+    for t in range(1, 6):
+        gradient = SCALE * (theta - MINIMUM)
+        m = 0.7 * m + 0.3 * gradient
+        v = 0.95 * v + 0.05 * gradient**2
+        rate = 0.05 * math.sqrt(1 - 0.95**t) / (1 - 0.7**t)
+        theta = theta - rate * m / (np.sqrt(v) + 1e-3)
+    assert_allclose(run(Adam(0.7, 0.95, 1e-3), max_iter=5).theta, theta, rtol=1e-13)
+
+
+def test_lbfgs_finds_the_minimum_and_calls_the_hook():
+    seen = []
+    result = minimize_lbfgs(
+        Quadratic(),
+        np.zeros(3),
+        max_iter=100,
+        max_fun=1000,
+        tol=1e-10,
+        on_iteration=lambda theta, loss: seen.append((theta.copy(), loss)),
+    )
+    assert result.converged
+    assert_allclose(result.theta, MINIMUM, rtol=1e-8)
+    assert len(seen) == result.n_iter
+    assert_allclose(seen[-1][0], result.theta, rtol=0)
+    losses = [loss for _, loss in seen]
+    assert losses == sorted(losses, reverse=True)
+    assert result.loss == losses[-1]
+
+
+def test_the_hook_stops_every_solver():
+    for minimize in (
+        lambda hook: run(Adam(0.9, 0.999, 1e-8), on_iteration=hook),
+        lambda hook: minimize_lbfgs(
+            Quadratic(), np.zeros(3), max_iter=9, max_fun=99, tol=0, on_iteration=hook
+        ),
+    ):
+        calls = []
+        result = minimize(
+            lambda theta, loss, calls=calls: calls.append(1) or len(calls) == 2
+        )
+        assert result.n_iter == len(calls) == 2
+        assert result.converged
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"), [({"max_iter": 2}, "max_iter=2"), ({"max_fun": 2}, "max_fun=2")]
+)
+def test_lbfgs_says_which_limit_it_hit(limit, message):
+    options = {"max_iter": 100, "max_fun": 100} | limit
+    result = minimize_lbfgs(
+        Quadratic(), np.zeros(3), tol=1e-12, on_iteration=lambda *_: False, **options
+    )
+    assert not result.converged
+    assert message in result.message
+
+
+def test_epochs_are_shuffled_by_seed_and_number():
+    rule = SGD(0.5, False)
+    one = run(rule, batch_size=1, max_iter=7, seed=1)
+    assert_allclose(run(rule, batch_size=1, max_iter=7, seed=1).theta, one.theta, rtol=0)
+    assert (run(rule, batch_size=1, max_iter=7, seed=2).theta != one.theta).any()
+    assert (run(rule, batch_size=1, max_iter=7).theta != one.theta).any()
+
+
+@pytest.mark.parametrize("rule", [SGD(0.9, True), Adam(0.9, 0.999, 1e-8)])
+def test_state_goes_on_exactly(rule):
+    whole = run(rule, batch_size=1, max_iter=9, seed=4)
+    state = StochasticState()
+    first = run(rule, batch_size=1, max_iter=4, seed=4, state=state)
+    assert (state.n_epochs, state.n_steps, state.n_samples) == (4, 8, 8)
+    second = minimize_stochastic(
+        Quadratic(),
+        first.theta,
+        rule,
+        make_schedule("constant", 0.05, 0.5),
+        state=state,
+        batch_size=1,
+        max_iter=5,
+        on_iteration=lambda theta, loss: False,
+        seed=4,
+    )
+    assert_allclose(second.theta, whole.theta, rtol=0)
+
+
+def test_first_non_finite_value_raises():
+    with np.errstate(over="ignore", invalid="ignore"):
+        with pytest.raises(ValueError, match=r"Scale the features.*learning_rate_init"):
+            run(SGD(0.0, False), schedule=make_schedule("constant", 1e200, 0.5))
+
+        class Infinite(Quadratic):
+            def loss_gradient(self, theta):
+                return 1.0, np.array([np.inf, 0, 0])
+
+        with pytest.raises(ValueError, match="Training diverged"):
+            minimize_lbfgs(
+                Infinite(),
+                np.zeros(3),
+                max_iter=5,
+                max_fun=5,
+                tol=0,
+                on_iteration=lambda *_: False,
+            )
+
+
+def test_schedules():
+    constant = make_schedule("constant", 0.1, 0.5)
+    assert constant(0, 0) == constant(1000, 3) == 0.1
+    invscaling = make_schedule("invscaling", 0.1, 0.25)
+    assert invscaling(0, 0) == 0.1
+    assert_allclose(invscaling(80, 5), 0.1 / 81**0.25)
+    adaptive = make_schedule("adaptive", 0.1, 0.5)
+    assert adaptive(500, 0) == 0.1
+    assert_allclose(adaptive(500, 2), 0.1 / 25)
+    assert adaptive(0, 8) == adaptive(0, 50) <= 1e-6 < adaptive(0, 7)
+
+
+def test_adaptive_schedule_ends_at_its_floor():
+    rates = []
+    schedule = make_schedule("adaptive", 0.1, 0.5)
+
+    def recorded(n_samples, n_plateaus):
+        rates.append(schedule(n_samples, n_plateaus))
+        return rates[-1]
+
+    result = run(
+        SGD(0.9, True), schedule=recorded, on_iteration=Monitor(tol=1e-4, patience=2)
+    )
+    assert result.converged
+    assert min(rates) <= 1e-6
+
+
+def test_monitor_counts_patience_on_the_loss():
+    monitor = Monitor(tol=0.1, patience=2)
+    theta = np.zeros(1)
+    answers = [monitor(theta, loss) for loss in (1.0, 0.8, 0.75, 0.74, 0.73, 0.72)]
+    assert answers == [False, False, False, False, True, False]
+    assert monitor.best_loss == 0.72
+    assert monitor.losses[0] == 1.0
+
+
+def test_monitor_keeps_a_copy_of_the_best_parameters():
+    scores = iter([0.5, 0.9, 0.9, 0.8])
+    monitor = Monitor(tol=0, patience=np.inf, validate=lambda theta: next(scores))
+    theta = np.zeros(2)
+    for _ in range(4):
+        theta += 1
+        assert not monitor(theta, 1.0)
+    assert_allclose(monitor.best_theta, [2, 2])
+    assert monitor.best_iteration == 1
+    assert_allclose(monitor.theta, [4, 4])
+    assert not np.shares_memory(monitor.theta, theta)
+    assert monitor.scores == [0.5, 0.9, 0.9, 0.8]
