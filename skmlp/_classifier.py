@@ -228,7 +228,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>>     >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skmlp import MLPClassifierManual
     >>> X, y = load_digits(return_X_y=True)

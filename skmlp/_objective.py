@@ -226,9 +226,7 @@ class Objective:
 
     def _group_loss_gradient(self, parameters, blocks, out):
         """Sum over the rows of one group; the gradient's sum goes to `out`."""
-        workspace, scratch = self._thread_memory(
-            max(len(k) for _, k, _ in blocks), out.size
-        )
+        workspace, scratch = self._thread_memory()
         gradient, total = self.network.parameters(out), 0.0
         for X, k, weights in blocks:
             total += self.network.loss_gradient(
@@ -239,16 +237,16 @@ class Objective:
             gradient = scratch
         return total
 
-    def _thread_memory(self, n_rows, n_parameters):
+    def _thread_memory(self):
         """Workspace and scratch gradient, kept by each thread from call to call."""
-        memory = getattr(self._local, "memory", None)
-        if memory is None:
-            memory = (
+        if not hasattr(self._local, "memory"):
+            n_rows = len(self._groups[0][0][1])  # no block is larger than the first
+            n_parameters = self.network.n_parameters
+            self._local.memory = (
                 self.network.workspace(n_rows, self.dtype),
                 self.network.parameters(np.empty(n_parameters, self.dtype)),
             )
-            self._local.memory = memory
-        return memory
+        return self._local.memory
 
 
 def _slice_rows(X, rows):

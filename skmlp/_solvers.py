@@ -177,7 +177,7 @@ def minimize_stochastic(
     Raises
     ------
     ValueError
-        At the first loss or parameter that is not finite.
+        At the first loss that is not finite, or parameters or moments after an epoch.
     """
     if not state.moments:
         state.moments = [np.zeros_like(theta) for _ in range(rule.n_moments)]
@@ -192,7 +192,8 @@ def minimize_stochastic(
             losses.append(batch_loss)
             rule.step(theta, gradient, rate, state)
             state.n_steps += 1
-        if not np.isfinite(theta).all():
+        # Adam's second moment overflows first, and would stop every step in silence
+        if not all(np.isfinite(vector).all() for vector in (theta, *state.moments)):
             raise ValueError(_DIVERGED)
         n_iter += 1
         state.n_epochs += 1

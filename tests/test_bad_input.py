@@ -1,0 +1,293 @@
+"""Every bad input gets a clear error, and the estimator stays as it was."""
+
+import copy
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skmlp import MLPClassifierManual
+
+SOLVERS = ["lbfgs", "sgd", "adam"]
+X = np.random.default_rng(0).normal(size=(40, 3))
+y = np.arange(40) % 2
+
+
+def bad(value, at=(3, 1)):
+    changed = X.copy()
+    changed[at] = value
+    return changed
+
+
+def assert_same_state(before, after):
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        for old, new in zip(
+            *([v] if not isinstance(v, list) else v for v in (value, after[name])),
+            strict=True,
+        ):
+            if isinstance(old, dict):
+                assert old.keys() == new.keys()
+            else:
+                assert_array_equal(old, new)
+
+
+def assert_rejected(X, y, match, sample_weight=None, error=ValueError, **params):
+    """In `fit`, first or later, and in `partial_fit`; nothing is left half set."""
+    new = MLPClassifierManual(**params)
+    with pytest.raises(error, match=match):
+        new.fit(X, y, sample_weight)
+    assert vars(new) == vars(MLPClassifierManual(**params))
+    with pytest.raises(error, match=match):
+        # where partial_fit is available
+        getattr(new, "partial_fit", new.fit)(
+            X,
+            y,
+            sample_weight=sample_weight,
+            **(
+                {"classes": [0, 1]}
+                if new.solver != "lbfgs" and not new.early_stopping
+                else {}
+            ),
+        )
+    assert vars(new) == vars(MLPClassifierManual(**params))
+    fitted = MLPClassifierManual(solver="lbfgs", tol=0.1, random_state=0)
+    fitted.fit(globals()["X"], globals()["y"])
+    fitted.set_params(**params)
+    before = copy.deepcopy(vars(fitted))
+    with pytest.raises(error, match=match):
+        fitted.fit(X, y, sample_weight)
+    assert_same_state(before, vars(fitted))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (bad(np.nan), "contains NaN"),
+        (bad(np.inf), "contains infinity"),
+        (X[:, 0], "Expected 2D array"),
+        (X + 1j, "Complex data not supported"),
+        (np.full((40, 3), "text", dtype=object), "could not convert string to float"),
+        (X[:0], r"Found array with 0 sample\(s\)"),
+        (X[:, :0], r"0 feature\(s\)"),
+        (X[:30], "inconsistent numbers of samples"),
+        (sparse.csr_array(bad(np.nan)), "contains NaN"),
+    ],
+)
+def test_bad_X(solver, data, match):
+    assert_rejected(data, y, match, solver=solver)
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        (np.linspace(0, 1, 40), "Unknown label type"),
+        (y[:10], "inconsistent numbers of samples"),
+        (np.where(y, np.nan, 0.0), "contains NaN"),
+        (np.zeros((40, 2)), "y should be a 1d array"),
+        ([], "0 sample|inconsistent numbers of samples"),
+        (None, "requires y to be passed, but the target y is None|y cannot be None"),
+    ],
+)
+def test_bad_y(labels, match):
+    assert_rejected(X, labels, match)
+
+
+@pytest.mark.parametrize(
+    ("weights", "match"),
+    [
+        (np.where(y, -1.0, 1.0), "Negative values"),
+        (np.where(y, np.nan, 1.0), "contains NaN"),
+        (np.zeros(40), "zero"),
+        (np.ones(39), "sample_weight.shape"),
+        (np.ones((40, 2)), "must be 1D"),
+    ],
+)
+def test_bad_sample_weight(weights, match):
+    assert_rejected(X, y, match, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("activation", "swish"),
+        ("solver", "newton"),
+        ("alpha", -1),
+        ("batch_size", 0),
+        ("batch_size", "all"),
+        ("learning_rate", "optimal"),
+        ("learning_rate_init", 0),
+        ("power_t", -0.5),
+        ("max_iter", 0),
+        ("max_iter", 1.5),
+        ("shuffle", "yes"),
+        ("random_state", -1),
+        ("tol", -1),
+        ("verbose", -1),
+        ("warm_start", "no"),
+        ("momentum", 1.1),
+        ("nesterovs_momentum", "no"),
+        ("early_stopping", "never"),
+        ("validation_fraction", 0.0),
+        ("validation_fraction", 1.0),
+        ("beta_1", 1.0),
+        ("beta_2", -0.1),
+        ("epsilon", 0.0),
+        ("n_iter_no_change", 0),
+        ("max_fun", 0),
+        ("hidden_layer_sizes", 0),
+        ("hidden_layer_sizes", 2.5),
+        ("hidden_layer_sizes", "100"),
+    ],
+)
+def test_bad_parameters_are_named(name, value):
+    model = MLPClassifierManual(**{name: value})
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+        model.fit(X, y)
+    assert vars(model) == vars(MLPClassifierManual(**{name: value}))
+
+
+@pytest.mark.parametrize("sizes", [(10, 0), [5, -1], (10, 2.5), (True,), ("5",)])
+def test_bad_layer_sizes_name_the_entry(sizes):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes .* got .* in "):
+        MLPClassifierManual(sizes).fit(X, y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        1e308 * np.random.default_rng(0).uniform(size=(40, 3)),
+        (1e38 * np.abs(X)).clip(None, 3e38).astype(np.float32),
+    ],
+    ids=["float64", "float32"],
+)
+def test_data_that_overflow_the_arithmetic_are_an_error(solver, data):
+    model = MLPClassifierManual(solver=solver, activation="relu", random_state=0)
+    match = "Training diverged.*Scale the features.*learning_rate_init"
+    with pytest.raises(ValueError, match=match):
+        model.fit(data, y)
+    assert vars(model).keys() == vars(MLPClassifierManual()).keys()
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+def test_too_large_steps_are_an_error_at_once(activation):
+    model = MLPClassifierManual(
+        solver="sgd",
+        activation=activation,
+        learning_rate_init=1e6,
+        alpha=1.0,
+        n_iter_no_change=np.inf,
+        max_iter=10_000_000,  # would take hours
+        random_state=0,
+    )
+    with pytest.raises(ValueError, match="Training diverged"):
+        model.fit(X, y)
+    assert vars(model).keys() == vars(MLPClassifierManual()).keys()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("scale", [1e3, 1e30])
+def test_huge_data_train_to_a_finite_model_or_fail_clearly(solver, activation, scale):
+    model = MLPClassifierManual(
+        5, activation, solver=solver, max_iter=20, batch_size=10, random_state=0
+    )
+    if solver == "sgd" and scale == 1e30 and activation in ("identity", "relu"):
+        # nothing bounds the hidden units, and steps are in proportion to the gradient
+        with pytest.raises(ValueError, match="Training diverged"):
+            model.fit(scale * X, y)
+        return
+    model.fit(scale * X, y)
+    assert np.isfinite(model.loss_curve_).all()
+    assert all(np.isfinite(a).all() for a in (*model.coefs_, *model.intercepts_))
+    assert np.isfinite(model.predict_proba(scale * X)).all()
+    assert np.isfinite(model.predict_log_proba(scale * X)).all()
+
+
+def test_partial_fit_needs_classes_first():
+    model = MLPClassifierManual()
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"classes \[0\]|not in"):
+        model.partial_fit(X, y, classes=[1, 2])
+    assert vars(model) == vars(MLPClassifierManual())
+    model.partial_fit(X, y, classes=[0, 1])
+    before = copy.deepcopy(vars(model))
+    with pytest.raises(ValueError, match="is not the same as on last call"):
+        model.partial_fit(X, y, classes=[1, 2])
+    with pytest.raises(ValueError, match=r"classes \[2\] that are not in"):
+        model.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match="X has 2 features, but"):
+        model.partial_fit(X[:, :2], y)
+    assert_same_state(before, vars(model))
+
+
+def test_partial_fit_is_not_there_where_it_makes_no_sense():
+    assert not hasattr(MLPClassifierManual(solver="lbfgs"), "partial_fit")
+    assert not hasattr(MLPClassifierManual(early_stopping=True), "partial_fit")
+    with pytest.raises(AttributeError) as caught:
+        MLPClassifierManual(early_stopping=True).partial_fit(X, y)
+    assert "does not support early_stopping=True" in str(caught.value.__cause__)
+
+
+def test_warm_start_with_other_classes_features_or_layers():
+    model = MLPClassifierManual(
+        solver="lbfgs", warm_start=True, tol=0.1, random_state=0
+    ).fit(X, y)
+    before = copy.deepcopy(vars(model))
+    with pytest.raises(ValueError, match=r"Previously got \[0 1\], `y` has \[0 1 2\]"):
+        model.fit(X, np.arange(40) % 3)
+    with pytest.raises(ValueError, match="X has 2 features, but"):
+        model.fit(X[:, :2], y)
+    assert_same_state(before, vars(model))
+    with pytest.raises(ValueError, match="hidden_layer_sizes has changed"):
+        model.set_params(hidden_layer_sizes=7).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fraction", "match"),
+    [
+        ([0, 0, 0, 1] + [0] * 36, 0.1, r"only 1 sample of class \[1\]"),
+        (np.arange(40) % 5, 0.1, "validation set is too small.*Increase"),
+        (np.arange(40) % 5, 0.9, "training set is too small.*Decrease"),
+        (np.r_[np.zeros(37), np.ones(3)], 0.1, r"lacks class \[1.\].*Increase"),
+    ],
+)
+def test_validation_set_that_will_not_do(labels, fraction, match):
+    assert_rejected(
+        X,
+        np.asarray(labels),
+        match,
+        early_stopping=True,
+        validation_fraction=fraction,
+        random_state=0,
+    )
+
+
+def test_validation_set_of_one_row_is_too_small():
+    with pytest.raises(ValueError, match="validation set is too small"):
+        MLPClassifierManual(early_stopping=True).fit(X[:5], np.zeros(5))
+
+
+def test_batch_larger_than_the_data_warns():
+    model = MLPClassifierManual(batch_size=100, tol=1.0, random_state=0)
+    with pytest.warns(UserWarning, match="batch_size=100 is larger than the 40") as record:
+        model.fit(X, y)
+    assert record[0].filename == __file__
+    model.partial_fit(X, y)  # chunks of a stream may be small
+
+
+def test_prediction_of_bad_data():
+    model = MLPClassifierManual(solver="lbfgs", tol=0.1, random_state=0).fit(X, y)
+    for data, match in [
+        (X[:, :2], "X has 2 features, but"),
+        (bad(np.nan), "contains NaN"),
+        (X[0], "Expected 2D array"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            model.predict(data)

@@ -1,0 +1,877 @@
+"""What a user of the estimator sees."""
+
+import inspect
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from skmlp import MLPClassifierManual
+from skmlp._network import Network
+
+SOLVERS = ["lbfgs", "sgd", "adam"]
+STOCHASTIC = ["sgd", "adam"]
+# short fits are the point of many tests
+short_fits = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def parameters(model):
+    return np.concatenate([a.ravel() for a in (*model.coefs_, *model.intercepts_)])
+
+
+# --- the constructor ------------------------------------------------------------------
+
+
+def test_constructor_is_that_of_mlpclassifier():
+    ours = inspect.signature(MLPClassifierManual).parameters
+    theirs = dict(inspect.signature(MLPClassifier).parameters)
+    assert list(ours) == list(theirs)
+    for name, parameter in theirs.items():
+        assert ours[name].kind == parameter.kind
+        if name != "activation":
+            assert ours[name].default == parameter.default
+    assert ours["activation"].default == "logistic"
+
+
+# --- fit: solvers, quality, structure -------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_learns_digits(digits, solver, activation):
+    X, y = digits
+    model = MLPClassifierManual(
+        50,
+        activation,
+        solver=solver,
+        learning_rate_init=0.1 if solver == "sgd" else 0.01,
+        max_iter=400,
+        tol=1e-3,
+        random_state=1,
+    ).fit(X[:600], y[:600])
+    assert model.score(X[:600], y[:600]) > 0.98
+    assert model.score(X[600:], y[600:]) > 0.85
+    assert len(model.loss_curve_) == model.n_iter_ < 400
+    assert model.loss_curve_[0] > 2 * model.loss_
+    assert model.loss_ == model.loss_curve_[-1]
+    assert model.best_loss_ == min(model.loss_curve_)
+    assert model.validation_scores_ is model.best_validation_score_ is None
+    assert model.t_ == model.n_iter_ * 600
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shapes"),
+    [
+        ((), [(64, 10)]),
+        (7, [(64, 7), (7, 10)]),
+        ([7, 5], [(64, 7), (7, 5), (5, 10)]),
+        (np.array([7, 5, 6]), [(64, 7), (7, 5), (5, 6), (6, 10)]),
+    ],
+)
+def test_layers(digits, hidden, shapes):
+    X, y = digits
+    model = MLPClassifierManual(hidden, solver="lbfgs", tol=1e-2, random_state=0).fit(
+        X[:100], y[:100]
+    )
+    assert [W.shape for W in model.coefs_] == shapes
+    assert [b.shape for b in model.intercepts_] == [(shape[1],) for shape in shapes]
+    assert model.n_layers_ == len(shapes) + 1
+    assert model.n_outputs_ == 10
+    assert model.out_activation_ == "softmax"
+    flat = model.coefs_[0].base
+    assert all(np.shares_memory(flat, a) for a in (*model.coefs_, *model.intercepts_))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_without_hidden_layer_it_is_logistic_regression(iris, solver, weighted):
+    X, y = iris
+    weights = np.random.default_rng(0).uniform(0.2, 3, size=len(y)) if weighted else None
+    peer = LogisticRegression(C=0.5, tol=1e-10, max_iter=10_000).fit(X, y, weights)
+    model = MLPClassifierManual(
+        (),
+        solver=solver,
+        alpha=2.0,  # 1 / C
+        tol=1e-9 if solver == "lbfgs" else 1e-15,
+        max_iter=20_000,
+        batch_size=150,
+        learning_rate_init=1.0 if solver == "sgd" else 0.01,
+        n_iter_no_change=100,
+        random_state=0,
+    ).fit(X, y, weights)
+    assert_allclose(model.coefs_[0], peer.coef_.T, atol=1e-4)
+    centred = model.intercepts_[0] - model.intercepts_[0].mean()
+    assert_allclose(centred, peer.intercept_ - peer.intercept_.mean(), atol=1e-4)
+    assert_array_equal(model.predict(X), peer.predict(X))
+    assert_allclose(model.predict_proba(X), peer.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+def test_lbfgs_follows_scikit_learns_path(iris, activation):
+    """Same start, same objective, same method: the same curve and parameters."""
+    X, y = iris
+    settings = {"solver": "lbfgs", "alpha": 0.1, "random_state": 0, "max_iter": 15}
+    with pytest.warns(ConvergenceWarning):
+        ours = MLPClassifierManual(8, activation, **settings).fit(X, y)
+    with pytest.warns(ConvergenceWarning):
+        theirs = MLPClassifier(8, activation, **settings).fit(X, y)
+    assert_allclose(ours.loss_, theirs.loss_, rtol=1e-9)
+    assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-5, atol=1e-7)
+
+
+@short_fits
+@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "adaptive"])
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_stochastic_solvers_follow_scikit_learns_path(
+    iris, solver, learning_rate, nesterov
+):
+    """Unpenalised, in order, in batches of one size, the two have one definition."""
+    X, y = iris
+    settings = {
+        "solver": solver,
+        "alpha": 0,
+        "shuffle": False,
+        "batch_size": 30,
+        # MLPClassifier ignores the schedule of Adam
+        "learning_rate": learning_rate if solver == "sgd" else "constant",
+        "power_t": 0.1,
+        "nesterovs_momentum": nesterov,
+        "learning_rate_init": 0.05,
+        "max_iter": 40,
+        "tol": 0.01,
+        "n_iter_no_change": 3,
+        "random_state": 0,
+    }
+    ours = MLPClassifierManual(8, "logistic", **settings).fit(X, y)
+    theirs = MLPClassifier(8, "logistic", **settings).fit(X, y)
+    assert ours.n_iter_ == theirs.n_iter_
+    assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-6, atol=1e-9)
+
+
+def test_penalty_means_the_same_for_every_solver_and_batch_size(iris):
+    """MLPClassifier's ||W||^2 differ 16-fold here."""
+    X, y = iris
+    settings = {"alpha": 5.0, "random_state": 0, "tol": 1e-7, "n_iter_no_change": 50}
+    fits = {
+        "lbfgs": MLPClassifierManual(20, solver="lbfgs", max_iter=5000, **settings),
+        "full": MLPClassifierManual(
+            20, batch_size=150, max_iter=5000, learning_rate_init=0.01, **settings
+        ),
+        "mini": MLPClassifierManual(
+            20,
+            batch_size=10,
+            max_iter=1500,
+            learning_rate="adaptive",
+            learning_rate_init=0.003,
+            **(settings | {"n_iter_no_change": 20}),
+        ),
+    }
+    norms = {
+        name: sum((W**2).sum() for W in model.fit(X, y).coefs_)
+        for name, model in fits.items()
+    }
+    assert_allclose(norms["full"], norms["lbfgs"], rtol=0.01)
+    assert_allclose(norms["mini"], norms["lbfgs"], rtol=0.03)
+
+
+@short_fits
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine"])
+def test_quality_at_equal_settings(name, request):
+    """Five splits, the same epochs and seeds: as good as MLPClassifier or better."""
+    if name == "digits":
+        X, y = request.getfixturevalue("digits")
+    else:
+        loader = {"breast_cancer": load_breast_cancer, "wine": load_wine}[name]
+        X, y = loader(return_X_y=True)
+    differences = []
+    for seed, (train, test) in enumerate(
+        StratifiedShuffleSplit(5, test_size=0.3, random_state=0).split(X, y)
+    ):
+        results = []
+        for estimator in (MLPClassifierManual, MLPClassifier):
+            model = make_pipeline(
+                StandardScaler(),
+                estimator(50, "logistic", random_state=seed),
+            ).fit(X[train], y[train])
+            proba = model.predict_proba(X[test])
+            results.append([model.score(X[test], y[test]), -log_loss(y[test], proba)])
+        differences.append(np.subtract(*results))
+    differences = np.array(differences)
+    noise = 2 * differences.std(axis=0, ddof=1) / np.sqrt(len(differences))
+    floor = [1 / len(test), 0.005]  # one test row; noise is 0 where two are the same
+    assert (differences.mean(axis=0) > -np.maximum(noise, floor)).all()
+
+
+def test_larger_alpha_gives_smaller_weights(binary_digits):
+    X, y = binary_digits
+    norms = [
+        np.abs(
+            MLPClassifierManual(10, solver="lbfgs", alpha=alpha, random_state=1)
+            .fit(X, y)
+            .coefs_[0]
+        ).sum()
+        for alpha in (0.01, 0.1, 1.0)
+    ]
+    assert norms[0] > norms[1] > norms[2]
+
+
+def test_fit_of_a_worked_example():
+    """One step on one row with given weights, recomputed with the equations' symbols."""
+    x, t = np.array([0.6, 0.8, 0.7]), np.array([1.0, 0.0])
+    W = np.array([[0.1, 0.2], [0.3, 0.1], [0.5, 0.0]])
+    b, V, d = np.array([0.1, 0.1]), np.array([[0.1, -0.2], [0.2, 0.3]]), np.array([1.0, 0])
+    model = MLPClassifierManual(
+        2, solver="sgd", learning_rate_init=0.1, alpha=0.1, momentum=0, random_state=0
+    )
+    model.partial_fit([x], [0], classes=[0, 1])
+    model.coefs_, model.intercepts_ = [W, V], [b, d]
+    h = 1 / (1 + np.exp(-(x @ W + b)))
+    y = np.exp(h @ V + d) / np.exp(h @ V + d).sum()
+    assert_allclose(model.predict_proba([x])[0], y, rtol=1e-13)
+    back = ((y - t) @ V.T) * h * (1 - h)
+    model._solver_state_["state"]["moments"][0][:] = 0
+    model.partial_fit([x], [0])
+    assert_allclose(model.coefs_[0], W - 0.1 * (np.outer(x, back) + 0.1 * W), rtol=1e-12)
+    assert_allclose(model.coefs_[1], V - 0.1 * (np.outer(h, y - t) + 0.1 * V), rtol=1e-12)
+    assert_allclose(model.intercepts_[0], b - 0.1 * back, rtol=1e-12)
+    assert_allclose(model.intercepts_[1], d - 0.1 * (y - t), rtol=1e-12)
+
+
+# --- predict --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_predictions_agree_with_each_other(digits, n_classes):
+    X, y = digits
+    X, y = X[y < n_classes][:300], y[y < n_classes][:300]
+    model = MLPClassifierManual(10, solver="lbfgs", random_state=0).fit(X, y)
+    proba = model.predict_proba(X)
+    assert proba.shape == (len(X), n_classes)
+    assert_allclose(proba.sum(axis=1), 1)
+    assert_array_equal(model.classes_[proba.argmax(axis=1)], model.predict(X))
+    assert_allclose(np.exp(model.predict_log_proba(X)), proba, rtol=1e-12)
+    decision = model.decision_function(X)
+    if n_classes == 2:
+        assert decision.shape == (len(X),)
+        assert_allclose(decision, np.log(proba[:, 1] / proba[:, 0]), rtol=1e-6, atol=1e-9)
+        assert_array_equal(decision > 0, model.predict(X) == model.classes_[1])
+    else:
+        assert decision.shape == (len(X), n_classes)
+        e = np.exp(decision)
+        assert_allclose(e / e.sum(axis=1, keepdims=True), proba, rtol=1e-12)
+
+
+def test_log_proba_is_finite_where_proba_underflows(iris):
+    X, y = iris
+    model = MLPClassifierManual((), solver="lbfgs", alpha=1e-3, random_state=0).fit(X, y)
+    far = 1e4 * X
+    assert (model.predict_proba(far) == 0).any()
+    assert np.isfinite(model.predict_log_proba(far)).all()
+
+
+def test_prediction_in_blocks_is_prediction_by_row(iris):
+    X, y = iris
+    model = MLPClassifierManual(30, solver="lbfgs", random_state=0).fit(X, y)
+    many = np.tile(X, (40, 1))
+    proba = model.predict_proba(many)
+    assert_allclose(proba, np.tile(model.predict_proba(X), (40, 1)), rtol=1e-12)
+    one_by_one = np.vstack([model.predict_proba(x.reshape(1, -1)) for x in X])
+    assert_allclose(proba[:150], one_by_one, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "predict_log_proba", "decision_function"]
+)
+def test_not_fitted(method):
+    with pytest.raises(NotFittedError):
+        getattr(MLPClassifierManual(), method)([[1.0, 2.0]])
+
+
+# --- data: types, labels, weights -----------------------------------------------------
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_float32_in_and_out(digits, solver):
+    X, y = digits
+    single, double = (
+        MLPClassifierManual((15, 10), solver=solver, max_iter=30, random_state=0).fit(
+            X[:300].astype(dtype), y[:300]
+        )
+        for dtype in (np.float32, np.float64)
+    )
+    for model, dtype in ((single, np.float32), (double, np.float64)):
+        assert parameters(model).dtype == dtype
+        for method in ("predict_proba", "predict_log_proba", "decision_function"):
+            assert getattr(model, method)(X[300:].astype(dtype)).dtype == dtype
+            assert getattr(model, method)(X[300:]).dtype == dtype
+    assert_allclose(single.loss_curve_[:10], double.loss_curve_[:10], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"), [(np.float16, np.float64), (int, np.float64), (bool, np.float64)]
+)
+def test_other_numbers_become_float64(dtype, kept):
+    X = np.random.default_rng(0).integers(2, size=(20, 3)).astype(dtype)
+    model = MLPClassifierManual(solver="lbfgs", alpha=1, random_state=0).fit(X, [0, 1] * 10)
+    assert model.coefs_[0].dtype == kept
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "container",
+    [
+        sparse.csr_matrix,
+        sparse.csr_array,
+        sparse.csc_matrix,
+        sparse.csc_array,
+        sparse.coo_array,
+    ],
+)
+def test_sparse_is_dense(digits, solver, container):
+    X, y = digits
+    X, y = X[:250], y[:250]
+    settings = {"solver": solver, "max_iter": 20, "random_state": 0, "alpha": 0.1}
+    dense = MLPClassifierManual(15, batch_size=100, **settings).fit(X, y)
+    thin = MLPClassifierManual(15, batch_size=100, **settings).fit(container(X), y)
+    assert_allclose(parameters(thin), parameters(dense), rtol=1e-6, atol=1e-8)
+    assert_allclose(thin.predict_proba(container(X)), dense.predict_proba(X), rtol=1e-6)
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_sparse_is_never_made_dense(solver, monkeypatch):
+    X = sparse.csr_array(sparse.random(500, 3000, density=0.01, random_state=0))
+    for name in ("toarray", "todense", "__array__"):
+        monkeypatch.setattr(
+            sparse.csr_array, name, lambda *a, **k: pytest.fail("dense"), raising=False
+        )
+    y = np.arange(500) % 3
+    model = MLPClassifierManual(5, solver=solver, max_iter=3).fit(X, y)
+    assert model.predict_proba(X).shape == (500, 3)
+
+
+@short_fits
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_frames_keep_their_names(iris, solver, early_stopping, frame):
+    X, y = iris
+    names = ["a", "b", "c", "d"]
+    X_frame = frame(dict(zip(names, X.T, strict=True)))
+    settings = {"solver": solver, "max_iter": 5, "early_stopping": early_stopping}
+    model = MLPClassifierManual(random_state=0, **settings).fit(X_frame, y)
+    assert list(model.feature_names_in_) == names
+    expected = MLPClassifierManual(random_state=0, **settings).fit(X, y)
+    assert_allclose(model.predict_proba(X_frame), expected.predict_proba(X), rtol=1e-9)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame(dict(zip("abce", X.T, strict=True))))
+
+
+@short_fits
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["setosa", "versicolor", "virginica"]),
+        np.array(["b", "c", "a"], dtype=object),
+        np.array([10, -3, 7]),
+        np.array([2.0, 1.0, 5.0]),
+    ],
+)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_labels_of_any_type(iris, labels, early_stopping):
+    X, k = iris
+    y = labels[k]
+    model = MLPClassifierManual(
+        max_iter=80, learning_rate_init=0.05, early_stopping=early_stopping, random_state=0
+    ).fit(X, y)
+    assert_array_equal(model.classes_, np.unique(labels))
+    assert model.predict(X).dtype == y.dtype
+    assert model.score(X, y) > (0.8 if early_stopping else 0.9)
+
+
+def test_boolean_and_frame_labels(binary_digits):
+    X, y = binary_digits
+    for labels in (y.astype(bool), pd.Series(y).astype("category"), pl.Series(y)):
+        model = MLPClassifierManual(solver="lbfgs", random_state=0).fit(X, labels)
+        assert model.score(X, labels) == 1.0
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_one_class_is_predicted_with_certainty(solver, early_stopping):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = MLPClassifierManual(
+        solver=solver, early_stopping=early_stopping, random_state=0
+    ).fit(X, ["only"] * 30)
+    assert_array_equal(model.predict(X), ["only"] * 30)
+    assert_array_equal(model.predict_proba(X), np.ones((30, 1)))
+    assert_array_equal(model.predict_log_proba(X), np.zeros((30, 1)))
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_weight_zero_is_the_row_left_out(iris, solver, early_stopping):
+    X, y = iris
+    weights = np.random.default_rng(0).integers(3, size=len(y)).astype(float)
+    settings = {
+        "solver": solver,
+        "max_iter": 15,
+        "batch_size": 40,
+        "early_stopping": early_stopping,
+        "random_state": 0,
+    }
+    whole = MLPClassifierManual(**settings).fit(X, y, weights)
+    kept = weights > 0
+    reduced = MLPClassifierManual(**settings).fit(X[kept], y[kept], weights[kept])
+    assert_array_equal(parameters(whole), parameters(reduced))
+
+
+@short_fits
+def test_a_batch_of_weightless_rows_is_no_error(iris):
+    X, y = iris
+    weights = (y < 2).astype(float)
+    model = MLPClassifierManual(batch_size=10, shuffle=False, max_iter=30, random_state=0)
+    proba = model.fit(X, y, weights).predict_proba(X)
+    assert_array_equal(model.classes_, [0, 1, 2])
+    assert proba[:, 2].mean() < 0.2
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_scale_of_the_weights_acts_on_the_penalty_alone(iris, solver):
+    X, y = iris
+    settings = {"solver": solver, "max_iter": 20, "random_state": 0}
+    one = MLPClassifierManual(alpha=0.3, **settings).fit(X, y)
+    three = MLPClassifierManual(alpha=0.9, **settings).fit(X, y, np.full(len(y), 3.0))
+    assert_allclose(parameters(one), parameters(three), rtol=1e-6, atol=1e-9)
+
+
+def test_in_a_pipeline_and_a_grid_search(digits):
+    X, y = digits
+    search = GridSearchCV(
+        make_pipeline(
+            StandardScaler(),
+            MLPClassifierManual(
+                activation="tanh", solver="lbfgs", max_iter=1000, random_state=0
+            ),
+        ),
+        {
+            "mlpclassifiermanual__hidden_layer_sizes": [(), 10, (10, 10)],
+            "mlpclassifiermanual__alpha": np.logspace(-1, 0, 2),
+        },
+        cv=3,
+    ).fit(X[:400], y[:400])
+    assert search.score(X[400:], y[400:]) > 0.85
+    assert (search.cv_results_["mean_test_score"] > 0.75).all()
+    assert search.best_estimator_[-1].n_features_in_ == 64
+
+
+# --- reproducibility ------------------------------------------------------------------
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_random_state_reproduces_bit_for_bit_on_any_number_of_threads(solver):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5000, 20)), rng.integers(3, size=5000)
+    fits = []
+    for n_threads in (1, 2, 4):
+        with threadpool_limits(n_threads, user_api="blas"):
+            model = MLPClassifierManual(
+                (60, 20), solver=solver, max_iter=3, early_stopping=True, random_state=7
+            ).fit(X, y)
+            fits.append((parameters(model), model.predict_proba(X), model.loss_curve_))
+    for theta, proba, curve in fits[1:]:
+        assert_array_equal(theta, fits[0][0])
+        assert_array_equal(proba, fits[0][1])
+        assert curve == fits[0][2]
+    other = MLPClassifierManual((60, 20), solver=solver, max_iter=3, random_state=8)
+    assert (parameters(other.fit(X, y)) != fits[0][0]).any()
+
+
+@short_fits
+def test_shuffle_changes_the_path(iris):
+    X, y = iris
+    fits = {
+        shuffle: parameters(
+            MLPClassifierManual(
+                5, max_iter=2, batch_size=10, shuffle=shuffle, random_state=0
+            ).fit(X, y)
+        )
+        for shuffle in (True, False)
+    }
+    assert (fits[True] != fits[False]).any()
+
+
+@short_fits
+def test_random_state_instance_moves_on(iris):
+    X, y = iris
+    state = np.random.RandomState(0)
+    model = MLPClassifierManual(5, max_iter=2, random_state=state)
+    first = parameters(model.fit(X, y))
+    assert (parameters(model.fit(X, y)) != first).any()
+    again = MLPClassifierManual(5, max_iter=2, random_state=np.random.RandomState(0))
+    assert_array_equal(parameters(again.fit(X, y)), first)
+
+
+# --- going on: warm_start, partial_fit, pickles ---------------------------------------
+
+
+@short_fits
+@pytest.mark.parametrize("solver", STOCHASTIC)
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
+def test_warm_start_goes_on_exactly(iris, solver, learning_rate):
+    X, y = iris
+    settings = {
+        "solver": solver,
+        "learning_rate": learning_rate,
+        "batch_size": 40,
+        "random_state": 3,
+    }
+    whole = MLPClassifierManual(max_iter=9, **settings).fit(X, y)
+    model = MLPClassifierManual(max_iter=4, warm_start=True, **settings).fit(X, y)
+    assert model.n_iter_ == 4
+    model = pickle.loads(pickle.dumps(model))
+    model.set_params(max_iter=5).fit(X, y)
+    assert model.n_iter_ == 5
+    assert_array_equal(parameters(model), parameters(whole))
+    assert model.loss_curve_ == whole.loss_curve_
+    assert model.t_ == whole.t_ == 9 * 150
+
+
+@short_fits
+def test_warm_start_of_lbfgs_goes_on_from_the_parameters(iris):
+    X, y = iris
+    model = MLPClassifierManual(
+        solver="lbfgs", warm_start=True, max_iter=10, random_state=0
+    )
+    losses = [model.fit(X, y).loss_ for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert model.n_iter_ == 10
+    assert len(model.loss_curve_) == 40
+    assert_allclose(model.loss_curve_[9], losses[0], rtol=0)
+
+
+@short_fits
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_partial_fits_are_the_epochs_of_a_fit(iris, solver):
+    X, y = iris
+    settings = {"solver": solver, "batch_size": 40, "random_state": 3}
+    whole = MLPClassifierManual(max_iter=6, **settings).fit(X, y)
+    straight, pickled = (MLPClassifierManual(**settings) for _ in range(2))
+    for _ in range(6):
+        straight.partial_fit(X, y, classes=[0, 1, 2])
+        pickled = pickle.loads(pickle.dumps(pickled)).partial_fit(X, y, [0, 1, 2])
+    assert_array_equal(parameters(straight), parameters(whole))
+    assert_array_equal(parameters(pickled), parameters(whole))
+    assert straight.loss_curve_ == pickled.loss_curve_ == whole.loss_curve_
+    assert straight.n_iter_ == 1
+    assert straight.t_ == 6 * 150
+    assert straight.best_loss_ == whole.best_loss_
+
+
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_partial_fit_learns_from_a_stream(digits, solver):
+    X, y = digits
+    model = MLPClassifierManual(
+        30,
+        solver=solver,
+        learning_rate_init=0.1 if solver == "sgd" else 0.01,
+        random_state=0,
+    )
+    for _ in range(15):
+        for start in range(0, 1200, 100):  # in order, and less than batch_size rows
+            rows = slice(start, start + 100)
+            model.partial_fit(X[rows], y[rows], classes=np.arange(10))
+    assert model.score(X[1200:], y[1200:]) > 0.88
+
+
+def test_partial_fit_takes_classes_in_any_order_and_weights(iris):
+    X, y = iris
+    model = MLPClassifierManual(random_state=0)
+    model.partial_fit(X[:50], y[:50], [2, 0, 1], np.ones(50))
+    assert_array_equal(model.classes_, [0, 1, 2])
+    model.partial_fit(X[100:], y[100:], sample_weight=np.zeros(50) + 1e-3)
+    assert model.predict_proba(X).shape == (150, 3)
+
+
+def test_adaptive_rate_falls_over_partial_fits(iris):
+    X, y = iris
+    model = MLPClassifierManual(
+        solver="sgd", learning_rate="adaptive", tol=10.0, n_iter_no_change=2, random_state=0
+    )
+    for _ in range(9):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    # the first epoch improves on infinity; then every third one is a plateau
+    assert model._solver_state_["state"]["n_plateaus"] == 2
+
+
+@short_fits
+def test_partial_fit_goes_on_from_a_fit(iris):
+    X, y = iris
+    model = MLPClassifierManual(max_iter=20, random_state=0).fit(X, y)
+    before = parameters(model)
+    loss = model.loss_
+    model.partial_fit(X, y)
+    assert 0 < np.abs(parameters(model) - before).max() < 0.1
+    assert model.loss_ < loss
+
+
+@short_fits
+def test_change_of_solver_starts_its_own_moments(iris):
+    X, y = iris
+    model = MLPClassifierManual(warm_start=True, max_iter=3, random_state=0).fit(X, y)
+    for solver in ("sgd", "lbfgs", "adam"):
+        model.set_params(solver=solver).fit(X, y)
+    assert model._solver_state_["state"]["n_epochs"] == 3
+
+
+@short_fits
+def test_pickles_hold_the_parameters_and_little_else(digits, tmp_path):
+    X, y = digits
+    model = MLPClassifierManual(max_iter=3, random_state=0).fit(X, y)
+    assert len(pickle.dumps(model)) < 1.2 * parameters(model).nbytes
+    path = tmp_path / "model.joblib"
+    joblib.dump(model, path)
+    code = (
+        f"import joblib; from sklearn.datasets import load_digits;"
+        f"m = joblib.load({str(path)!r});"
+        f"print(m.predict_proba(load_digits().data / 16).sum(axis=0).tolist())"
+    )
+    out = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, check=True
+    )
+    assert out.stdout.decode().strip() == str(model.predict_proba(X).sum(axis=0).tolist())
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_fitted_state_is_plain(iris, solver):
+    X, y = iris
+    model = MLPClassifierManual(solver=solver, max_iter=3, warm_start=True).fit(X, y)
+
+    def check(value):
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                check(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                check(item)
+        else:
+            assert value is None or type(value) in (int, float, bool, str, np.ndarray)
+
+    check({k: v for k, v in vars(model).items() if k.endswith("_")})
+
+
+# --- stopping -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_early_stopping_keeps_the_best_parameters(digits, solver):
+    X, y = digits
+    X, y = X[:500], y[:500]
+    model = MLPClassifierManual(
+        30,
+        solver=solver,
+        learning_rate_init=0.1 if solver == "sgd" else 0.01,
+        early_stopping=True,
+        validation_fraction=0.2,
+        max_iter=1000,
+        n_iter_no_change=5,
+        random_state=0,
+    ).fit(X, y)
+    scores = model.validation_scores_
+    best = int(np.argmax(scores))
+    assert len(scores) == len(model.loss_curve_) == model.n_iter_ < 1000
+    assert model.best_validation_score_ == scores[best] > 0.85
+    assert model.best_loss_ is None
+    assert model.loss_ == model.loss_curve_[best]
+    assert len(scores) - 1 - best >= 5
+    # stopping by hand at the best iteration gives the same parameters
+    with pytest.warns(ConvergenceWarning):
+        by_hand = clone(model).set_params(max_iter=best + 1).fit(X, y)
+    assert_array_equal(parameters(by_hand), parameters(model))
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_warm_start_with_early_stopping(iris, solver):
+    """Patience starts afresh, and what is kept is never overwritten by going on."""
+    X, y = iris
+    model = MLPClassifierManual(
+        solver=solver,
+        early_stopping=True,
+        warm_start=True,
+        n_iter_no_change=3,
+        max_iter=8,
+        random_state=0,
+    ).fit(X, y)
+    kept = model.coefs_[0]
+    copy, n_scores = kept.copy(), len(model.validation_scores_)
+    model.fit(X, y)
+    assert_array_equal(kept, copy)
+    assert not np.shares_memory(kept, model.coefs_[0])
+    assert model.n_iter_ >= 4
+    assert len(model.validation_scores_) == n_scores + model.n_iter_
+
+
+@short_fits
+def test_equal_rows_are_never_on_both_sides(iris, monkeypatch):
+    """150 rows, each five times; held out are whole groups of copies."""
+    seen = {}
+    original = Network.logits
+
+    def spy(self, parameters, X):
+        seen["validation"] = X
+        return original(self, parameters, X)
+
+    monkeypatch.setattr(Network, "logits", spy)
+    X, y = iris
+    unique, first = np.unique(X, axis=0, return_index=True)
+    MLPClassifierManual(early_stopping=True, max_iter=1, random_state=0).fit(
+        np.tile(unique, (5, 1)), np.tile(y[first], 5)
+    )
+    held_out, counts = np.unique(seen["validation"], axis=0, return_counts=True)
+    assert set(counts) == {5}
+    assert len(held_out) == np.ceil(0.1 * len(unique))
+
+
+def test_tol_and_patience_end_a_fit(binary_digits):
+    X, y = binary_digits
+    n_iter = [
+        MLPClassifierManual(
+            solver="sgd", tol=0.01, max_iter=3000, n_iter_no_change=patience, random_state=0
+        )
+        .fit(X, y)
+        .n_iter_
+        for patience in (2, 5, 20)
+    ]
+    assert n_iter == sorted(n_iter)
+    assert n_iter[0] < n_iter[-1] < 3000
+
+
+@short_fits
+def test_infinite_patience_runs_to_max_iter(binary_digits):
+    X, y = binary_digits
+    model = MLPClassifierManual(tol=1e9, n_iter_no_change=np.inf, max_iter=50)
+    assert model.fit(X, y).n_iter_ == 50
+
+
+def test_adaptive_rate_ends_a_fit():
+    model = MLPClassifierManual(
+        tol=0.5, max_iter=3000, solver="sgd", learning_rate="adaptive", random_state=0
+    ).fit([[3, 2], [1, 6]], [1, 0])
+    assert model.n_iter_ < 3000
+
+
+@short_fits
+def test_schedules_act_on_adam_too(iris):
+    X, y = iris
+    fits = [
+        parameters(
+            MLPClassifierManual(learning_rate=name, max_iter=5, random_state=0).fit(X, y)
+        )
+        for name in ("constant", "invscaling")
+    ]
+    assert (fits[0] != fits[1]).any()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_convergence_warning_says_what_to_change(iris, solver):
+    X, y = iris
+    with pytest.warns(
+        ConvergenceWarning, match=r"max_iter=2 .*Increase max_iter"
+    ) as record:
+        model = MLPClassifierManual(solver=solver, max_iter=2).fit(X, y)
+    assert model.n_iter_ == 2
+    assert record[0].filename == __file__
+
+
+def test_max_fun_ends_lbfgs(iris):
+    X, y = iris
+    with pytest.warns(ConvergenceWarning, match="max_fun=10"):
+        model = MLPClassifierManual(solver="lbfgs", max_fun=10, tol=0, random_state=0).fit(
+            X, y
+        )
+    assert model.n_iter_ <= 10
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_verbose_prints_a_line_an_iteration(iris, solver, capsys):
+    X, y = iris
+    settings = {"solver": solver, "max_iter": 3, "random_state": 0}
+    MLPClassifierManual(**settings).fit(X, y)
+    assert capsys.readouterr().out == ""
+    model = MLPClassifierManual(verbose=True, early_stopping=True, **settings).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1] == (
+        f"Iteration 2, loss = {model.loss_curve_[1]:.8f}, "
+        f"validation score = {model.validation_scores_[1]:.6f}"
+    )
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_ctrl_c_keeps_the_last_finished_iteration(
+    iris, solver, early_stopping, monkeypatch
+):
+    X, y = iris
+    settings = {
+        "solver": solver,
+        "batch_size": 30,
+        "early_stopping": early_stopping,
+        "random_state": 0,
+    }
+    calls = []
+    original = Network.loss_gradient
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 18:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(Network, "loss_gradient", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = MLPClassifierManual(**settings).fit(X, y)
+    monkeypatch.undo()
+    assert model.n_iter_ == len(model.loss_curve_) >= 3
+    with pytest.warns(ConvergenceWarning):
+        whole = MLPClassifierManual(max_iter=model.n_iter_, **settings).fit(X, y)
+    assert_array_equal(parameters(model), parameters(whole))
+    assert_array_equal(model.predict(X), whole.predict(X))
+
+
+def test_ctrl_c_in_the_first_iteration_leaves_nothing_behind(iris, monkeypatch):
+    def interrupted(self, *args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Network, "loss_gradient", interrupted)
+    model = MLPClassifierManual()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*iris)
+    assert vars(model) == vars(MLPClassifierManual())

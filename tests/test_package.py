@@ -1,0 +1,113 @@
+"""The structure of the package, and the documentation of what is public."""
+
+import ast
+import doctest
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from numpydoc.validate import validate
+
+import skmlp
+
+SOURCE = pathlib.Path(skmlp.__file__).parent
+ALLOWED = {
+    "_activations": set(),
+    "_losses": set(),
+    "_network": {"_activations", "_losses"},
+    "_objective": set(),
+    "_schedules": set(),
+    "_solvers": set(),
+    "_monitor": set(),
+    "_holdout": set(),
+    "_classifier": {
+        "_activations",
+        "_losses",
+        "_network",
+        "_objective",
+        "_schedules",
+        "_solvers",
+        "_monitor",
+        "_holdout",
+    },
+    "__init__": {"_classifier"},
+}
+REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl"}
+
+
+def imported(path):
+    """Names of all modules that a file imports, at the top or anywhere inside."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            yield node.module
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_follow_the_architecture(path):
+    found = set(imported(path))
+    own = {name.partition(".")[2] for name in found if name.split(".")[0] == "skmlp"}
+    assert own <= ALLOWED[path.stem]
+    others = {name.split(".")[0] for name in found} - {"skmlp"}
+    assert others <= REQUIRED | set(sys.stdlib_module_names)
+
+
+def public():
+    for name in skmlp.__all__:
+        yield f"skmlp.{name}"
+        for method, value in vars(getattr(skmlp, name)).items():
+            # scikit-learn generates the set_*_request methods, with their docstrings
+            generated = method.startswith("set_") and method.endswith("_request")
+            if not method.startswith("_") and callable(value) and not generated:
+                yield f"skmlp.{name}.{method}"
+
+
+@pytest.mark.parametrize("name", list(public()))
+def test_public_names_are_documented(name):
+    # style that the linter judges, and sections that not every method needs
+    optional = {"GL01", "GL08", "SA01", "EX01", "ES01", "RT02", "RT03", "YD01"}
+    if name.endswith("partial_fit"):
+        optional.add("PR02")  # available_if hides the signature from numpydoc
+    problems = [
+        f"{code} {text}" for code, text in validate(name)["errors"] if code not in optional
+    ]
+    assert not problems
+
+
+def test_public_names_have_a_doctest_that_runs():
+    for name in skmlp.__all__:
+        examples = doctest.DocTestFinder(recurse=False).find(
+            getattr(skmlp, name), name, globs={}
+        )
+        assert any(test.examples for test in examples), name
+        for test in examples:
+            assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_every_parameter_is_documented_in_order():
+    doc = skmlp.MLPClassifierManual.__doc__
+    section = doc.split("Parameters\n")[1].split("Attributes\n")[0]
+    named = [
+        name.strip()
+        for line in section.splitlines()
+        if line.startswith("    ") and not line.startswith("     ") and " : " in line
+        for name in line.split(" : ")[0].split(",")
+    ]
+    assert named == list(inspect.signature(skmlp.MLPClassifierManual).parameters)
+
+
+def test_import_is_quiet_and_needs_no_extra():
+    code = (
+        "import sys, skmlp\n"
+        "model = skmlp.MLPClassifierManual(solver='lbfgs')\n"
+        "model.fit([[0.0], [1.0]], [0, 1]).predict_proba([[0.5]])\n"
+        "print(sorted({'matplotlib', 'dask'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"[]\n", b"")
