@@ -3,10 +3,10 @@
 An activation is a pair of in-place functions, since a new array for every layer
 of every block of rows would cost more than the arithmetic:
 
-``forward(Z)``
-    replaces the pre-activations Z by h = phi(Z);
+``forward(Z, b)``
+    replaces the products Z = xW by h = phi(Z + b);
 ``backward(H, delta)``
-    multiplies ``delta`` by phi'(Z), which every activation here can state from its
+    multiplies ``delta`` by phi'(Z + b), which every activation here can state from its
     own output H alone. H is spent: it is overwritten where that saves memory.
 """
 
@@ -22,9 +22,9 @@ class Activation(NamedTuple):
     Attributes
     ----------
     forward : callable
-        ``forward(Z)``: Z becomes phi(Z), in place.
+        ``forward(Z, b)``: Z becomes phi(Z + b), in place.
     backward : callable
-        ``backward(H, delta)``: delta becomes delta * phi'(Z), in place.
+        ``backward(H, delta)``: delta becomes delta * phi', in place.
     glorot_factor : float
         Weights start uniform within sqrt(glorot_factor / (fan_in + fan_out)). Glorot
         and Bengio (2010, eq. 16) derive 6 for units of slope one at zero; the
@@ -32,22 +32,23 @@ class Activation(NamedTuple):
         value that scikit-learn's MLPClassifier uses.
     """
 
-    forward: Callable[[np.ndarray], None]
+    forward: Callable[[np.ndarray, np.ndarray], None]
     backward: Callable[[np.ndarray, np.ndarray], None]
     glorot_factor: float
 
 
-def _identity(Z):
+def _identity(Z, b):
     """phi(z) = z."""
+    Z += b
 
 
 def _identity_backward(H, delta):
     """phi'(z) = 1."""
 
 
-def _logistic(Z):
+def _logistic(Z, b):
     """sigma(z) = 1 / (1 + exp(-z)): (6) of the derivation."""
-    np.negative(Z, out=Z)
+    np.subtract(-b, Z, out=Z)  # adds the bias and negates in one pass
     np.exp(Z, out=Z)  # overflows to inf below z = -709, and 1 / inf = 0 is right
     Z += 1
     np.reciprocal(Z, out=Z)
@@ -60,8 +61,9 @@ def _logistic_backward(H, delta):
     delta *= H
 
 
-def _tanh(Z):
+def _tanh(Z, b):
     """phi(z) = tanh z."""
+    Z += b
     np.tanh(Z, out=Z)
 
 
@@ -72,8 +74,9 @@ def _tanh_backward(H, delta):
     delta *= H
 
 
-def _relu(Z):
+def _relu(Z, b):
     """phi(z) = max(0, z)."""
+    Z += b
     np.maximum(Z, 0, out=Z)
 
 

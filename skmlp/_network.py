@@ -27,6 +27,24 @@ class Parameters(NamedTuple):
     intercepts: list
 
 
+class Workspace(NamedTuple):
+    """Scratch memory of a forward and backward pass over n rows, in Fortran order.
+
+    Attributes
+    ----------
+    outputs : list of ndarray of shape (n, n_units)
+        h of each hidden layer, and the logits.
+    deltas : list of ndarray of shape (n, n_units)
+        delta of each hidden layer; that of the logits takes their place.
+    ones : ndarray of shape (n,)
+        Column sums are products with it, which BLAS does best.
+    """
+
+    outputs: list
+    deltas: list
+    ones: np.ndarray
+
+
 class Network:
     """A multilayer perceptron with softmax cross-entropy on its outputs.
 
@@ -98,31 +116,19 @@ class Network:
         return self.flatten(coefs, intercepts, dtype)
 
     def workspace(self, n_rows, dtype):
-        """Scratch memory for up to `n_rows` rows: a pair of arrays (h, delta) a layer.
+        """Scratch memory for `n_rows` rows of data."""
 
-        Parameters
-        ----------
-        n_rows : int
-        dtype : {float32, float64}
+        def arrays(sizes):
+            return [np.empty((n_rows, n_units), dtype, order="F") for n_units in sizes]
 
-        Returns
-        -------
-        workspace : list of tuple of ndarray of shape (n_units * n_rows,)
-        """
-        return [
-            (np.empty(n_rows * n_units, dtype), np.empty(n_rows * n_units, dtype))
-            for n_units in self.layer_sizes[1:]
-        ]
-
-    def _buffers(self, workspace, n_rows):
-        """Arrays (n_rows, n_units) in Fortran order, at the front of the workspace."""
-        return [
-            [flat[: n_units * n_rows].reshape(n_units, n_rows).T for flat in pair]
-            for n_units, pair in zip(self.layer_sizes[1:], workspace, strict=True)
-        ]
+        return Workspace(
+            arrays(self.layer_sizes[1:]),
+            arrays(self.layer_sizes[1:-1]),
+            np.ones(n_rows, dtype),
+        )
 
     def forward(self, parameters, X, outputs):
-        """Outputs of every layer: (5) for the hidden ones, the logits hV + d for the last.
+        """Outputs of every layer: (5) if hidden, the logits hV + d of (7) for the last.
 
         Parameters
         ----------
@@ -132,14 +138,12 @@ class Network:
             One for each layer, overwritten.
         """
         h = X
-        last = len(outputs) - 1
-        for layer, (W, b, Z) in enumerate(
-            zip(parameters.coefs, parameters.intercepts, outputs, strict=True)
-        ):
+        for W, b, Z in zip(parameters.coefs, parameters.intercepts, outputs, strict=True):
             _matmul(h, W, out=Z)
-            Z += b
-            if layer < last:
-                self.activation.forward(Z)
+            if Z is outputs[-1]:
+                Z += b
+            else:
+                self.activation.forward(Z, b)
             h = Z
 
     def logits(self, parameters, X):
@@ -154,13 +158,9 @@ class Network:
         -------
         Z : ndarray of shape (n, K), in Fortran order
         """
-        n_rows, dtype = X.shape[0], parameters.coefs[0].dtype
-        outputs = [
-            np.empty((n_rows, n_units), dtype, order="F")
-            for n_units in self.layer_sizes[1:]
-        ]
-        self.forward(parameters, X, outputs)
-        return outputs[-1]
+        workspace = self.workspace(X.shape[0], parameters.coefs[0].dtype)
+        self.forward(parameters, X, workspace.outputs)
+        return workspace.outputs[-1]
 
     def loss_gradient(self, parameters, X, k, weights, gradient, workspace):
         """Weighted sum over the rows of the loss, and of its gradient.
@@ -181,25 +181,24 @@ class Network:
             Factor of each row's loss.
         gradient : Parameters
             Overwritten with sum_i weights_i * d loss_i / d theta.
-        workspace : list
-            From `workspace`, for at least n rows.
+        workspace : Workspace
+            For n rows.
 
         Returns
         -------
         loss : float
             sum_i weights_i * loss_i.
         """
-        buffers = self._buffers(workspace, X.shape[0])
-        outputs = [h for h, _ in buffers]
+        outputs, deltas, ones = workspace
         self.forward(parameters, X, outputs)
         delta = outputs[-1]
         loss = softmax_cross_entropy(delta, k, weights)
-        for layer in reversed(range(len(buffers))):
+        for layer in range(len(deltas), -1, -1):
             h = outputs[layer - 1] if layer else X
             _matmul(h.T, delta, out=gradient.coefs[layer])
-            np.sum(delta, axis=0, out=gradient.intercepts[layer])
+            np.matmul(ones, delta, out=gradient.intercepts[layer])
             if layer:
-                below = buffers[layer - 1][1]
+                below = deltas[layer - 1]
                 np.matmul(delta, parameters.coefs[layer].T, out=below)
                 self.activation.backward(h, below)
                 delta = below

@@ -16,12 +16,15 @@ from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import get_blas_funcs
 from threadpoolctl import ThreadpoolController
 
 # Block of rows: what its activations may take, half of a common 1 MiB L2 cache.
 _BLOCK_BYTES = 2**19
 # Partial sums of the gradient; L-BFGS keeps twenty vectors of that length anyway.
 _MAX_GROUPS = 16
+# Rows gathered at a time for mini-batches
+_PIECE_BYTES = 2**18
 
 
 @lru_cache
@@ -124,6 +127,7 @@ class Objective:
         )
         self.alpha = float(alpha)
         self._map = map
+        self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
         self._local = threading.local()
 
     def loss_gradient(self, theta):
@@ -172,28 +176,40 @@ class Objective:
         order = rng.permutation(self.n_rows) if rng and n_batches > 1 else None
         parameters = self.network.parameters(theta)
         gradient = self.network.parameters(np.empty_like(theta))
-        workspace = self.network.workspace(min(batch_size, self.n_rows), self.dtype)
-        X_batch = None
-        if order is not None and isinstance(self.X, np.ndarray):
-            X_batch = np.empty((batch_size, self.X.shape[1]), self.dtype)
-        scale = n_batches / self.total_weight
-        for start in range(0, self.n_rows, batch_size):
-            stop = min(start + batch_size, self.n_rows)
-            rows = slice(start, stop) if order is None else order[start:stop]
-            if X_batch is None:
+        for X, k, weights in self._pieces(order, batch_size, n_batches / self.total_weight):
+            for start in range(0, len(k), batch_size):
+                rows = slice(start, start + batch_size)
+                loss = self.network.loss_gradient(
+                    parameters,
+                    X[rows],
+                    k[rows],
+                    weights if np.isscalar(weights) else weights[rows],
+                    gradient,
+                    self._workspace(min(batch_size, len(k) - start)),
+                )
+                yield self._add_penalty(theta, loss, gradient.vector), gradient.vector
+
+    def _pieces(self, order, batch_size, scale):
+        """Yield (X, k, weights) of some batches at a time, in the given order.
+
+        Rows of dense data are gathered into one buffer: enough for a call to be worth
+        its while, and few enough to stay in cache.
+        """
+        if order is None:
+            everything = slice(None)
+            yield self.X, self.k, self._weights(everything, scale)
+            return
+        row_bytes = self.X.shape[1] * self.dtype.itemsize
+        n_rows = max(_PIECE_BYTES // (row_bytes * batch_size), 1) * batch_size
+        dense = isinstance(self.X, np.ndarray)
+        buffer = np.empty((n_rows, self.X.shape[1]), self.dtype) if dense else None
+        for start in range(0, self.n_rows, n_rows):
+            rows = order[start : start + n_rows]
+            if dense:  # mode="clip" writes to `out` directly, "raise" through a copy
+                X = self.X.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
+            else:
                 X = self.X[rows]
-            else:  # mode="clip" writes to `out` directly, "raise" through a copy
-                X = X_batch[: stop - start]
-                np.take(self.X, rows, axis=0, out=X, mode="clip")
-            loss = self.network.loss_gradient(
-                parameters,
-                X,
-                self.k[rows],
-                self._weights(rows, scale),
-                gradient,
-                workspace,
-            )
-            yield self._add_penalty(theta, loss, gradient.vector), gradient.vector
+            yield X, self.k[rows], self._weights(rows, scale)
 
     def _weights(self, rows, scale):
         """Factor of each row's loss, scale * s_i."""
@@ -205,7 +221,7 @@ class Objective:
         """Add (alpha / 2S) sum ||W||^2 to loss, and its gradient to gradient in place."""
         weights = theta[: self.network.n_weights]
         strength = self.alpha / self.total_weight
-        gradient[: weights.size] += strength * weights
+        self._axpy(weights, gradient, weights.size, strength)
         weights = weights.astype(np.float64, copy=False)
         return loss + 0.5 * strength * float(np.dot(weights, weights))
 
@@ -226,27 +242,30 @@ class Objective:
 
     def _group_loss_gradient(self, parameters, blocks, out):
         """Sum over the rows of one group; the gradient's sum goes to `out`."""
-        workspace, scratch = self._thread_memory()
         gradient, total = self.network.parameters(out), 0.0
         for X, k, weights in blocks:
             total += self.network.loss_gradient(
-                parameters, X, k, weights, gradient, workspace
+                parameters, X, k, weights, gradient, self._workspace(len(k))
             )
-            if gradient is scratch:
-                out += scratch.vector
-            gradient = scratch
+            if gradient.vector is not out:
+                out += gradient.vector
+            elif len(blocks) > 1:
+                gradient = self._scratch()
         return total
 
-    def _thread_memory(self):
-        """Workspace and scratch gradient, kept by each thread from call to call."""
-        if not hasattr(self._local, "memory"):
-            n_rows = len(self._groups[0][0][1])  # no block is larger than the first
-            n_parameters = self.network.n_parameters
-            self._local.memory = (
-                self.network.workspace(n_rows, self.dtype),
-                self.network.parameters(np.empty(n_parameters, self.dtype)),
-            )
-        return self._local.memory
+    def _workspace(self, n_rows):
+        """Workspace for so many rows, kept by each thread from call to call."""
+        workspaces = vars(self._local).setdefault("workspaces", {})
+        if n_rows not in workspaces:
+            workspaces[n_rows] = self.network.workspace(n_rows, self.dtype)
+        return workspaces[n_rows]
+
+    def _scratch(self):
+        """Gradient of one block, kept by each thread from call to call."""
+        if not hasattr(self._local, "scratch"):
+            vector = np.empty(self.network.n_parameters, self.dtype)
+            self._local.scratch = self.network.parameters(vector)
+        return self._local.scratch
 
 
 def _slice_rows(X, rows):

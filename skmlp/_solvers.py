@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import optimize
+from scipy.linalg import blas
 
 _DIVERGED = (
     "Training diverged: the loss, its gradient or the parameters are no longer finite. "
@@ -83,15 +84,14 @@ class SGD:
         self.nesterov = nesterov
 
     def step(self, theta, gradient, rate, state):
-        """Update theta and the velocity in place; gradient is used as scratch."""
+        """Update theta and the velocity in place."""
         (velocity,) = state.moments
-        gradient *= -rate
+        axpy = _axpy(theta)
         velocity *= self.momentum
-        velocity += gradient
+        axpy(gradient, velocity, a=-rate)
         if self.nesterov:
-            theta += gradient
-            np.multiply(velocity, self.momentum, out=gradient)
-            theta += gradient
+            axpy(velocity, theta, a=self.momentum)
+            axpy(gradient, theta, a=-rate)
         else:
             theta += velocity
 
@@ -120,6 +120,9 @@ class Adam:
         self.beta_1 = float(beta_1)
         self.beta_2 = float(beta_2)
         self.epsilon = float(epsilon)
+        # Moments are kept without their factors (1 - beta), which saves two passes
+        self._m_scale = 1 - self.beta_1
+        self._v_scale = math.sqrt(1 - self.beta_2)
 
     def step(self, theta, gradient, rate, state):
         """Update theta and the moments in place; gradient is used as scratch."""
@@ -127,16 +130,19 @@ class Adam:
         t = state.n_steps + 1
         rate *= math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         m *= self.beta_1
-        m += (1 - self.beta_1) * gradient
-        v *= self.beta_2
+        m += gradient
         np.square(gradient, out=gradient)
-        gradient *= 1 - self.beta_2
+        v *= self.beta_2
         v += gradient
         np.sqrt(v, out=gradient)
-        gradient += self.epsilon
+        gradient += self.epsilon / self._v_scale
         np.divide(m, gradient, out=gradient)
-        gradient *= rate
-        theta -= gradient
+        _axpy(theta)(gradient, theta, a=-rate * self._m_scale / self._v_scale)
+
+
+def _axpy(y):
+    """BLAS's ``axpy(x, y, a=a)`` for vectors like y: ``y += a * x`` in a single pass."""
+    return blas.saxpy if y.dtype == np.float32 else blas.daxpy
 
 
 def minimize_stochastic(

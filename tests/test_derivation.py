@@ -72,7 +72,7 @@ def test_10_sigmoid_derivative():
     z = np.linspace(-8, 8, 33)
     out = z.copy().reshape(-1, 1)
     slope = np.ones_like(out)
-    ACTIVATIONS["logistic"].forward(out)
+    ACTIVATIONS["logistic"].forward(out, np.zeros(1))
     assert_allclose(out[:, 0], [1 / (1 + math.exp(-v)) for v in z], rtol=1e-15)
     ACTIVATIONS["logistic"].backward(out, slope)
     assert_allclose(slope[:, 0], sigma(z) * (1 - sigma(z)), rtol=1e-12)
