@@ -1,6 +1,5 @@
 """The estimator: it validates, chooses the parts, and reports."""
 
-import copy
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -62,9 +61,10 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         F = (1/S) [sum_i s_i (-log y_i[class of i]) + (alpha/2) (||W||^2 + ||V||^2)]
 
     where s_i is the sample weight of row i and S the sum of the weights over the
-    whole training set. Weight 2 on a row is the row twice, and weight 0 is the row left
-    out. The parameters have the names and meanings of
-    `sklearn.neural_network.MLPClassifier`; where an effect differs, it is said below.
+    whole training set. Weight 2 on a row is the row twice, and weight 0 is the row
+    left out (though its label still counts as a class). The parameters have the names and
+    meanings of `sklearn.neural_network.MLPClassifier`; where an effect differs, it is said
+    below.
 
     Parameters
     ----------
@@ -112,15 +112,17 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
     tol : float, default=1e-4
         'sgd' and 'adam' stop when the loss (with `early_stopping`, the validation score)
         has not improved by `tol` for more than `n_iter_no_change` epochs; 'lbfgs'
-        stops when no component of the gradient exceeds `tol`.
+        without `early_stopping` stops when no component of the gradient exceeds `tol`, or
+        when the loss can't be lowered within the precision of the data's type.
 
     verbose : bool or int, default=False
         Whether to print a line after each iteration.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the parameters of the previous call. With 'sgd' and
-        'adam' it goes on exactly, momentum and order of rows included: two fits of 10
-        epochs are one of 20. Patience starts afresh.
+        'adam' it goes on exactly, momentum and order of rows included: two such fits of
+        10 epochs are one of 20. After `early_stopping` or an interrupt the momentum
+        starts at zero. Patience, and an 'adaptive' learning rate, start afresh.
 
     momentum : float in [0, 1], default=0.9
         Momentum of 'sgd'.
@@ -131,11 +133,11 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
     early_stopping : bool, default=False
         Whether to hold out a validation set and stop when the accuracy on it no longer
         improves, with every solver, 'lbfgs' included. The parameters with the best
-        score are kept. Equal rows are never split between the two sets.
+        score are kept. No copy of a row is in both sets.
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the distinct rows to hold out, stratified by class. Used with
-        `early_stopping`.
+        Share of the weight of each class to hold out, rounded up to whole distinct rows.
+        Used with `early_stopping`.
 
     beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
         Decay rates of Adam's first and second moments.
@@ -157,7 +159,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
 
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer; ``coefs_[0]`` and ``coefs_[1]`` are W and V above. With
-        `intercepts_`, they are views of one flat vector.
+        `intercepts_`, they are views of one flat vector, until they are pickled.
 
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer; ``intercepts_[0]`` and ``intercepts_[1]`` are b and d.
@@ -359,6 +361,15 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             If the data or a parameter are not valid, the validation set of
             `early_stopping` cannot be drawn, or training diverges. The estimator is then
             as it was before the call.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0)
+        >>> model.fit(X, y).n_features_in_
+        4
         """
         with _unchanged_on_error(self):
             go_on = self.warm_start and hasattr(self, "coefs_")
@@ -376,12 +387,12 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             return self._train(X, y, sample_weight)
 
     @available_if(_has_partial_fit)
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch over the given rows.
 
-        Successive calls go on exactly where the last one stopped, momentum included.
-        The mean in the objective is taken over the rows of this call.
+        Successive calls go on exactly where the last one stopped, momentum included. (After
+        a `fit` without `warm_start`, which keeps no momentum, it starts at zero.) The mean
+        in the objective is taken over the rows of this call.
 
         Parameters
         ----------
@@ -410,7 +421,20 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             If `classes` is missing in the first call or differs from it later, if `y` has
             other labels, if the data are not valid, or training diverges. The estimator
             is then as it was before the call.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual(learning_rate_init=0.01, random_state=0)
+        >>> for _ in range(100):
+        ...     for start in range(3):  # every third flower: the data come in chunks
+        ...         _ = model.partial_fit(X[start::3], y[start::3], classes=[0, 1, 2])
+        >>> model.score(X, y) > 0.95
+        True
         """
+        self._validate_params()
         with _unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
             X, y, sample_weight = self._check_data(X, y, sample_weight)
@@ -434,6 +458,15 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples,)
             Class labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model.predict(X[::50])
+        array([0, 1, 2])
         """
         k = self._logits(X).argmax(axis=1)
         return self.classes_[k]
@@ -450,6 +483,17 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model.predict_proba(X[::50]).round(1)
+        array([[1., 0., 0.],
+               [0., 1., 0.],
+               [0., 0., 1.]])
         """
         return self._logits(X, finish=softmax)
 
@@ -467,6 +511,15 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model.predict_log_proba(X[::50]).argmax(axis=1)
+        array([0, 1, 2])
         """
         return self._logits(X, finish=log_softmax)
 
@@ -483,6 +536,15 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         decision : ndarray of shape (n_samples, n_classes) or (n_samples,)
             For two classes the difference of the two logits, which is the log-odds of
             ``classes_[1]``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model.decision_function(X[::50]).argmax(axis=1)
+        array([0, 1, 2])
         """
         Z = self._logits(X)
         return Z[:, 1] - Z[:, 0] if Z.shape[1] == 2 else Z
@@ -503,10 +565,13 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-            if not sample_weight.any():
-                raise ValueError("sample_weight is zero for every row.")
+            total = sample_weight.sum()
+            if total == 0 or not np.isfinite(total):
+                raise ValueError(
+                    f"The sum of sample_weight must be positive and finite, got {total}."
+                )
         return X, y, sample_weight
 
     def _train(self, X, y, sample_weight, incremental=False):
@@ -530,7 +595,12 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             objective = Objective(network, *rows, self.alpha, map=map_rows)
             validate = validation and _accuracy(network, *validation, map_rows)
             monitor = self._monitor(validate, incremental)
-            result = self._minimize(objective, theta, monitor, incremental)
+            try:
+                result = self._minimize(objective, theta, monitor, incremental)
+            except KeyboardInterrupt:
+                if not monitor.losses:
+                    raise
+                result = self._interrupted(monitor)
         if not (result.converged or incremental):
             warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
         if monitor.best_theta is not None:
@@ -540,15 +610,14 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         return self
 
     def _network(self, n_features):
-        sizes = self.hidden_layer_sizes
-        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
         for size in sizes:
             if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
                 raise ValueError(
                     "hidden_layer_sizes must be integers of at least 1, got "
                     f"{size!r} in {self.hidden_layer_sizes!r}."
                 )
-        return Network([n_features, *sizes, len(self.classes_)], self.activation)
+        return Network([n_features, *map(int, sizes), len(self.classes_)], self.activation)
 
     def _start(self, network, dtype):
         """Flat vector to start from: the present parameters, or newly drawn ones."""
@@ -576,33 +645,16 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         return watch
 
     def _minimize(self, objective, theta, monitor, incremental):
-        """Run the solver; Ctrl-C ends it with the last iteration that it finished."""
-        minimize = self._run_lbfgs if self.solver == "lbfgs" else self._run_stochastic
-        # Taken away until the solver has come to its end: a state must fit the parameters
-        stored = vars(self).pop("_solver_state_", {})
-        try:
-            return minimize(objective, theta, monitor, incremental, stored)
-        except KeyboardInterrupt:
-            if not monitor.losses:
-                raise
-            warnings.warn(
-                "Training was interrupted; the parameters of the last finished iteration, "
-                f"{len(monitor.losses)}, are kept.",
-                stacklevel=5,
+        state = self._take_state(incremental)
+        if self.solver == "lbfgs":
+            return minimize_lbfgs(
+                objective,
+                theta,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+                on_iteration=monitor,
             )
-            return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
-
-    def _run_lbfgs(self, objective, theta, monitor, incremental, stored):
-        return minimize_lbfgs(
-            objective,
-            theta,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            on_iteration=monitor,
-        )
-
-    def _run_stochastic(self, objective, theta, monitor, incremental, stored):
         if self.solver == "sgd":
             rule = SGD(self.momentum, self.nesterovs_momentum)
         else:
@@ -612,11 +664,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             warnings.warn(
                 f"batch_size={batch_size} is larger than the {objective.n_rows} training "
                 "rows: all of them make one batch.",
-                stacklevel=6,
+                stacklevel=5,
             )
-        state = StochasticState()
-        if stored.get("solver") == self.solver:
-            state = StochasticState(**copy.deepcopy(stored["state"]))
         result = minimize_stochastic(
             objective,
             theta,
@@ -628,10 +677,42 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             on_iteration=monitor,
             seed=self._seed_ if self.shuffle else None,
         )
-        # Best parameters of an earlier epoch have lost theirs
+        self._n_epochs_ = state.n_epochs
+        # Kept where a later call goes on from them, and fits the parameters that are kept
         if incremental or (self.warm_start and not self.early_stopping):
-            self._solver_state_ = {"solver": self.solver, "state": vars(state)}
+            self._moments_ = {"solver": self.solver, "n_steps": state.n_steps}
+            self._moments_["vectors"] = state.moments
+            self._n_plateaus_ = state.n_plateaus
         return result
+
+    def _take_state(self, incremental):
+        """State of the earlier calls to go on from; a new one without any.
+
+        The moments leave the estimator: they must not outlive a change of the parameters
+        that they have no part in, by another solver or an interrupted run.
+        """
+        moments = vars(self).pop("_moments_", {})
+        n_plateaus = vars(self).pop("_n_plateaus_", 0)
+        state = StochasticState(
+            n_epochs=getattr(self, "_n_epochs_", 0),
+            n_samples=getattr(self, "t_", 0),
+            # a new fit has new patience
+            n_plateaus=n_plateaus if incremental else 0,
+        )
+        if moments.get("solver") == self.solver:
+            state.n_steps = moments["n_steps"]
+            state.moments = [np.array(vector) for vector in moments["vectors"]]
+        return state
+
+    def _interrupted(self, monitor):
+        """What Ctrl-C leaves: the record of the iterations that were finished."""
+        which = "last" if monitor.best_theta is None else "best"
+        warnings.warn(
+            f"Training was interrupted after {len(monitor.losses)} iterations; the "
+            f"parameters of the {which} of them are kept.",
+            stacklevel=5,
+        )
+        return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
 
     def _report(self, network, result, monitor, objective):
         """Set the fitted attributes."""
@@ -643,7 +724,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         self.loss_curve_ = getattr(self, "loss_curve_", []) + monitor.losses
         self._n_stalled_ = monitor.n_stalled
         if monitor.validate is None:
-            self.best_loss_ = monitor.best_loss
+            self.best_loss_ = min(monitor.best_loss, result.loss)
             self.validation_scores_ = self.best_validation_score_ = None
         else:
             self.best_loss_ = None
@@ -670,7 +751,14 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         network = Network(sizes, self.activation)
         parameters = Parameters(None, self.coefs_, self.intercepts_)
         with row_threads(len(row_blocks(X.shape[0], network, X.dtype))) as map_rows:
-            return _blockwise_logits(network, parameters, X, map_rows, finish)
+            outputs = _blockwise_logits(network, parameters, X, map_rows, finish)
+        if not np.isfinite(outputs).all():
+            warnings.warn(
+                "Predictions are not finite: values of X are too large for the arithmetic.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return outputs
 
 
 def _blockwise_logits(network, parameters, X, map_rows, finish=None):

@@ -1,18 +1,16 @@
 """The validation set of early stopping."""
 
-import zlib
-
 import numpy as np
-from sklearn.model_selection import train_test_split
+from scipy import sparse
 
 
 def hold_out(X, k, sample_weight, *, classes, fraction, seed):
-    """Draw distinct rows to hold out, stratified by class.
+    """Draw rows to hold out: of each class, at least `fraction` of its weight.
 
-    What is drawn depends on the distinct rows alone, not on their order or number: a
-    row of weight w and w copies of it give the same split, and no copy of a training row
-    leaks into the validation set. The one exception: a class whose rows are all copies
-    of one has that row in both sets.
+    Distinct rows are drawn, so that what is drawn depends neither on their order nor on
+    how they are stored: a row of weight w and w copies of it give the same split, and no
+    copy of a training row leaks into the validation set. Of each class at least one
+    distinct row goes to either set; if all its rows are copies of one, that goes to both.
 
     Parameters
     ----------
@@ -23,7 +21,6 @@ def hold_out(X, k, sample_weight, *, classes, fraction, seed):
     classes : ndarray of shape (K,)
         Labels, for the messages.
     fraction : float in (0, 1)
-        Share of the distinct rows to hold out.
     seed : int
 
     Returns
@@ -33,61 +30,57 @@ def hold_out(X, k, sample_weight, *, classes, fraction, seed):
     Raises
     ------
     ValueError
-        If either set would be too small, or lack a class.
+        If there is only one row of a class, or one row to hold out.
     """
-    copies = np.bincount(k, weights=sample_weight, minlength=len(classes))
-    single = (copies > 0) & (copies < 2)
+    weight = np.ones(len(k)) if sample_weight is None else sample_weight
+    single = (np.bincount(k) == 1) & (np.bincount(k, weight) < 2)
     if single.any():
         raise ValueError(
             "Early stopping needs every class in the training and in the validation set, "
-            f"but there is only 1 sample of class {classes[single]}. Add samples, or set "
-            "early_stopping=False."
+            f"but there is only 1 sample of class {classes[: len(single)][single]}. Add "
+            "samples, or set early_stopping=False."
         )
-    keys = [zlib.crc32(row, label) for row, label in zip(_rows(X), k.tolist(), strict=True)]
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    k = k[first]
-    alone = np.bincount(k)[k] == 1
-    train, held_out = _stratified(np.flatnonzero(~alone), k, classes, fraction, seed)
-    alone = np.flatnonzero(alone)
-    return np.isin(group, [*train, *alone]), np.isin(group, [*held_out, *alone])
-
-
-def _stratified(rows, k, classes, fraction, seed):
-    """Split indices of distinct rows, or raise if the validation set will not do."""
-    if not rows.size:
-        return rows, rows
-    present = np.unique(k[rows])
-    n_held_out = int(np.ceil(fraction * len(rows)))
-    n_train = len(rows) - n_held_out
-    n_least = max(2, len(present))
-    if n_held_out < n_least or n_train < len(present):
-        name, change = (
-            ("training", "Decrease") if n_train < n_held_out else ("validation", "Increase")
-        )
+    _, first, group = np.unique(_fingerprints(X, k), return_index=True, return_inverse=True)
+    weight = np.bincount(group, weight)
+    random_state = np.random.RandomState(seed)
+    train, held_out = [], []
+    for label in np.unique(k):
+        rows = random_state.permutation(np.flatnonzero(k[first] == label))
+        if len(rows) == 1:
+            train.extend(rows)
+            held_out.extend(rows)
+        else:
+            share = np.cumsum(weight[rows]) / weight[rows].sum()
+            cut = np.searchsorted(share[:-2], fraction * (1 - 1e-12)) + 1
+            held_out.extend(rows[:cut])
+            train.extend(rows[cut:])
+    train, held_out = np.isin(group, train), np.isin(group, held_out)
+    if held_out.sum() < 2 and weight[group[held_out]].sum() < 2:
         raise ValueError(
-            f"The {name} set is too small: validation_fraction={fraction} of {len(rows)} "
-            f"distinct samples leaves {min(n_train, n_held_out)} of them for "
-            f"{len(present)} classes. {change} validation_fraction, add samples, or set "
-            "early_stopping=False."
-        )
-    train, held_out = train_test_split(
-        rows, test_size=fraction, stratify=k[rows], random_state=seed
-    )
-    missing = np.setdiff1d(present, k[held_out])
-    if missing.size:
-        raise ValueError(
-            f"The validation set lacks class {classes[missing]}: it has only "
-            f"{np.bincount(k)[missing]} distinct samples. Increase validation_fraction, "
-            "add samples, or set early_stopping=False."
+            f"The validation set is too small: validation_fraction={fraction} of the "
+            f"{len(k)} samples of each class is 1. Increase validation_fraction, add "
+            "samples, or set early_stopping=False."
         )
     return train, held_out
 
 
-def _rows(X):
-    """Yield the bytes of each row."""
+def _fingerprints(X, k):
+    """A hash of each row and its class; that of equal rows is equal, dense or sparse."""
+    factors = np.random.default_rng(0).integers(2**64, size=X.shape[1], dtype=np.uint64)
     if isinstance(X, np.ndarray):
-        for row in X:
-            yield row.tobytes()
+        starts = range(0, len(X), 1024)  # the scrambled copy stays small
+        pieces = [_scramble(X[start : start + 1024]) @ factors for start in starts]
+        fingerprints = np.concatenate(pieces)
     else:
-        for start, stop in zip(X.indptr[:-1], X.indptr[1:], strict=True):
-            yield X.indices[start:stop].tobytes() + X.data[start:stop].tobytes()
+        scrambled = (_scramble(X.data), X.indices, X.indptr)
+        fingerprints = sparse.csr_array(scrambled, shape=X.shape) @ factors
+    return fingerprints + _scramble(k + 1.0)
+
+
+def _scramble(values):
+    """Well-mixed 64 bits of each value, and 0 for zero, whatever its sign."""
+    bits = np.add(values, 0.0, dtype=np.float64).view(np.uint64)
+    bits ^= bits >> np.uint64(32)
+    bits *= np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+    bits ^= bits >> np.uint64(29)
+    return bits

@@ -58,31 +58,26 @@ class Monitor:
         stalled : bool
             Whether patience has run out; it starts anew then.
         """
+        theta = theta.copy()
+        if self.validate is None:
+            improved = loss <= self.best_loss - self.tol
+        else:
+            score = float(self.validate(theta))  # before anything is recorded: it may raise
+            best = max(self.scores, default=-np.inf)
+            improved = score >= best + self.tol
+            if score > best:
+                self.best_theta, self.best_iteration = theta, len(self.scores)
+            self.scores.append(score)
+        self.theta = theta
         self.losses.append(loss)
-        self.theta = theta.copy()
-        improved = (
-            self._improved_loss() if self.validate is None else self._improved_score()
-        )
+        self.best_loss = min(self.best_loss, loss)
+        self.n_stalled = 0 if improved else self.n_stalled + 1
         if self.verbose:
             self._print_line()
-        self.n_stalled = 0 if improved else self.n_stalled + 1
         stalled = self.n_stalled > self.patience
         if stalled:
             self.n_stalled = 0
         return stalled
-
-    def _improved_loss(self):
-        improved = self.losses[-1] <= self.best_loss - self.tol
-        self.best_loss = min(self.best_loss, self.losses[-1])
-        return improved
-
-    def _improved_score(self):
-        score = float(self.validate(self.theta))
-        best = max(self.scores, default=-np.inf)
-        self.scores.append(score)
-        if score > best:
-            self.best_theta, self.best_iteration = self.theta, len(self.scores) - 1
-        return score >= best + self.tol
 
     def _print_line(self):
         line = f"Iteration {len(self.losses)}, loss = {self.losses[-1]:.8f}"

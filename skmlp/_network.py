@@ -14,8 +14,9 @@ class Parameters(NamedTuple):
 
     Attributes
     ----------
-    vector : ndarray of shape (P,)
-        All weights, layer by layer, then all biases.
+    vector : ndarray of shape (P,) or None
+        All weights, layer by layer, then all biases. None if there is no such vector:
+        to predict, the arrays suffice.
     coefs : list of ndarray of shape (fan_in, fan_out)
         W of each layer: ``coefs[0]`` and ``coefs[1]`` are W and V of (5) and (7).
     intercepts : list of ndarray of shape (fan_out,)

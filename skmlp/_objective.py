@@ -107,7 +107,7 @@ class Objective:
     X : {ndarray, CSR} of shape (n, d), float32 or float64
     k : ndarray of shape (n,) of int
         Class index of each row.
-    sample_weight : ndarray of shape (n,) or None
+    sample_weight : ndarray of shape (n,), float64, or None
         s_i; None means one each.
     alpha : float
         Strength of the penalty on the weights; biases are free.
@@ -123,7 +123,7 @@ class Objective:
         self.n_rows = X.shape[0]
         self.dtype = X.dtype
         self.total_weight = float(
-            self.n_rows if sample_weight is None else sample_weight.sum(dtype=np.float64)
+            self.n_rows if sample_weight is None else sample_weight.sum()
         )
         self.alpha = float(alpha)
         self._map = map
@@ -176,7 +176,7 @@ class Objective:
         order = rng.permutation(self.n_rows) if rng and n_batches > 1 else None
         parameters = self.network.parameters(theta)
         gradient = self.network.parameters(np.empty_like(theta))
-        for X, k, weights in self._pieces(order, batch_size, n_batches / self.total_weight):
+        for X, k, weights in self._pieces(order, batch_size, n_batches):
             for start in range(0, len(k), batch_size):
                 rows = slice(start, start + batch_size)
                 loss = self.network.loss_gradient(
@@ -189,7 +189,7 @@ class Objective:
                 )
                 yield self._add_penalty(theta, loss, gradient.vector), gradient.vector
 
-    def _pieces(self, order, batch_size, scale):
+    def _pieces(self, order, batch_size, factor):
         """Yield (X, k, weights) of some batches at a time, in the given order.
 
         Rows of dense data are gathered into one buffer: enough for a call to be worth
@@ -197,7 +197,7 @@ class Objective:
         """
         if order is None:
             everything = slice(None)
-            yield self.X, self.k, self._weights(everything, scale)
+            yield self.X, self.k, self._weights(everything, factor)
             return
         row_bytes = self.X.shape[1] * self.dtype.itemsize
         n_rows = max(_PIECE_BYTES // (row_bytes * batch_size), 1) * batch_size
@@ -209,13 +209,15 @@ class Objective:
                 X = self.X.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
             else:
                 X = self.X[rows]
-            yield X, self.k[rows], self._weights(rows, scale)
+            yield X, self.k[rows], self._weights(rows, factor)
 
-    def _weights(self, rows, scale):
-        """Factor of each row's loss, scale * s_i."""
+    def _weights(self, rows, factor):
+        """Factor of each row's loss: s_i / S, times `factor`."""
         if self.sample_weight is None:
-            return scale
-        return self.sample_weight[rows] * self.dtype.type(scale)
+            return factor / self.total_weight
+        weights = self.sample_weight[rows] / self.total_weight
+        weights *= factor
+        return weights.astype(self.dtype, copy=False)
 
     def _add_penalty(self, theta, loss, gradient):
         """Add (alpha / 2S) sum ||W||^2 to loss, and its gradient to gradient in place."""
@@ -232,7 +234,7 @@ class Objective:
             (
                 _slice_rows(self.X, rows),
                 self.k[rows],
-                self._weights(rows, 1 / self.total_weight),
+                self._weights(rows, 1.0),
             )
             for rows in row_blocks(self.n_rows, self.network, self.dtype)
         ]

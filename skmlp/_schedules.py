@@ -4,6 +4,8 @@
 A plateau ends the fit unless the schedule answers it with a smaller rate.
 """
 
+import math
+
 _ADAPTIVE_FACTOR = 5
 _ADAPTIVE_FLOOR = 1e-6
 
@@ -15,7 +17,7 @@ def constant(init):
 
 def invscaling(init, power_t):
     """The initial rate over (n_samples + 1)^power_t."""
-    return lambda n_samples, n_plateaus: init / (n_samples + 1) ** power_t
+    return lambda n_samples, n_plateaus: init * math.exp(-power_t * math.log1p(n_samples))
 
 
 def adaptive(init):

@@ -48,9 +48,11 @@ class StochasticState:
     Attributes
     ----------
     moments : list of ndarray of shape (P,)
-        The update rule's averages of past gradients.
-    n_steps, n_epochs, n_samples, n_plateaus : int
-        Batches, epochs and rows so far, and how often progress has stalled.
+        The update rule's averages of past gradients; empty, they start at zero.
+    n_steps : int
+        Steps that have gone into the moments.
+    n_epochs, n_samples, n_plateaus : int
+        Epochs and rows so far, and how often progress has stalled.
     """
 
     moments: list = field(default_factory=list)
@@ -187,6 +189,7 @@ def minimize_stochastic(
     """
     if not state.moments:
         state.moments = [np.zeros_like(theta) for _ in range(rule.n_moments)]
+        state.n_steps = 0
     converged, n_iter, loss = False, 0, math.nan
     while n_iter < max_iter and not converged:
         rate = schedule(state.n_samples, state.n_plateaus)

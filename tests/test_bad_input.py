@@ -101,13 +101,17 @@ def test_bad_y(labels, match):
     [
         (np.where(y, -1.0, 1.0), "Negative values"),
         (np.where(y, np.nan, 1.0), "contains NaN"),
-        (np.zeros(40), "zero"),
+        (np.zeros(40), "non-zero|must be positive and finite, got 0"),
+        (np.full(40, 1e308), "must be positive and finite, got inf"),
+        (np.where(y, np.inf, 1.0), "contains infinity"),
         (np.ones(39), "sample_weight.shape"),
         (np.ones((40, 2)), "must be 1D"),
     ],
 )
-def test_bad_sample_weight(weights, match):
-    assert_rejected(X, y, match, sample_weight=weights)
+@pytest.mark.filterwarnings("ignore:overflow encountered in reduce")
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_bad_sample_weight(solver, weights, match):
+    assert_rejected(X, y, match, sample_weight=weights, solver=solver)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,7 @@ def test_bad_sample_weight(weights, match):
         ("hidden_layer_sizes", 0),
         ("hidden_layer_sizes", 2.5),
         ("hidden_layer_sizes", "100"),
+        ("hidden_layer_sizes", -1),
     ],
 )
 def test_bad_parameters_are_named(name, value):
@@ -150,7 +155,9 @@ def test_bad_parameters_are_named(name, value):
     assert vars(model) == vars(MLPClassifierManual(**{name: value}))
 
 
-@pytest.mark.parametrize("sizes", [(10, 0), [5, -1], (10, 2.5), (True,), ("5",)])
+@pytest.mark.parametrize(
+    "sizes", [(10, 0), [5, -1], (10, 2.5), (True,), ("5",), [[5]], {5}]
+)
 def test_bad_layer_sizes_name_the_entry(sizes):
     with pytest.raises(ValueError, match=r"hidden_layer_sizes .* got .* in "):
         MLPClassifierManual(sizes).fit(X, y)
@@ -224,7 +231,15 @@ def test_partial_fit_needs_classes_first():
         model.partial_fit(X, y + 1)
     with pytest.raises(ValueError, match="X has 2 features, but"):
         model.partial_fit(X[:, :2], y)
+    huge = 1e308 * np.ones((40, 3))
+    with pytest.raises(ValueError, match="Training diverged"):
+        model.set_params(activation="identity").partial_fit(huge, y)
+    model.set_params(activation="logistic")
     assert_same_state(before, vars(model))
+    for name, value in (("solver", "newton"), ("alpha", -1), ("learning_rate", "bogus")):
+        broken = copy.deepcopy(model).set_params(**{name: value})
+        with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+            broken.partial_fit(X, y)
 
 
 def test_partial_fit_is_not_there_where_it_makes_no_sense():
@@ -249,24 +264,14 @@ def test_warm_start_with_other_classes_features_or_layers():
         model.set_params(hidden_layer_sizes=7).fit(X, y)
 
 
-@pytest.mark.parametrize(
-    ("labels", "fraction", "match"),
-    [
-        ([0, 0, 0, 1] + [0] * 36, 0.1, r"only 1 sample of class \[1\]"),
-        (np.arange(40) % 5, 0.1, "validation set is too small.*Increase"),
-        (np.arange(40) % 5, 0.9, "training set is too small.*Decrease"),
-        (np.r_[np.zeros(37), np.ones(3)], 0.1, r"lacks class \[1.\].*Increase"),
-    ],
-)
-def test_validation_set_that_will_not_do(labels, fraction, match):
-    assert_rejected(
-        X,
-        np.asarray(labels),
-        match,
-        early_stopping=True,
-        validation_fraction=fraction,
-        random_state=0,
-    )
+def test_class_that_cannot_be_in_both_sets():
+    labels = np.zeros(40)
+    labels[3] = 1
+    assert_rejected(X, labels, r"only 1 sample of class \[1\.\]", early_stopping=True)
+    # its weight makes it several rows
+    weights = np.where(labels, 2.0, 1.0)
+    model = MLPClassifierManual(early_stopping=True, random_state=0)
+    assert model.fit(X, labels, weights).n_iter_ > 10
 
 
 def test_validation_set_of_one_row_is_too_small():
@@ -291,3 +296,11 @@ def test_prediction_of_bad_data():
     ]:
         with pytest.raises(ValueError, match=match):
             model.predict(data)
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
+def test_predictions_beyond_the_arithmetic_warn(method):
+    model = MLPClassifierManual(activation="identity", random_state=0, tol=0.1).fit(X, y)
+    with pytest.warns(RuntimeWarning, match="Predictions are not finite") as record:
+        getattr(model, method)(1e308 * np.ones((5, 3)))
+    assert record[0].filename == __file__

@@ -97,6 +97,32 @@ def test_agrees_with_the_objective_of_scikit_learns_lbfgs(activation, hidden, we
     assert relative_error(gradient, expected) < 1e-12
 
 
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_agrees_with_scikit_learns_single_output_for_two_classes(activation):
+    """Its logistic output z is our softmax over the logits (0, z)."""
+    rng = np.random.default_rng(0)
+    X, k = rng.normal(size=(60, 7)), np.arange(60) % 2
+    peer = MLPClassifier((5,), activation, alpha=0, random_state=0)
+    peer.partial_fit(X, k, classes=[0, 1])
+    peer_loss, coef_grads, intercept_grads = peer._backprop(
+        X, k[:, np.newaxis], None, [X, None, None], *([None, None] for _ in range(3))
+    )
+    network = Network((7, 5, 2), activation)
+    theta = network.flatten(
+        [peer.coefs_[0], np.c_[np.zeros(5), peer.coefs_[1]]],
+        [peer.intercepts_[0], [0, *peer.intercepts_[1]]],
+        np.float64,
+    )
+    loss, gradient = Objective(network, X, k, None, 0.0).loss_gradient(theta)
+    expected = network.flatten(
+        [coef_grads[0], np.c_[-coef_grads[1], coef_grads[1]]],
+        [intercept_grads[0], [-intercept_grads[1][0], *intercept_grads[1]]],
+        np.float64,
+    )
+    assert_allclose(loss, peer_loss, rtol=1e-12)
+    assert relative_error(gradient, expected) < 1e-12
+
+
 def test_minimum_of_logistic_regression_is_a_stationary_point():
     objective, _ = make_objective(n=300, alpha=1.0)
     network = Network((8, 4), "identity")
@@ -117,7 +143,7 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
     rng = np.random.default_rng(0)
     X = (rng.normal(size=(40_000, 8)) * (rng.random((40_000, 8)) < 0.5)).astype(dtype)
     k = rng.integers(4, size=len(X))
-    weights = rng.uniform(0, 2, size=len(X)).astype(dtype)
+    weights = rng.uniform(0, 2, size=len(X))
     network = Network((8, 30, 4), "logistic")
     theta = network.initialize(np.random.RandomState(0), dtype)
     results = []
@@ -178,7 +204,7 @@ def test_float32_stays_float32_and_sums_in_float64():
         objective.network,
         objective.X.astype(np.float32),
         objective.k,
-        objective.sample_weight.astype(np.float32),
+        objective.sample_weight,
         0.3,
     )
     loss, gradient = single.loss_gradient(theta)

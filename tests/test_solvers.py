@@ -170,6 +170,26 @@ def test_first_non_finite_value_raises():
         with pytest.raises(ValueError, match=r"Scale the features.*learning_rate_init"):
             run(SGD(0.0, False), schedule=make_schedule("constant", 1e200, 0.5))
 
+        class Once(Quadratic):
+            """A second batch that is not finite; the third must not be asked for."""
+
+            def batches(self, theta, batch_size, rng=None):
+                for loss in (1.0, np.nan):
+                    yield loss, np.zeros(3)
+                pytest.fail("went on after a loss that is not finite")
+
+        with pytest.raises(ValueError, match="Training diverged"):
+            minimize_stochastic(
+                Once(),
+                np.zeros(3),
+                SGD(0.0, False),
+                make_schedule("constant", 0.1, 0.5),
+                state=StochasticState(),
+                batch_size=1,
+                max_iter=1,
+                on_iteration=lambda *_: False,
+            )
+
         class Infinite(Quadratic):
             def loss_gradient(self, theta):
                 return 1.0, np.array([np.inf, 0, 0])
@@ -191,6 +211,7 @@ def test_schedules():
     invscaling = make_schedule("invscaling", 0.1, 0.25)
     assert invscaling(0, 0) == 0.1
     assert_allclose(invscaling(80, 5), 0.1 / 81**0.25)
+    assert make_schedule("invscaling", 0.1, 400.0)(80, 0) == 0
     adaptive = make_schedule("adaptive", 0.1, 0.5)
     assert adaptive(500, 0) == 0.1
     assert_allclose(adaptive(500, 2), 0.1 / 25)

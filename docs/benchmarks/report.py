@@ -47,9 +47,9 @@ def as_text(results):
         f"{machine['processor']}, {machine['cores']} cores, load at the start "
         f"{machine['load at the start']:.2f}, {machine['date']}. {versions}.",
         "",
-        "Each system at its own best number of threads (in brackets); medians of interleaved "
-        "repeats. A ratio above 1 means that skmlp is faster; the last column is the time of "
-        "skmlp over that of the bare matrix products of the same work.",
+        "Each system at its own best number of threads (in brackets); medians of "
+        "interleaved repeats. A ratio above 1 means that skmlp is faster; the last column "
+        "is the time of skmlp over that of the bare matrix products of the same work.",
     ]
     best = best_times(results["rows"])
     for kind, title in TITLES.items():

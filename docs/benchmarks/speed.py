@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -105,7 +106,7 @@ def torch_parameters(d, hidden, n_classes, dtype):
     torch.manual_seed(0)
     make = {"float32": torch.float32, "float64": torch.float64}[dtype]
     parameters = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         bound = (2 / (fan_in + fan_out)) ** 0.5
         for shape in ((fan_in, fan_out), (fan_out,)):
             W = torch.empty(shape, dtype=make).uniform_(-bound, bound)
@@ -158,7 +159,7 @@ def jax_parameters(d, hidden, n_classes, dtype):
 
     rng, sizes = np.random.default_rng(0), [d, *hidden, n_classes]
     parameters = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         bound = (2 / (fan_in + fan_out)) ** 0.5
         W = rng.uniform(-bound, bound, (fan_in, fan_out))
         b = rng.uniform(-bound, bound, fan_out)
