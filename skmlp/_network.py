@@ -1,5 +1,6 @@
 """The network: a function of one flat parameter vector, with its exact gradient."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from skmlp._activations import ACTIVATIONS
 from skmlp._losses import softmax_cross_entropy
+
+# Multiplications from which two threads are worth their hand-over
+_LARGE_PRODUCT = 2**23
 
 
 class Parameters(NamedTuple):
@@ -39,11 +43,14 @@ class Workspace(NamedTuple):
         delta of each hidden layer; that of the logits takes their place.
     ones : ndarray of shape (n,)
         Column sums are products with it, which BLAS does best.
+    map_halves : callable or None
+        A ``map`` for the two halves of a large product.
     """
 
     outputs: list
     deltas: list
     ones: np.ndarray
+    map_halves: Callable | None
 
 
 class Network:
@@ -116,7 +123,7 @@ class Network:
             intercepts.append(random_state.uniform(-bound, bound, fan_out))
         return self.flatten(coefs, intercepts, dtype)
 
-    def workspace(self, n_rows, dtype):
+    def workspace(self, n_rows, dtype, map_halves=None):
         """Scratch memory for `n_rows` rows of data."""
 
         def arrays(sizes):
@@ -126,21 +133,22 @@ class Network:
             arrays(self.layer_sizes[1:]),
             arrays(self.layer_sizes[1:-1]),
             np.ones(n_rows, dtype),
+            map_halves,
         )
 
-    def forward(self, parameters, X, outputs):
+    def forward(self, parameters, X, workspace):
         """Outputs of every layer: (5) if hidden, the logits hV + d of (7) for the last.
 
         Parameters
         ----------
         parameters : Parameters
         X : {ndarray, CSR} of shape (n, d)
-        outputs : list of ndarray of shape (n, n_units)
-            One for each layer, overwritten.
+        workspace : Workspace
+            For n rows; its outputs are overwritten.
         """
-        h = X
+        h, outputs = X, workspace.outputs
         for W, b, Z in zip(parameters.coefs, parameters.intercepts, outputs, strict=True):
-            _matmul(h, W, out=Z)
+            _matmul(h, W, Z, workspace.map_halves)
             if Z is outputs[-1]:
                 Z += b
             else:
@@ -160,7 +168,7 @@ class Network:
         Z : ndarray of shape (n, K), in Fortran order
         """
         workspace = self.workspace(X.shape[0], parameters.coefs[0].dtype)
-        self.forward(parameters, X, workspace.outputs)
+        self.forward(parameters, X, workspace)
         return workspace.outputs[-1]
 
     def loss_gradient(self, parameters, X, k, weights, gradient, workspace):
@@ -190,13 +198,13 @@ class Network:
         loss : float
             sum_i weights_i * loss_i.
         """
-        outputs, deltas, ones = workspace
-        self.forward(parameters, X, outputs)
+        outputs, deltas, ones, map_halves = workspace
+        self.forward(parameters, X, workspace)
         delta = outputs[-1]
         loss = softmax_cross_entropy(delta, k, weights)
         for layer in range(len(deltas), -1, -1):
             h = outputs[layer - 1] if layer else X
-            _matmul(h.T, delta, out=gradient.coefs[layer])
+            _matmul(h.T, delta, gradient.coefs[layer], map_halves)
             np.matmul(ones, delta, out=gradient.intercepts[layer])
             if layer:
                 below = deltas[layer - 1]
@@ -206,9 +214,26 @@ class Network:
         return loss
 
 
-def _matmul(A, B, out):
-    """``out[...] = A @ B``, where A may be sparse (and then is never densified)."""
-    if isinstance(A, np.ndarray):
+def _matmul(A, B, out, map_halves=None):
+    """``out[...] = A @ B``, where A may be sparse (and then is never densified).
+
+    With `map_halves`, a large product is computed as two, of half the columns or rows of
+    `out` each: always, so that its bits do not depend on how many threads the map has.
+    """
+    if not isinstance(A, np.ndarray):
+        out[...] = A @ B
+    elif map_halves is None or A.size * B.shape[1] < _LARGE_PRODUCT:
         np.matmul(A, B, out=out)
     else:
-        out[...] = A @ B
+        by_column = out.flags.f_contiguous
+        middle = out.shape[by_column] // 2
+        halves = [slice(middle), slice(middle, None)]
+
+        def multiply(half):
+            if by_column:
+                np.matmul(A, B[:, half], out=out[:, half])
+            else:
+                np.matmul(A[half], B, out=out[half])
+
+        for _ in map_halves(multiply, halves):
+            pass

@@ -79,15 +79,36 @@ def row_threads(n_tasks):
         The most calls one ``map`` will make; no more threads than that are started.
     """
     with _single_threaded_blas as allowed, np.errstate(**_QUIET):
-        n_threads = min(allowed, n_tasks)
-        if n_threads == 1:
+        n_helpers = min(allowed, n_tasks) - 1
+        if n_helpers == 0:
             yield map
             return
-        pool = ThreadPoolExecutor(n_threads, initializer=partial(np.seterr, **_QUIET))
+        pool = ThreadPoolExecutor(n_helpers, initializer=partial(np.seterr, **_QUIET))
         try:
-            yield pool.map
+            yield partial(_shared_map, pool, n_helpers)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _shared_map(pool, n_helpers, function, *iterables):
+    """A ``map`` whose calls are shared by this thread and the pool's.
+
+    Each takes the next call when it is done with its last, so that a thread which the
+    machine keeps waiting holds up one call at most.
+    """
+    calls = list(zip(*iterables, strict=True))
+    results = [None] * len(calls)
+    remaining = iter(enumerate(calls))
+
+    def work():
+        for i, arguments in remaining:
+            results[i] = function(*arguments)
+
+    helpers = [pool.submit(work) for _ in range(min(n_helpers, len(calls) - 1))]
+    work()
+    for helper in helpers:
+        helper.result()
+    return results
 
 
 def row_blocks(n_rows, network, dtype):
@@ -185,7 +206,7 @@ class Objective:
                     k[rows],
                     weights if np.isscalar(weights) else weights[rows],
                     gradient,
-                    self._workspace(min(batch_size, len(k) - start)),
+                    self._workspace(min(batch_size, len(k) - start), self._map),
                 )
                 yield self._add_penalty(theta, loss, gradient.vector), gradient.vector
 
@@ -255,11 +276,11 @@ class Objective:
                 gradient = self._scratch()
         return total
 
-    def _workspace(self, n_rows):
+    def _workspace(self, n_rows, map_halves=None):
         """Workspace for so many rows, kept by each thread from call to call."""
         workspaces = vars(self._local).setdefault("workspaces", {})
         if n_rows not in workspaces:
-            workspaces[n_rows] = self.network.workspace(n_rows, self.dtype)
+            workspaces[n_rows] = self.network.workspace(n_rows, self.dtype, map_halves)
         return workspaces[n_rows]
 
     def _scratch(self):
