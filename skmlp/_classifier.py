@@ -591,7 +591,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             )
             validation, rows = _take(held_out, *rows), _take(train, *rows)
         n_blocks = len(row_blocks(rows[0].shape[0], network, X.dtype))
-        with row_threads(n_blocks) as map_rows:
+        # 2 even of few rows: large products of mini-batches are shared by two threads
+        with row_threads(max(n_blocks, 2)) as map_rows:
             objective = Objective(network, *rows, self.alpha, map=map_rows)
             validate = validation and _accuracy(network, *validation, map_rows)
             monitor = self._monitor(validate, incremental)

@@ -1,6 +1,6 @@
 """One objective: for every batch size, every weighting and every number of threads."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 
 import numpy as np
 import pytest
@@ -148,19 +148,30 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
     theta = network.initialize(np.random.RandomState(0), dtype)
     results = []
     for n_threads in (1, 2, 4):
-        with ThreadPoolExecutor(n_threads) as pool:
-            objective = Objective(network, container(X), k, weights, 1.0, map=pool.map)
+        with threadpool_limits(n_threads, user_api="blas"), row_threads(64) as map_rows:
+            objective = Objective(network, container(X), k, weights, 1.0, map=map_rows)
             results.append(objective.loss_gradient(theta))
             again = objective.loss_gradient(theta)
             assert again[0] == results[-1][0]
-    for loss, gradient in results[1:]:
+            # one batch of all rows, whose products are large enough to be halved
+            (batch,) = objective.batches(theta, len(X))
+            results[-1] += batch
+    for loss, gradient, batch_loss, batch_gradient in results:
         assert loss == results[0][0]
+        assert batch_loss == results[0][2]
         assert_array_equal(gradient, results[0][1])
-    # and the many blocks add up to what one pass over all rows gives
-    batch_loss, batch_gradient = next(objective.batches(theta, len(X)))
-    tolerance = 1e-4 if dtype == np.float32 else 1e-12
-    assert_allclose(results[0][0], batch_loss, rtol=tolerance)
-    assert relative_error(results[0][1], batch_gradient) < tolerance
+        assert_array_equal(batch_gradient, results[0][3])
+        # and the many blocks add up to what one pass over all rows gives
+        tolerance = 1e-4 if dtype == np.float32 else 1e-12
+        assert_allclose(loss, batch_loss, rtol=tolerance)
+        assert relative_error(gradient, batch_gradient) < tolerance
+
+
+def test_all_threads_take_part():
+    """Calls that wait for each other end only if they run at the same time."""
+    barrier = threading.Barrier(3, timeout=10)
+    with threadpool_limits(3, user_api="blas"), row_threads(3) as map_rows:
+        assert len(list(map_rows(lambda _: barrier.wait(), range(3)))) == 3
 
 
 def blas_threads():
@@ -191,7 +202,7 @@ def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
 
     with (
         threadpool_limits(2, user_api="blas"),
-        pytest.raises(RuntimeError, match="block 3"),
+        pytest.raises(RuntimeError, match=r"block [34]"),
         row_threads(4) as map_rows,
     ):
         list(map_rows(fail, [3, 4]))
