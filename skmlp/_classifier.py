@@ -744,15 +744,29 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X, finish=None):
         """Logits of validated rows, handed through `finish` in place, if given."""
-        check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, reset=False
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)
+        # What is plainly right but for its values, which are looked at block by block,
+        # need not go through a validation that takes longer than the prediction of a row
+        is_plain = (
+            type(X) is np.ndarray
+            and X.dtype == self.coefs_[0].dtype
+            and X.shape == (len(X), self.n_features_in_)
+            and not hasattr(self, "feature_names_in_")
+            and len(X) > 0
         )
+        if not is_plain:
+            X = self._check_features(X)
         sizes = [*(len(W) for W in self.coefs_), self.n_outputs_]
         network = Network(sizes, self.activation)
         parameters = Parameters(None, self.coefs_, self.intercepts_)
-        with row_threads(len(row_blocks(X.shape[0], network, X.dtype))) as map_rows:
-            outputs = _blockwise_logits(network, parameters, X, map_rows, finish)
+        blocks = row_blocks(X.shape[0], network, X.dtype)
+        with row_threads(len(blocks)) as map_rows:
+            outputs = _blockwise_logits(network, parameters, X, map_rows, blocks, finish)
+            if is_plain and not all(
+                map_rows(lambda rows: np.isfinite(X[rows].sum()), blocks)
+            ):
+                self._check_features(X)
         if not np.isfinite(outputs).all():
             warnings.warn(
                 "Predictions are not finite: values of X are too large for the arithmetic.",
@@ -761,8 +775,13 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             )
         return outputs
 
+    def _check_features(self, X):
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, reset=False
+        )
 
-def _blockwise_logits(network, parameters, X, map_rows, finish=None):
+
+def _blockwise_logits(network, parameters, X, map_rows, blocks, finish=None):
     """Logits (n, K) of the rows of X, evaluated and finished block by block."""
     outputs = np.empty((X.shape[0], network.layer_sizes[-1]), X.dtype)
 
@@ -772,17 +791,18 @@ def _blockwise_logits(network, parameters, X, map_rows, finish=None):
             finish(Z)
         outputs[rows] = Z
 
-    for _ in map_rows(evaluate, row_blocks(X.shape[0], network, X.dtype)):
+    for _ in map_rows(evaluate, blocks):
         pass  # a map is lazy, and raises what a block raised
     return outputs
 
 
 def _accuracy(network, X, k, sample_weight, map_rows):
     """Weighted accuracy on held-out rows, as a function of the flat vector."""
+    blocks = row_blocks(X.shape[0], network, X.dtype)
 
     def accuracy(theta):
         parameters = network.parameters(theta.astype(X.dtype, copy=False))
-        Z = _blockwise_logits(network, parameters, X, map_rows)
+        Z = _blockwise_logits(network, parameters, X, map_rows, blocks)
         return np.average(Z.argmax(axis=1) == k, weights=sample_weight)
 
     return accuracy

@@ -30,7 +30,7 @@ _PIECE_BYTES = 2**18
 
 @lru_cache
 def _blas():
-    return ThreadpoolController().select(user_api="blas")
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 class _SingleThreadedBlas:
@@ -44,22 +44,29 @@ class _SingleThreadedBlas:
     def __init__(self):
         self._lock = threading.Lock()
         self._n_users = 0
-        self._limiter = None
+        self._threads_before = []
 
     def __enter__(self):
         with self._lock:
-            libraries = _blas().lib_controllers
-            allowed = min((library.num_threads for library in libraries), default=1)
+            allowed = [library.num_threads for library in _blas()]
             if self._n_users == 0:
-                self._limiter = _blas().limit(limits=1)
+                self._threads_before = allowed
+                self._set_threads([1] * len(allowed))
             self._n_users += 1
-        return allowed
+        return min(allowed, default=1)
 
     def __exit__(self, *exc_info):
         with self._lock:
             self._n_users -= 1
             if self._n_users == 0:
-                self._limiter.restore_original_limits()
+                self._set_threads(self._threads_before)
+
+    def _set_threads(self, numbers):
+        for library, before, number in zip(
+            _blas(), self._threads_before, numbers, strict=True
+        ):
+            if before > 1:
+                library.set_num_threads(number)
 
 
 _single_threaded_blas = _SingleThreadedBlas()
@@ -120,7 +127,7 @@ def row_blocks(n_rows, network, dtype):
         n_blocks = -(-n_blocks // 4) * 4
     elif n_rows >= 1024:
         n_blocks = 2
-    ends = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
+    ends = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
