@@ -782,18 +782,19 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
 
 
 def _blockwise_logits(network, parameters, X, map_rows, blocks, finish=None):
-    """Logits (n, K) of the rows of X, evaluated and finished block by block."""
+    """Logits (n, K) of the rows of X, finished in place, and whether X is finite."""
     outputs = np.empty((X.shape[0], network.layer_sizes[-1]), X.dtype)
 
     def evaluate(rows):
-        Z = network.logits(parameters, X[rows])
+        block = X[rows]
+        Z = network.logits(parameters, block)
         if finish is not None:
             finish(Z)
         outputs[rows] = Z
+        return np.isfinite(block.sum())  # cheap while the block is in cache
 
-    for _ in map_rows(evaluate, blocks):
-        pass  # a map is lazy, and raises what a block raised
-    return outputs
+    is_finite = all(list(map_rows(evaluate, blocks)))
+    return outputs, is_finite
 
 
 def _accuracy(network, X, k, sample_weight, map_rows):
@@ -802,7 +803,7 @@ def _accuracy(network, X, k, sample_weight, map_rows):
 
     def accuracy(theta):
         parameters = network.parameters(theta.astype(X.dtype, copy=False))
-        Z = _blockwise_logits(network, parameters, X, map_rows, blocks)
+        Z, _ = _blockwise_logits(network, parameters, X, map_rows, blocks)
         return np.average(Z.argmax(axis=1) == k, weights=sample_weight)
 
     return accuracy

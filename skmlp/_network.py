@@ -136,19 +136,21 @@ class Network:
             map_halves,
         )
 
-    def forward(self, parameters, X, workspace):
+    def forward(self, parameters, X, outputs, map_halves=None):
         """Outputs of every layer: (5) if hidden, the logits hV + d of (7) for the last.
 
         Parameters
         ----------
         parameters : Parameters
         X : {ndarray, CSR} of shape (n, d)
-        workspace : Workspace
-            For n rows; its outputs are overwritten.
+        outputs : list of ndarray of shape (n, n_units), in Fortran order
+            One for each layer, overwritten.
+        map_halves : callable, optional
+            See `Workspace`.
         """
-        h, outputs = X, workspace.outputs
+        h = X
         for W, b, Z in zip(parameters.coefs, parameters.intercepts, outputs, strict=True):
-            _matmul(h, W, Z, workspace.map_halves)
+            _matmul(h, W, Z, map_halves)
             if Z is outputs[-1]:
                 Z += b
             else:
@@ -167,9 +169,10 @@ class Network:
         -------
         Z : ndarray of shape (n, K), in Fortran order
         """
-        workspace = self.workspace(X.shape[0], parameters.coefs[0].dtype)
-        self.forward(parameters, X, workspace)
-        return workspace.outputs[-1]
+        dtype, sizes = parameters.coefs[0].dtype, self.layer_sizes[1:]
+        outputs = [np.empty((X.shape[0], size), dtype, order="F") for size in sizes]
+        self.forward(parameters, X, outputs)
+        return outputs[-1]
 
     def loss_gradient(self, parameters, X, k, weights, gradient, workspace):
         """Weighted sum over the rows of the loss, and of its gradient.
@@ -199,7 +202,7 @@ class Network:
             sum_i weights_i * loss_i.
         """
         outputs, deltas, ones, map_halves = workspace
-        self.forward(parameters, X, workspace)
+        self.forward(parameters, X, outputs, map_halves)
         delta = outputs[-1]
         loss = softmax_cross_entropy(delta, k, weights)
         for layer in range(len(deltas), -1, -1):

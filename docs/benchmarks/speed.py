@@ -1,7 +1,7 @@
 """Speed and memory of MLPClassifierManual beside its peers.
 
-    python docs/benchmarks/speed.py            # all works: about 25 minutes on 2 cores
-    python docs/benchmarks/speed.py --quick    # fewer repeats: about 8 minutes
+    python docs/benchmarks/speed.py            # all works: about 20 minutes on 2 cores
+    python docs/benchmarks/speed.py --quick    # fewer repeats: about 12 minutes
 
 Peers are scikit-learn's MLPClassifier, PyTorch in eager mode, JAX jitted (an epoch is one
 `scan`; compilation is timed apart), and "GEMM": nothing but the matrix products of the
@@ -549,14 +549,14 @@ def describe():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="3 repeats instead of 7")
+    parser.add_argument("--quick", action="store_true", help="3 repeats instead of 5")
     parser.add_argument(
         "--works", nargs="*", help="only works whose name contains one of these"
     )
     parser.add_argument("--out", type=Path, help="directory for the results page")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    repeats = 3 if options.quick else 7
+    repeats = 3 if options.quick else 5
     if options.child:
         run_works(options.child, repeats, options.works)
         return
