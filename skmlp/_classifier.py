@@ -762,11 +762,11 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         parameters = Parameters(None, self.coefs_, self.intercepts_)
         blocks = row_blocks(X.shape[0], network, X.dtype)
         with row_threads(len(blocks)) as map_rows:
-            outputs = _blockwise_logits(network, parameters, X, map_rows, blocks, finish)
-            if is_plain and not all(
-                map_rows(lambda rows: np.isfinite(X[rows].sum()), blocks)
-            ):
-                self._check_features(X)
+            outputs, is_finite = _blockwise_logits(
+                network, parameters, X, map_rows, blocks, finish
+            )
+        if is_plain and not is_finite:
+            self._check_features(X)
         if not np.isfinite(outputs).all():
             warnings.warn(
                 "Predictions are not finite: values of X are too large for the arithmetic.",
