@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -741,6 +742,18 @@ def test_fitted_state_is_plain(iris, solver):
             assert value is None or type(value) in (int, float, bool, str, np.ndarray)
 
     check({k: v for k, v in vars(model).items() if k.endswith("_")})
+
+
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_skops_has_to_trust_our_class_alone(iris, solver):
+    X, y = iris
+    model = MLPClassifierManual(solver=solver, warm_start=True, max_iter=3, random_state=0)
+    data = skops.io.dumps(model.fit(X, y))
+    unknown = skops.io.get_untrusted_types(data=data)
+    assert unknown == ["skmlp._classifier.MLPClassifierManual"]
+    loaded = skops.io.loads(data, trusted=unknown)
+    assert_array_equal(parameters(loaded.fit(X, y)), parameters(model.fit(X, y)))
 
 
 # --- stopping -------------------------------------------------------------------------
