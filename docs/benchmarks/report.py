@@ -143,6 +143,7 @@ def draw(results, path):
         )
         ticks = [0.5, 1, 2, 3, 5, 10]
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.tick_params(labelbottom=True)
         axis.minorticks_off()
         axis.invert_yaxis()
         axis.grid(axis="x", alpha=0.3)
