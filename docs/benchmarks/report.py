@@ -119,7 +119,7 @@ def draw(results, path):
     colors = {"scikit-learn": "#D55E00", "PyTorch": "#0072B2", "JAX": "#009E73"}
     markers = {"float64": "o", "float32": "s"}
     figure, axes = plt.subplots(
-        2, figsize=(9, 7), layout="constrained", height_ratios=[4, 8]
+        2, sharex=True, figsize=(9, 7), layout="constrained", height_ratios=[4, 8]
     )
     for axis, kind in zip(axes, "AB", strict=True):
         works = list(dict.fromkeys(key[1] for key in best if key[0] == kind))
