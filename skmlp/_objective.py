@@ -113,7 +113,11 @@ def _shared_map(pool, n_helpers, function, *iterables):
             results[i] = function(*arguments)
 
     helpers = [pool.submit(work) for _ in range(min(n_helpers, len(calls) - 1))]
-    work()
+    try:
+        work()
+    finally:
+        for _ in remaining:
+            pass  # after an error or Ctrl-C, no thread takes another call
     for helper in helpers:
         helper.result()
     return results
@@ -180,7 +184,7 @@ class Objective:
         sums = np.empty((len(self._groups), theta.size), self.dtype)
         group_loss = partial(self._group_loss_gradient, parameters)
         loss = sum(self._map(group_loss, self._groups, sums))
-        gradient = sums.sum(axis=0)
+        gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
         return self._add_penalty(parameters.vector, loss, gradient), gradient
 
     def batches(self, theta, batch_size, rng=None):
@@ -206,7 +210,10 @@ class Objective:
             Overwritten by the next batch; the caller may use it as scratch.
         """
         n_batches = -(-self.n_rows // batch_size)
-        order = rng.permutation(self.n_rows) if rng and n_batches > 1 else None
+        if n_batches == 1:
+            yield self.loss_gradient(theta)
+            return
+        order = None if rng is None else rng.permutation(self.n_rows)
         parameters = self.network.parameters(theta)
         gradient = self.network.parameters(np.empty_like(theta))
         for X, k, weights in self._pieces(order, batch_size, n_batches):
@@ -264,11 +271,7 @@ class Objective:
     def _groups(self):
         """Blocks (X, k, weights) of rows, in at most `_MAX_GROUPS` groups."""
         blocks = [
-            (
-                _slice_rows(self.X, rows),
-                self.k[rows],
-                self._weights(rows, 1.0),
-            )
+            (_slice_rows(self.X, rows), self.k[rows], self._weights(rows, 1.0))
             for rows in row_blocks(self.n_rows, self.network, self.dtype)
         ]
         n_groups = min(len(blocks), _MAX_GROUPS)
