@@ -1,7 +1,7 @@
 """The network: a function of one flat parameter vector, with its exact gradient."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -76,19 +76,20 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.activation = ACTIVATIONS[activation]
         self.coef_shapes = list(pairwise(self.layer_sizes))
-        self.n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.coef_shapes)
-        self.n_parameters = self.n_weights + sum(self.layer_sizes[1:])
+        sizes = [fan_in * fan_out for fan_in, fan_out in self.coef_shapes]
+        ends = list(accumulate([0, *sizes, *self.layer_sizes[1:]]))
+        self._slices = [slice(start, stop) for start, stop in pairwise(ends)]
+        self.n_weights, self.n_parameters = sum(sizes), ends[-1]
 
     def parameters(self, vector):
         """Views of a flat vector of shape (P,) as weights and biases."""
-        weights, biases = vector[: self.n_weights], vector[self.n_weights :]
-        coef_ends = np.cumsum([fan_in * fan_out for fan_in, fan_out in self.coef_shapes])
-        coefs = np.split(weights, coef_ends[:-1])
-        return Parameters(
-            vector,
-            [W.reshape(shape) for W, shape in zip(coefs, self.coef_shapes, strict=True)],
-            np.split(biases, np.cumsum(self.layer_sizes[1:-1])),
-        )
+        views = [vector[piece] for piece in self._slices]
+        n_layers = len(self.coef_shapes)
+        coefs = [
+            view.reshape(shape)
+            for view, shape in zip(views[:n_layers], self.coef_shapes, strict=True)
+        ]
+        return Parameters(vector, coefs, views[n_layers:])
 
     def flatten(self, coefs, intercepts, dtype):
         """Flat vector of shape (P,), a copy of the given weights and biases."""
