@@ -9,8 +9,9 @@ import numpy as np
 from skmlp._activations import ACTIVATIONS
 from skmlp._losses import softmax_cross_entropy
 
-# Multiplications from which two threads are worth their hand-over
-_LARGE_PRODUCT = 2**23
+# Size of a product, multiplications times bytes a number, from which two threads are worth
+# their hand-over: some 200 us of work for each
+_LARGE_PRODUCT = 2**26
 
 
 class Parameters(NamedTuple):
@@ -226,7 +227,7 @@ def _matmul(A, B, out, map_halves=None):
     """
     if not isinstance(A, np.ndarray):
         out[...] = A @ B
-    elif map_halves is None or A.size * B.shape[1] < _LARGE_PRODUCT:
+    elif map_halves is None or A.nbytes * B.shape[1] < _LARGE_PRODUCT:
         np.matmul(A, B, out=out)
     else:
         by_column = out.flags.f_contiguous

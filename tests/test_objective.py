@@ -144,7 +144,7 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
     X = (rng.normal(size=(40_000, 8)) * (rng.random((40_000, 8)) < 0.5)).astype(dtype)
     k = rng.integers(4, size=len(X))
     weights = rng.uniform(0, 2, size=len(X))
-    network = Network((8, 60, 4), "logistic")
+    network = Network((8, 120, 4), "logistic")
     theta = network.initialize(np.random.RandomState(0), dtype)
     results = []
     for n_threads in (1, 2, 4):
