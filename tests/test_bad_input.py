@@ -22,16 +22,18 @@ def bad(value, at=(3, 1)):
 
 
 def assert_same_state(before, after):
-    assert before.keys() == after.keys()
-    for name, value in before.items():
-        for old, new in zip(
-            *([v] if not isinstance(v, list) else v for v in (value, after[name])),
-            strict=True,
-        ):
-            if isinstance(old, dict):
-                assert old.keys() == new.keys()
-            else:
-                assert_array_equal(old, new)
+    """Of two dictionaries of arrays, scalars, and lists and dictionaries of them."""
+    assert type(before) is type(after)
+    if isinstance(before, dict):
+        assert before.keys() == after.keys()
+        for name, value in before.items():
+            assert_same_state(value, after[name])
+    elif isinstance(before, list):
+        assert len(before) == len(after)
+        for one, other in zip(before, after, strict=True):
+            assert_same_state(one, other)
+    else:
+        assert_array_equal(before, after)
 
 
 def assert_rejected(X, y, match, sample_weight=None, error=ValueError, **params):
@@ -231,11 +233,13 @@ def test_partial_fit_needs_classes_first():
         model.partial_fit(X, y + 1)
     with pytest.raises(ValueError, match="X has 2 features, but"):
         model.partial_fit(X[:, :2], y)
-    huge = 1e308 * np.ones((40, 3))
+    # a first batch that takes a step, and a second that diverges
+    huge = np.vstack([X[:20], np.full((20, 3), 1e308)])
+    changed = {"activation": "identity", "batch_size": 20, "shuffle": False}
+    unchanged = {name: getattr(model, name) for name in changed}
     with pytest.raises(ValueError, match="Training diverged"):
-        model.set_params(activation="identity").partial_fit(huge, y)
-    model.set_params(activation="logistic")
-    assert_same_state(before, vars(model))
+        model.set_params(**changed).partial_fit(huge, y)
+    assert_same_state(before, vars(model.set_params(**unchanged)))
     for name, value in (("solver", "newton"), ("alpha", -1), ("learning_rate", "bogus")):
         broken = copy.deepcopy(model).set_params(**{name: value})
         with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
