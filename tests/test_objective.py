@@ -1,6 +1,7 @@
 """One objective: for every batch size, every weighting and every number of threads."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -224,3 +225,19 @@ def test_float32_stays_float32_and_sums_in_float64():
     assert gradient.dtype == np.float32
     assert_allclose(loss, exact_loss, rtol=1e-6)
     assert relative_error(gradient, exact) < 1e-5
+
+
+def test_memory_of_an_evaluation_does_not_grow_with_the_rows():
+    """All hidden units of 80,000 rows at once would take 64 MB."""
+    network = Network((10, 100, 3), "logistic")
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    peaks = []
+    for n in (20_000, 80_000):
+        X, k = np.ones((n, 10)), np.arange(n) % 3
+        tracemalloc.start()
+        Objective(network, X, k, None, 1.0).loss_gradient(theta)
+        # and as the single batch of a stochastic solver
+        next(Objective(network, X, k, None, 1.0).batches(theta, n))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] < 20e6
