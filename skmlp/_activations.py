@@ -49,7 +49,7 @@ def _identity_backward(H, delta):
 def _logistic(Z, b):
     """sigma(z) = 1 / (1 + exp(-z)): (6) of the derivation."""
     np.subtract(-b, Z, out=Z)  # adds the bias and negates in one pass
-    np.exp(Z, out=Z)  # overflows to inf below z = -709, and 1 / inf = 0 is right
+    np.exp(Z, out=Z)  # may overflow to inf, and 1 / inf = 0 is right
     Z += 1
     np.divide(1, Z, out=Z)  # twice as fast as np.reciprocal
 

@@ -552,6 +552,12 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
     def _check_data(self, X, y, sample_weight):
         """Validate training data: X (dense or CSR), y (1-D), weights or None."""
         first = not hasattr(self, "coefs_")
+        shape = getattr(y, "shape", ())
+        if len(shape) == 2 and shape[1] > 1:
+            raise ValueError(
+                f"y should be a 1d array of labels, got an array of shape {shape}. For "
+                "several labels a row, use sklearn.multioutput.MultiOutputClassifier."
+            )
         X, y = validate_data(
             self,
             X,
@@ -743,17 +749,18 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
                 delattr(self, name)
 
     def _logits(self, X, finish=None):
-        """Logits of validated rows, handed through `finish` in place, if given."""
+        """Validate X; its logits, handed through `finish` in place, if given."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         # What is plainly right but for its values, which are looked at block by block,
         # need not go through a validation that takes longer than the prediction of a row
         is_plain = (
             type(X) is np.ndarray
+            and X.ndim == 2
             and X.dtype == self.coefs_[0].dtype
-            and X.shape == (len(X), self.n_features_in_)
+            and X.shape[0] > 0
+            and X.shape[1] == self.n_features_in_
             and not hasattr(self, "feature_names_in_")
-            and len(X) > 0
         )
         if not is_plain:
             X = self._check_features(X)
@@ -769,7 +776,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             self._check_features(X)
         if not np.isfinite(outputs).all():
             warnings.warn(
-                "Predictions are not finite: values of X are too large for the arithmetic.",
+                "Predictions are not finite: X has too large values, or is not finite.",
                 RuntimeWarning,
                 stacklevel=3,
             )

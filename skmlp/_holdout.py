@@ -57,8 +57,8 @@ def hold_out(X, k, sample_weight, *, classes, fraction, seed):
     train, held_out = np.isin(group, train), np.isin(group, held_out)
     if held_out.sum() < 2 and weight[group[held_out]].sum() < 2:
         raise ValueError(
-            f"The validation set is too small: validation_fraction={fraction} of the "
-            f"{len(k)} samples of each class is 1. Increase validation_fraction, add "
+            f"The validation set is too small: validation_fraction={fraction} would hold "
+            f"out 1 of {len(k)} samples of one class. Increase validation_fraction, add "
             "samples, or set early_stopping=False."
         )
     return train, held_out

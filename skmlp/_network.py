@@ -1,4 +1,8 @@
-"""The network: a function of one flat parameter vector, with its exact gradient."""
+"""The network: a function of one flat parameter vector, with its exact gradient.
+
+Numbers in brackets, here and in the activations and losses, are those of the derivation
+that `tests/test_derivation.py` spells out, equation by equation.
+"""
 
 from collections.abc import Callable
 from itertools import accumulate, pairwise
@@ -213,7 +217,7 @@ class Network:
             np.matmul(ones, delta, out=gradient.intercepts[layer])
             if layer:
                 below = deltas[layer - 1]
-                np.matmul(delta, parameters.coefs[layer].T, out=below)
+                _matmul(delta, parameters.coefs[layer].T, below, map_halves)
                 self.activation.backward(h, below)
                 delta = below
         return loss

@@ -38,7 +38,8 @@ class _SingleThreadedBlas:
 
     The limit is global to the process: with overlapping users, the first one in
     sets it and the last one out lifts it. Entering returns the number of threads that
-    BLAS was allowed, which is 1 for whoever comes second.
+    BLAS was allowed, which is 1 for whoever comes second. Limits that other code sets
+    while anyone is inside are not heeded, and see the 1 as what was there before.
     """
 
     def __init__(self):
@@ -66,7 +67,19 @@ class _SingleThreadedBlas:
             _blas(), self._threads_before, numbers, strict=True
         ):
             if before > 1:
+                _let_this_thread_control(library)
                 library.set_num_threads(number)
+                _let_this_thread_control(library)
+
+
+def _let_this_thread_control(library):
+    """Take OpenBLAS from the Python thread that threadpoolctl reserves it for.
+
+    Since its version 3.8, a call to set the number of threads does nothing in any other
+    Python thread than the first to have called; here a lock keeps the calls apart.
+    """
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
 
 
 _single_threaded_blas = _SingleThreadedBlas()
@@ -124,7 +137,7 @@ def _shared_map(pool, n_helpers, function, *iterables):
 
 
 def row_blocks(n_rows, network, dtype):
-    """Slices that divide the rows evenly into blocks, by 4 if there are more than 2."""
+    """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4."""
     row_bytes = 2 * sum(network.layer_sizes[1:]) * np.dtype(dtype).itemsize  # h and delta
     n_blocks = -(-n_rows * row_bytes // _BLOCK_BYTES)
     if n_blocks > 2:
@@ -294,9 +307,10 @@ class Objective:
     def _workspace(self, n_rows, map_halves=None):
         """Workspace for so many rows, kept by each thread from call to call."""
         workspaces = vars(self._local).setdefault("workspaces", {})
-        if n_rows not in workspaces:
-            workspaces[n_rows] = self.network.workspace(n_rows, self.dtype, map_halves)
-        return workspaces[n_rows]
+        key = n_rows, map_halves
+        if key not in workspaces:
+            workspaces[key] = self.network.workspace(n_rows, self.dtype, map_halves)
+        return workspaces[key]
 
     def _scratch(self):
         """Gradient of one block, kept by each thread from call to call."""

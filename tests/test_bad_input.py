@@ -89,7 +89,7 @@ def test_bad_X(solver, data, match):
         (np.linspace(0, 1, 40), "Unknown label type"),
         (y[:10], "inconsistent numbers of samples"),
         (np.where(y, np.nan, 0.0), "contains NaN"),
-        (np.zeros((40, 2)), "y should be a 1d array"),
+        (np.zeros((40, 2)), "y should be a 1d array.*MultiOutputClassifier"),
         ([], "0 sample|inconsistent numbers of samples"),
         (None, "requires y to be passed, but the target y is None|y cannot be None"),
     ],
@@ -297,6 +297,9 @@ def test_prediction_of_bad_data():
         (X[:, :2], "X has 2 features, but"),
         (bad(np.nan), "contains NaN"),
         (X[0], "Expected 2D array"),
+        (np.array(1.0), "Expected 2D array"),
+        (X[np.newaxis], "Found array with dim 3"),
+        (X[:0], r"0 sample\(s\)"),
     ]:
         with pytest.raises(ValueError, match=match):
             model.predict(data)

@@ -4,6 +4,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+import threading
 
 import joblib
 import numpy as np
@@ -516,6 +517,21 @@ def test_random_state_reproduces_bit_for_bit_on_any_number_of_threads(solver):
         assert curve == fits[0][2]
     other = MLPClassifierManual((60, 20), solver=solver, max_iter=3, random_state=8)
     assert (parameters(other.fit(X, y)) != fits[0][0]).any()
+
+
+@short_fits
+def test_another_python_thread_gives_the_same_bits(digits):
+    X, y = digits
+    model = MLPClassifierManual(solver="lbfgs", max_iter=5, random_state=0)
+    expected = parameters(model.fit(X, y))
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(parameters(clone(model).fit(X, y)))
+    )
+    with threadpool_limits(2, user_api="blas"):
+        thread.start()
+        thread.join()
+    assert_array_equal(found[0], expected)
 
 
 @short_fits

@@ -196,6 +196,29 @@ def test_blas_is_held_to_one_thread_and_released():
         assert map_rows is map
 
 
+def test_blas_is_held_and_released_from_any_python_thread():
+    """The main thread comes first and leaves first; its helper leaves last."""
+    entered, may_leave, seen = threading.Event(), threading.Event(), []
+
+    def other():
+        with row_threads(2):
+            entered.set()
+            may_leave.wait(10)
+        with row_threads(2):
+            seen.extend(blas_threads())
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        thread = threading.Thread(target=other)
+        with row_threads(2):
+            thread.start()
+            assert entered.wait(10)
+        may_leave.set()
+        thread.join()
+        assert blas_threads() == before
+    assert set(seen) == {1}
+
+
 def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
     before = blas_threads()
 
