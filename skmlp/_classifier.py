@@ -646,10 +646,10 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         patience = self.n_iter_no_change
         if self.solver == "lbfgs" and validate is None:
             patience = np.inf  # the gradient alone tells when L-BFGS is done
-        watch = Monitor(self.tol, patience, validate, self.verbose)
+        earlier = {}
         if incremental and getattr(self, "best_loss_", None) is not None:
-            watch.best_loss, watch.n_stalled = self.best_loss_, self._n_stalled_
-        return watch
+            earlier = {"best_loss": self.best_loss_, "n_stalled": self._n_stalled_}
+        return Monitor(self.tol, patience, validate, self.verbose, **earlier)
 
     def _minimize(self, objective, theta, monitor, incremental):
         state = self._take_state(incremental)
@@ -687,8 +687,11 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         self._n_epochs_ = state.n_epochs
         # Kept where a later call goes on from them, and fits the parameters that are kept
         if incremental or (self.warm_start and not self.early_stopping):
-            self._moments_ = {"solver": self.solver, "n_steps": state.n_steps}
-            self._moments_["vectors"] = state.moments
+            self._moments_ = {
+                "solver": self.solver,
+                "n_steps": state.n_steps,
+                "vectors": state.moments,
+            }
             self._n_plateaus_ = state.n_plateaus
         return result
 

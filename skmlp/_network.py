@@ -32,7 +32,7 @@ class Parameters(NamedTuple):
         b of each layer: ``intercepts[0]`` and ``intercepts[1]`` are b and d.
     """
 
-    vector: np.ndarray
+    vector: np.ndarray | None
     coefs: list
     intercepts: list
 
