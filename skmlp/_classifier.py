@@ -367,7 +367,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> from skmlp import MLPClassifierManual
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0)
         >>> model.fit(X, y).n_features_in_
         4
         """
@@ -464,7 +464,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> from skmlp import MLPClassifierManual
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0).fit(X, y)
         >>> model.predict(X[::50])
         array([0, 1, 2])
         """
@@ -489,7 +489,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> from skmlp import MLPClassifierManual
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0).fit(X, y)
         >>> model.predict_proba(X[::50]).round(1)
         array([[1., 0., 0.],
                [0., 1., 0.],
@@ -517,7 +517,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> from skmlp import MLPClassifierManual
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0).fit(X, y)
         >>> model.predict_log_proba(X[::50]).argmax(axis=1)
         array([0, 1, 2])
         """
@@ -542,7 +542,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> from skmlp import MLPClassifierManual
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-3, random_state=0).fit(X, y)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0).fit(X, y)
         >>> model.decision_function(X[::50]).argmax(axis=1)
         array([0, 1, 2])
         """

@@ -24,9 +24,9 @@ class Parameters(NamedTuple):
     Attributes
     ----------
     vector : ndarray of shape (P,) or None
-        All weights, layer by layer, then all biases. None if there is no such vector:
-        to predict, the arrays suffice.
-    coefs : list of ndarray of shape (fan_in, fan_out)
+        All weights, layer by layer and in each layer unit by unit, then all biases. None
+        if there is no such vector: to predict, the arrays suffice.
+    coefs : list of ndarray of shape (fan_in, fan_out), in Fortran order
         W of each layer: ``coefs[0]`` and ``coefs[1]`` are W and V of (5) and (7).
     intercepts : list of ndarray of shape (fan_out,)
         b of each layer: ``intercepts[0]`` and ``intercepts[1]`` are b and d.
@@ -64,9 +64,9 @@ class Network:
     Values and gradients are *sums over rows*, each row with its own weight: sums of
     blocks of rows add up to the sum of them all, wherever the blocks are evaluated.
 
-    Arrays with a row per sample and a column per unit are laid out column by column
-    (Fortran order): the products do not mind, and reductions over a handful of classes
-    become a handful of passes along contiguous memory.
+    Outputs, deltas and weights are laid out column by column, that is, unit by unit
+    (Fortran order): reductions over a handful of classes become a handful of passes along
+    contiguous memory, and BLAS forms the gradient of X's weights up to 1.5 times as fast.
 
     Parameters
     ----------
@@ -91,14 +91,14 @@ class Network:
         views = [vector[piece] for piece in self._slices]
         n_layers = len(self.coef_shapes)
         coefs = [
-            view.reshape(shape)
+            view.reshape(shape, order="F")
             for view, shape in zip(views[:n_layers], self.coef_shapes, strict=True)
         ]
         return Parameters(vector, coefs, views[n_layers:])
 
     def flatten(self, coefs, intercepts, dtype):
         """Flat vector of shape (P,), a copy of the given weights and biases."""
-        pieces = [np.ravel(piece) for piece in (*coefs, *intercepts)]
+        pieces = [np.ravel(piece, order="F") for piece in (*coefs, *intercepts)]
         return np.concatenate(pieces, dtype=dtype, casting="same_kind")
 
     def initialize(self, random_state, dtype):

@@ -36,7 +36,7 @@ short_fits = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def parameters(model):
-    return np.concatenate([a.ravel() for a in (*model.coefs_, *model.intercepts_)])
+    return np.concatenate([a.ravel(order="F") for a in (*model.coefs_, *model.intercepts_)])
 
 
 # --- the constructor ------------------------------------------------------------------
