@@ -771,7 +771,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         network = Network(sizes, self.activation)
         parameters = Parameters(None, self.coefs_, self.intercepts_)
         blocks = row_blocks(X.shape[0], network, X.dtype)
-        with row_threads(len(blocks)) as map_rows:
+        largest_product = X.shape[0] * max(W.size for W in self.coefs_)
+        with row_threads(len(blocks), largest_product) as map_rows:
             outputs, is_finite = _blockwise_logits(
                 network, parameters, X, map_rows, blocks, finish
             )

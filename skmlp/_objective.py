@@ -24,6 +24,8 @@ from threadpoolctl import ThreadpoolController
 _BLOCK_BYTES = 2**21
 # Partial sums of the gradient; L-BFGS keeps twenty vectors of that length anyway.
 _MAX_GROUPS = 16
+# Multiplications of a product up to which OpenBLAS uses one thread by itself
+_TINY_PRODUCT = 9216
 # Rows gathered at a time for mini-batches
 _PIECE_BYTES = 2**18
 
@@ -87,7 +89,7 @@ _QUIET = {"over": "ignore", "invalid": "ignore"}
 
 
 @contextmanager
-def row_threads(n_tasks):
+def row_threads(n_tasks, largest_product=np.inf):
     """Yield a ``map`` that runs on the threads BLAS was allowed to use.
 
     So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
@@ -98,7 +100,14 @@ def row_threads(n_tasks):
     ----------
     n_tasks : int
         The most calls one ``map`` will make; no more threads than that are started.
+    largest_product : int, optional
+        Multiplications in the largest product of matrices. If they are few, as for the
+        prediction of one row, there is nothing to hold, which takes longer than they do.
     """
+    if largest_product <= _TINY_PRODUCT:
+        with np.errstate(**_QUIET):
+            yield map
+        return
     with _single_threaded_blas as allowed, np.errstate(**_QUIET):
         n_helpers = min(allowed, n_tasks) - 1
         if n_helpers == 0:
