@@ -1,18 +1,30 @@
 """The estimator: it validates, chooses the parts, and reports."""
 
+import copy
+import inspect
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
+    is_multilabel,
 )
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -20,12 +32,12 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from skmlp._holdout import hold_out
-from skmlp._losses import log_softmax, softmax
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
-from skmlp._schedules import make_schedule
+from skmlp._schedules import is_planned, make_schedule
 from skmlp._solvers import (
     SGD,
     Adam,
@@ -35,6 +47,15 @@ from skmlp._solvers import (
     minimize_stochastic,
 )
 
+# The parameters that not every solver uses, and those that do
+_SOLVERS_THAT_USE = {
+    **dict.fromkeys(("dropout", "batch_size", "shuffle"), ("sgd", "adam")),
+    **dict.fromkeys(("learning_rate", "learning_rate_init", "power_t"), ("sgd", "adam")),
+    **dict.fromkeys(("momentum", "nesterovs_momentum"), ("sgd",)),
+    **dict.fromkeys(("beta_1", "beta_2", "epsilon"), ("adam",)),
+    "max_fun": ("lbfgs",),
+}
+
 
 def _has_partial_fit(estimator):
     """Whether single epochs make sense; raise the reason if they do not."""
@@ -43,7 +64,7 @@ def _has_partial_fit(estimator):
             "partial_fit is only available for the stochastic solvers 'sgd' and 'adam', "
             "not for solver='lbfgs'."
         )
-    if estimator.early_stopping:
+    if estimator.early_stopping is True:
         raise AttributeError(
             "partial_fit does not support early_stopping=True: a call is one epoch, so "
             "there is nothing to stop."
@@ -51,7 +72,35 @@ def _has_partial_fit(estimator):
     return True
 
 
-class MLPClassifierManual(ClassifierMixin, BaseEstimator):
+class Rows(NamedTuple):
+    """Validated rows of data, their targets and their weights.
+
+    Attributes
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    targets : ndarray of shape (n,) of int, or of shape (n, K) of bool
+        Class indices, or the indicators of several labels.
+    weights : ndarray of shape (n,) or None
+        Sample weight times class weight.
+    """
+
+    X: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+
+    def where(self, mask):
+        """The rows for which a mask is true."""
+        weights = None if self.weights is None else self.weights[mask]
+        return Rows(self.X[mask], self.targets[mask], weights)
+
+
+class MLPClassifierManual(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClassifierMixin,
+    BaseEstimator,
+):
     """Multilayer perceptron classifier, trained by closed-form gradients.
 
     The reference model has one hidden layer of logistic units: for a row x,
@@ -60,11 +109,17 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
 
         F = (1/S) [sum_i s_i (-log y_i[class of i]) + (alpha/2) (||W||^2 + ||V||^2)]
 
-    where s_i is the sample weight of row i and S the sum of the weights over the
-    whole training set. Weight 2 on a row is the row twice, and weight 0 is the row
-    left out (though its label still counts as a class). The parameters have the names and
-    meanings of `sklearn.neural_network.MLPClassifier`; where an effect differs, it is said
-    below.
+    where s_i is the weight of row i (sample weight times class weight) and S the sum of the
+    weights over the whole training set. Weight 2 on a row is the row twice, and weight 0 is
+    the row left out (though its label still counts as a class). If y is a multilabel
+    indicator matrix, each of its columns has a logistic output, ``y = sigmoid(h V + d)``,
+    and the loss of a row is the sum of their cross-entropies.
+
+    The parameters have the names and meanings of `sklearn.neural_network.MLPClassifier`;
+    where an effect differs, it is said below. They are grouped: architecture
+    (`hidden_layer_sizes` to `dropout`), objective (`alpha`, `class_weight`), solver
+    (`solver` to `epsilon`), stopping (`max_iter` to `validation_fraction`) and output
+    (`verbose`).
 
     Parameters
     ----------
@@ -75,54 +130,69 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         Nonlinearity of the hidden layers: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z).
         (MLPClassifier's default is 'relu'.)
 
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. L-BFGS is
-        usually the fastest to an accurate minimum on up to some ten thousand rows.
+    dropout : float in [0, 1), default=0.0
+        Probability that a hidden unit is left out, anew for each row of each mini-batch.
+        The outputs that stay are divided by 1 - dropout (inverted dropout), so that
+        nothing changes for prediction. In the gradient, a hidden layer's residual is
+        multiplied by the same mask m (0, or 1 / (1 - dropout)) as its output:
+        ``(delta V^T) * m * phi'(h)``. Works with 'sgd' and 'adam' only.
 
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights; biases are not penalised. It weighs
         against the *sum* of the losses, as in the formula above, and so means the same
         for every batch size.
 
-    batch_size : int or 'auto', default='auto'
-        Rows in a mini-batch; 'auto' is min(200, n_samples). Used by 'sgd' and 'adam'.
+    class_weight : dict or 'balanced', default=None
+        Weights of the classes, ``{label: weight}``; they multiply the weights of the rows,
+        also of those that are held out. Classes that are not named weigh 1. 'balanced'
+        gives every class of the training set the same total weight. Not for multilabel y.
 
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for 'sgd' and for 'adam' (where MLPClassifier
-        ignores it). 'constant' keeps `learning_rate_init`; 'invscaling' divides it by
-        ``(t_ + 1) ** power_t`` after each epoch; 'adaptive' divides it by 5 whenever
-        progress stalls for more than `n_iter_no_change` epochs, until it is 1e-6.
-
-    learning_rate_init : float, default=0.001
-        The initial learning rate. Used by 'sgd' and 'adam'.
-
-    power_t : float, default=0.5
-        Exponent of 'invscaling'.
-
-    max_iter : int, default=200
-        Most iterations: epochs for 'sgd' and 'adam'.
-
-    shuffle : bool, default=True
-        Whether rows are shuffled before each epoch. Used by 'sgd' and 'adam'.
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. L-BFGS is
+        usually the fastest to an accurate minimum on up to some ten thousand rows.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the initial parameters, the order of the rows and the validation set. An int
-        makes fits reproducible to the bit, whatever the number of threads.
-
-    tol : float, default=1e-4
-        'sgd' and 'adam' stop when the loss (with `early_stopping`, the validation score)
-        has not improved by `tol` for more than `n_iter_no_change` epochs; 'lbfgs'
-        without `early_stopping` stops when no component of the gradient exceeds `tol`, or
-        when the loss can't be lowered within the precision of the data's type.
-
-    verbose : bool or int, default=False
-        Whether to print a line after each iteration.
+        Draws the initial parameters, the order of the rows, the units that drop out and
+        the validation set. An int makes fits reproducible to the bit, whatever the number
+        of threads.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the parameters of the previous call. With 'sgd' and
         'adam' it goes on exactly, momentum and order of rows included: two such fits of
-        10 epochs are one of 20. After `early_stopping` or an interrupt the momentum
-        starts at zero. Patience, and an 'adaptive' learning rate, start afresh.
+        10 epochs are one of 20. After early stopping or an interrupt the momentum
+        starts at zero. Patience, and a learning rate that depends on how far the training
+        is, start afresh.
+
+    batch_size : int or 'auto', default='auto'
+        Rows in a mini-batch; 'auto' is min(200, n_samples). Used by 'sgd' and 'adam'.
+
+    shuffle : bool, default=True
+        Whether rows are shuffled before each epoch. Used by 'sgd' and 'adam'.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'} or \
+            callable, default='constant'
+        Schedule of the learning rate, for 'sgd' and for 'adam' (where MLPClassifier
+        ignores it).
+
+        - 'constant' keeps `learning_rate_init`;
+        - 'invscaling' divides it by ``(t_ + 1) ** power_t`` after each epoch;
+        - 'adaptive' divides it by 5 whenever progress stalls for more than
+          `n_iter_no_change` epochs, until it is 1e-6;
+        - 'cosine' lowers it along half a cosine to 0 at the end of training [4]_;
+        - 'one_cycle' raises it from 1/25 of `learning_rate_init` to all of it in the first
+          30% of training, and lowers it to almost 0 in the rest [5]_;
+        - a callable maps the fraction of training, in [0, 1), to the learning rate.
+
+        The last three plan for `max_iter` epochs: a stalled training loss does not end
+        the fit before, early stopping does. `max_iter` calls of `partial_fit` count as
+        one training, and then the next begins.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate, or for 'one_cycle' the largest. Used by 'sgd' and
+        'adam'.
+
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
 
     momentum : float in [0, 1], default=0.9
         Momentum of 'sgd'.
@@ -130,32 +200,54 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
     nesterovs_momentum : bool, default=True
         Whether 'sgd' uses Nesterov's momentum.
 
-    early_stopping : bool, default=False
-        Whether to hold out a validation set and stop when the accuracy on it no longer
-        improves, with every solver, 'lbfgs' included. The parameters with the best
-        score are kept. No copy of a row is in both sets.
-
-    validation_fraction : float in (0, 1), default=0.1
-        Share of the weight of each class to hold out, rounded up to whole distinct rows.
-        Used with `early_stopping`.
-
     beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
         Decay rates of Adam's first and second moments.
 
     epsilon : float, default=1e-8
         Adam's guard against division by zero.
 
-    n_iter_no_change : int or inf, default=10
-        Iterations without improvement that are forgiven. Used by 'sgd' and 'adam', and by
-        every solver with `early_stopping`.
+    max_iter : int, default=200
+        Most iterations: epochs for 'sgd' and 'adam'.
 
     max_fun : int, default=15000
         Most evaluations of the objective. Used by 'lbfgs'.
 
+    tol : float, default=1e-4
+        'sgd' and 'adam' stop when the loss (with early stopping, the validation score)
+        has not improved by `tol` for more than `n_iter_no_change` epochs; 'lbfgs'
+        without early stopping stops when no component of the gradient exceeds `tol`, or
+        when the loss can't be lowered within the precision of the data's type.
+
+    n_iter_no_change : int or inf, default=10
+        Iterations without improvement that are forgiven. Used by 'sgd' and 'adam', and by
+        every solver with early stopping.
+
+    early_stopping : bool or 'auto', default=False
+        Whether to stop when the score on a validation set no longer improves, with every
+        solver, 'lbfgs' included. The parameters with the best score are kept, also when
+        the fit goes on to `max_iter`. The validation set is the one given to `fit`; without
+        it, rows are held out (no copy of a row is in both sets). 'auto' stops early if a
+        validation set is given or there are more than 10,000 rows.
+
+    scoring : str, callable or None, default='loss'
+        The score of the validation set, higher is better: 'loss' is the negative log-loss;
+        a str the name of a scorer (:ref:`scoring_parameter`), a callable
+        ``scorer(estimator, X, y)``; None is the estimator's own `score`, the accuracy
+        (which is what MLPClassifier watches).
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the weight of each class to hold out, rounded up to whole distinct rows.
+        (If y is multilabel, share of all rows.) Used with early stopping if no validation
+        set is given.
+
+    verbose : bool or int, default=False
+        Whether to print a line after each iteration: the training loss, the validation loss
+        and score if there is a validation set, and the seconds since the start.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted.
+        Class labels, sorted; for multilabel y the numbers of its columns.
 
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer; ``coefs_[0]`` and ``coefs_[1]`` are W and V above. With
@@ -166,22 +258,30 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
 
     loss_ : float
         The objective at the end: for 'lbfgs', its value; for 'sgd' and 'adam', the mean
-        over the batches of the epoch. With `early_stopping`, that of the iteration
+        over the batches of the epoch. With early stopping, that of the iteration
         whose parameters are kept.
 
     best_loss_ : float or None
-        The smallest value of the loss curve in this fit; None with `early_stopping`.
+        The smallest value of the loss curve in this fit; None with early stopping.
 
     loss_curve_ : list of float
         The loss after each iteration, with every solver. `warm_start` and `partial_fit`
         append to it.
 
+    validation_loss_curve_ : list of float or None
+        Log-loss on the validation set after each iteration (without penalty); None without
+        a validation set.
+
     validation_scores_ : list of float or None
-        Accuracy on the validation set after each iteration; None without
-        `early_stopping`.
+        Score of the validation set after each iteration, by `scoring`; None without
+        a validation set.
 
     best_validation_score_ : float or None
-        The largest of this fit's validation scores; None without `early_stopping`.
+        The largest of this fit's validation scores; None without a validation set.
+
+    best_iteration_ : int or None
+        Index into the curves of the iteration whose parameters are kept; None without
+        early stopping.
 
     n_iter_ : int
         Iterations of the last call.
@@ -197,7 +297,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         Output units: one a class, also for two classes.
 
     out_activation_ : str
-        'softmax'.
+        'softmax', or 'logistic' for multilabel y.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -209,23 +309,29 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
     --------
     sklearn.neural_network.MLPClassifier : The classifier whose vocabulary this one shares.
     sklearn.linear_model.LogisticRegression : The same model without hidden layer.
+    LossCurveDisplay : Draws `loss_curve_` and `validation_loss_curve_`.
 
     Notes
     -----
-    Parameters that the chosen solver does not name as its own have no effect on it.
+    A parameter that the chosen solver does not use is announced by a warning if it is not
+    at its default.
 
     float32 data are trained and predicted in float32, all other data in float64. Sparse
     data are never made dense.
 
     References
     ----------
-    D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
-    back-propagating errors", Nature 323 (1986).
-
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward
-    neural networks", AISTATS 2010 (eq. 16: the scale of the initial parameters).
-
-    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
+       back-propagating errors", Nature 323 (1986).
+    .. [2] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward
+       neural networks", AISTATS 2010 (eq. 16: the scale of the initial parameters).
+    .. [3] D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    .. [4] I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts",
+       ICLR 2017 (eq. 5).
+    .. [5] L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks
+       using large learning rates", 2019, arXiv:1708.07120.
+    .. [6] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
+       overfitting", JMLR 15 (2014).
 
     Examples
     --------
@@ -250,33 +356,39 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             Interval(Integral, 1, None, closed="left"),
         ],
         "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
         "batch_size": [
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "shuffle": ["boolean"],
+        "learning_rate": [
+            StrOptions({"constant", "invscaling", "adaptive", "cosine", "one_cycle"}),
+            callable,
+        ],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             Options(Real, {np.inf}),
         ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "scoring": [str, callable, None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -284,59 +396,79 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         hidden_layer_sizes=(100,),
         activation="logistic",
         *,
-        solver="adam",
+        dropout=0.0,
         alpha=0.0001,
+        class_weight=None,
+        solver="adam",
+        random_state=None,
+        warm_start=False,
         batch_size="auto",
+        shuffle=True,
         learning_rate="constant",
         learning_rate_init=0.001,
         power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
         momentum=0.9,
         nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
-        n_iter_no_change=10,
+        max_iter=200,
         max_fun=15000,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        scoring="loss",
+        validation_fraction=0.1,
+        verbose=False,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
-        self.solver = solver
+        self.dropout = dropout
         self.alpha = alpha
+        self.class_weight = class_weight
+        self.solver = solver
+        self.random_state = random_state
+        self.warm_start = warm_start
         self.batch_size = batch_size
+        self.shuffle = shuffle
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
+        self.max_iter = max_iter
         self.max_fun = max_fun
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        coefs_init=None,
+        intercepts_init=None,
+    ):
         """Fit the network to data X and labels y.
 
         Parameters
@@ -344,11 +476,27 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data. CSR is used as it is, other sparse formats are converted to it.
 
-        y : array-like of shape (n_samples,)
-            The class labels.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            The class labels, or for multilabel classification an indicator matrix.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
+
+        X_val, y_val : array-like, default=None
+            A validation set, given together; shapes and labels as of `X` and `y`. The loss
+            and score on it are recorded after each iteration, and early stopping watches
+            it. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms
+            `X_val` as it does `X`.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the rows of the validation set.
+
+        coefs_init : list of array-like of shape (fan_in, fan_out), default=None
+            Weights of each layer to start from, in the shapes of `coefs_`. None draws
+            them at random, or with `warm_start` goes on from those of the last call.
+
+        intercepts_init : list of array-like of shape (fan_out,), default=None
+            Biases of each layer to start from; None draws them at random.
 
         Returns
         -------
@@ -358,9 +506,9 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter are not valid, the validation set of
-            `early_stopping` cannot be drawn, or training diverges. The estimator is then
-            as it was before the call.
+            If the data or a parameter are not valid, `dropout` is used with 'lbfgs', the
+            validation set of early stopping cannot be drawn, or training diverges. The
+            estimator is then as it was before the call.
 
         Examples
         --------
@@ -370,21 +518,43 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0)
         >>> model.fit(X, y).n_features_in_
         4
+
+        With a validation set of one's own:
+
+        >>> model = MLPClassifierManual(solver="lbfgs", early_stopping=True, random_state=0)
+        >>> model = model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+        >>> len(model.validation_loss_curve_) == model.n_iter_
+        True
         """
+        self._check_that_solver_uses_its_parameters()
         with _unchanged_on_error(self):
-            go_on = self.warm_start and hasattr(self, "coefs_")
+            is_given = coefs_init is not None or intercepts_init is not None
+            go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
             if not go_on:
                 self._forget()
-            X, y, sample_weight = self._check_data(X, y, sample_weight)
-            classes = np.unique(y)
-            if go_on and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has "
-                    f"{classes}"
+            data = self._check_data(X, y, sample_weight)
+            self._set_classes(data.targets, go_on)
+            class_weights = self._class_weights(data)
+            rows = self._encode(data, class_weights)
+            validation = None
+            if any(given is not None for given in (X_val, y_val, sample_weight_val)):
+                validation = self._check_validation_set(
+                    X_val, y_val, sample_weight_val, class_weights, rows.X.dtype
                 )
-            self.classes_ = classes
-            return self._train(X, y, sample_weight)
+            task = None
+            if hasattr(self, "_skl_callbacks"):
+                metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+                task = FitTask(self, self.max_iter, X, y, metadata)
+            self._train(
+                rows,
+                validation,
+                coefs_init=coefs_init,
+                intercepts_init=intercepts_init,
+                task=task,
+            )
+            if task is not None:
+                task.end(dict)
+            return self
 
     @available_if(_has_partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -399,11 +569,12 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data.
 
-        y : array-like of shape (n_samples,)
-            The class labels; they need not contain all classes.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            The class labels, which need not contain all classes, or an indicator matrix.
 
         classes : array-like of shape (n_classes,), default=None
-            All classes that any call will see. Required in the first call.
+            All classes that any call will see; for an indicator matrix the numbers of its
+            columns. Required in the first call.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
@@ -419,8 +590,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             With solver='lbfgs' or early_stopping=True, which have no single epochs.
         ValueError
             If `classes` is missing in the first call or differs from it later, if `y` has
-            other labels, if the data are not valid, or training diverges. The estimator
-            is then as it was before the call.
+            other labels, if class_weight='balanced', if the data are not valid, or training
+            diverges. The estimator is then as it was before the call.
 
         Examples
         --------
@@ -435,19 +606,23 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         True
         """
         self._validate_params()
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which sees one "
+                "part of the data at a time. Compute the weights from all labels, or from "
+                "what is known of them, with sklearn.utils.compute_class_weight('balanced',"
+                " classes=classes, y=y), and pass them as a dict."
+            )
         with _unchanged_on_error(self):
-            _check_partial_fit_first_call(self, classes)
-            X, y, sample_weight = self._check_data(X, y, sample_weight)
-            unknown = np.setdiff1d(y, self.classes_)
-            if unknown.size:
-                raise ValueError(
-                    f"`y` has classes {unknown} that are not in `self.classes_`, "
-                    f"{self.classes_}. Name all classes in the first call of partial_fit."
-                )
-            return self._train(X, y, sample_weight, incremental=True)
+            first = _check_partial_fit_first_call(self, classes)
+            data = self._check_data(X, y, sample_weight)
+            if first:
+                self.out_activation_ = "logistic" if data.targets.ndim == 2 else "softmax"
+            self._train(self._encode(data, self._class_weights(data)), incremental=True)
+            return self
 
     def predict(self, X):
-        """Predict the most probable class of each row.
+        """Predict the most probable class of each row, or its probable labels.
 
         Parameters
         ----------
@@ -456,8 +631,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
-            Class labels.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels; for multilabel data, 1 where a label's probability exceeds 1/2.
 
         Examples
         --------
@@ -468,8 +643,10 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> model.predict(X[::50])
         array([0, 1, 2])
         """
-        k = self._logits(X).argmax(axis=1)
-        return self.classes_[k]
+        Z = self._evaluate(X)
+        if self.out_activation_ == "logistic":
+            return (Z > 0).astype(int)
+        return self.classes_[Z.argmax(axis=1)]
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -482,7 +659,8 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
+            Columns in the order of `classes_`; for multilabel data, each is the
+            probability of a label on its own.
 
         Examples
         --------
@@ -495,7 +673,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
                [0., 1., 0.],
                [0., 0., 1.]])
         """
-        return self._logits(X, finish=softmax)
+        return self._evaluate(X, finish="proba")
 
     def predict_log_proba(self, X):
         """Predict the logarithm of the probability of each class.
@@ -521,10 +699,10 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> model.predict_log_proba(X[::50]).argmax(axis=1)
         array([0, 1, 2])
         """
-        return self._logits(X, finish=log_softmax)
+        return self._evaluate(X, finish="log_proba")
 
     def decision_function(self, X):
-        """Compute the logits, the inputs of the softmax.
+        """Compute the logits, the inputs of the softmax (or of the logistic outputs).
 
         Parameters
         ----------
@@ -535,7 +713,7 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         -------
         decision : ndarray of shape (n_samples, n_classes) or (n_samples,)
             For two classes the difference of the two logits, which is the log-odds of
-            ``classes_[1]``.
+            ``classes_[1]``; for multilabel data the log-odds of each label.
 
         Examples
         --------
@@ -546,75 +724,334 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         >>> model.decision_function(X[::50]).argmax(axis=1)
         array([0, 1, 2])
         """
-        Z = self._logits(X)
-        return Z[:, 1] - Z[:, 0] if Z.shape[1] == 2 else Z
+        Z = self._evaluate(X)
+        if self.out_activation_ == "softmax" and Z.shape[1] == 2:
+            return Z[:, 1] - Z[:, 0]
+        return Z
 
-    def _check_data(self, X, y, sample_weight):
-        """Validate training data: X (dense or CSR), y (1-D), weights or None."""
-        first = not hasattr(self, "coefs_")
-        shape = getattr(y, "shape", ())
-        if len(shape) == 2 and shape[1] > 1:
+    def hidden_activations(self, X, layer=-1):
+        """Compute the outputs of a hidden layer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        layer : int, default=-1
+            Which hidden layer: 0 is the first, -1 the last.
+
+        Returns
+        -------
+        H : ndarray of shape (n_samples, n_units)
+            Output h of each unit of that layer for each row.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifierManual((8, 4), solver="lbfgs", tol=1e-2, random_state=0)
+        >>> model.fit(X, y).hidden_activations(X, layer=0).shape
+        (150, 8)
+        """
+        check_is_fitted(self)
+        n_hidden = self.n_layers_ - 2
+        if not -n_hidden <= layer < n_hidden:
             raise ValueError(
-                f"y should be a 1d array of labels, got an array of shape {shape}. For "
-                "several labels a row, use sklearn.multioutput.MultiOutputClassifier."
+                f"layer={layer} is not one of the {n_hidden} hidden layers, which are "
+                "numbered from 0, or from -1 backwards."
+            )
+        return self._evaluate(X, layer=layer % n_hidden)
+
+    def transform(self, X):
+        """Compute the outputs of the last hidden layer, as features for another estimator.
+
+        They are the inputs of the output layer: without hidden layers, X itself.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        Returns
+        -------
+        H : ndarray or sparse matrix of shape (n_samples, n_units)
+            Columns are named by `get_feature_names_out`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from skmlp import MLPClassifierManual
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifierManual(3, solver="lbfgs", tol=1e-2, random_state=0)
+        >>> model = make_pipeline(net, KNeighborsClassifier()).fit(X, y)
+        >>> model.score(X, y) > 0.9
+        True
+        >>> net.get_feature_names_out()
+        array(['mlpclassifiermanual0', 'mlpclassifiermanual1',
+               'mlpclassifiermanual2'], dtype=object)
+        """
+        check_is_fitted(self)
+        return self.hidden_activations(X) if self.n_layers_ > 2 else self._check_features(X)
+
+    @property
+    def _n_features_out(self):
+        """Number of columns that `transform` returns."""
+        return len(self.coefs_[-1])
+
+    def _check_that_solver_uses_its_parameters(self):
+        """Raise or warn where a parameter was set that the solver does not use."""
+        if self.dropout and self.solver == "lbfgs":
+            raise ValueError(
+                f"dropout={self.dropout} works with solver='sgd' and 'adam', not with "
+                "'lbfgs': it draws other units for every mini-batch."
+            )
+        defaults = inspect.signature(type(self)).parameters
+        unused = {
+            name: " and ".join(f"{solver!r}" for solver in solvers)
+            for name, solvers in _SOLVERS_THAT_USE.items()
+            if self.solver not in solvers
+        }
+        if self.solver == "lbfgs" and not self.early_stopping:
+            unused["n_iter_no_change"] = "'sgd' and 'adam', or with early_stopping"
+        for name, solvers in unused.items():
+            value = getattr(self, name)
+            if value != defaults[name].default:
+                warnings.warn(
+                    f"{name}={value!r} has no effect with solver={self.solver!r}; it works "
+                    f"with {solvers}.",
+                    stacklevel=5,
+                )
+
+    def _check_data(self, X, y, sample_weight, dtype=None):
+        """Validate data: X (dense or CSR), y (labels or indicators), weights or None.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array-like
+        dtype : {float32, float64}, optional
+            Of data that must match those seen before.
+
+        Returns
+        -------
+        rows : Rows
+            With labels, not class indices, as its targets.
+        """
+        reset = dtype is None and not hasattr(self, "coefs_")
+        if dtype is None:
+            dtype = (np.float64, np.float32) if reset else self.coefs_[0].dtype
+        multilabel = is_multilabel(y)
+        shape = getattr(y, "shape", ())
+        if len(shape) == 2 and shape[1] > 1 and not multilabel:
+            raise ValueError(
+                f"y should be a 1d array of labels, or an indicator matrix of 0 and 1, got "
+                f"an array of shape {shape}. For several classes of several values, use "
+                "sklearn.multioutput.MultiOutputClassifier."
             )
         X, y = validate_data(
             self,
             X,
             y,
             accept_sparse="csr",
-            dtype=(np.float64, np.float32) if first else self.coefs_[0].dtype,
+            dtype=dtype,
             # mini-batches gather rows, which lie together in C order only
             order=None if self.solver == "lbfgs" else "C",
-            reset=first,
+            multi_output=multilabel,
+            reset=reset,
         )
         check_classification_targets(y)
+        if multilabel:
+            y = y.toarray() if sparse.issparse(y) else y
+            if not np.isin(y, (0, 1)).all():
+                raise ValueError(
+                    "A multilabel y should hold 0 and 1 only, got the values "
+                    f"{np.unique(y)}."
+                )
+            y = y.astype(bool)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-            total = sample_weight.sum()
-            if total == 0 or not np.isfinite(total):
-                raise ValueError(
-                    f"The sum of sample_weight must be positive and finite, got {total}."
-                )
-        return X, y, sample_weight
+        return Rows(X, y, sample_weight)
 
-    def _train(self, X, y, sample_weight, incremental=False):
-        """Minimise the objective over validated data, and set the fitted attributes."""
-        network = self._network(X.shape[1])
-        theta = self._start(network, X.dtype)
-        rows = X, np.searchsorted(self.classes_, y), sample_weight
-        if sample_weight is not None and not sample_weight.all():
-            rows = _take(sample_weight > 0, *rows)
-        validation = None
-        if self.early_stopping:
-            train, held_out = hold_out(
-                *rows,
-                classes=self.classes_,
-                fraction=self.validation_fraction,
-                seed=self._seed_,
+    def _check_validation_set(self, X, y, sample_weight, class_weights, dtype):
+        if X is None or y is None:
+            raise ValueError("A validation set needs both X_val and y_val.")
+        try:
+            data = self._check_data(X, y, sample_weight, dtype)
+            return self._encode(data, class_weights)
+        except ValueError as error:
+            raise ValueError(f"In the validation set: {error}") from error
+
+    def _set_classes(self, y, go_on):
+        output = "logistic" if y.ndim == 2 else "softmax"
+        classes = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
+        if go_on and not (
+            output == self.out_activation_ and np.array_equal(classes, self.classes_)
+        ):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes_}, `y` has "
+                f"{classes}"
             )
-            validation, rows = _take(held_out, *rows), _take(train, *rows)
-        n_blocks = len(row_blocks(rows[0].shape[0], network, X.dtype))
+        self.out_activation_, self.classes_ = output, classes
+
+    def _class_weights(self, data):
+        """Weight of each class, from labels and sample weights; None if all weigh 1."""
+        if self.class_weight is None:
+            return None
+        _, y, sample_weight = data
+        if y.ndim == 2:
+            raise ValueError(
+                "class_weight is for y with one label a row. For a multilabel y, weigh the "
+                "rows by sample_weight."
+            )
+        if self.class_weight != "balanced":
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            if not (np.isfinite(weights).all() and (weights >= 0).all()):
+                raise ValueError(
+                    f"class_weight must be finite and at least 0, got {self.class_weight}."
+                )
+            return weights
+        if sample_weight is not None:  # a row of weight 0 is as if it were not there
+            y, sample_weight = y[sample_weight > 0], sample_weight[sample_weight > 0]
+        weights, present = np.ones(len(self.classes_)), np.unique(y)
+        weights[np.searchsorted(self.classes_, present)] = compute_class_weight(
+            "balanced", classes=present, y=y, sample_weight=sample_weight
+        )
+        return weights
+
+    def _encode(self, data, class_weights):
+        """Rows with class indices for labels, and with the weights of the classes."""
+        X, y, weights = data
+        if self.out_activation_ == "logistic" or y.ndim == 2:
+            if self.out_activation_ != "logistic" or y.shape[1:] != self.classes_.shape:
+                raise ValueError(
+                    f"y has shape {y.shape}, which does not fit the {len(self.classes_)} "
+                    f"{self.out_activation_} outputs: of one label a row (softmax), or of "
+                    "an indicator matrix (logistic)."
+                )
+        else:
+            unknown = np.setdiff1d(y, self.classes_)
+            if unknown.size:
+                raise ValueError(
+                    f"`y` has classes {unknown} that are not in `self.classes_`, "
+                    f"{self.classes_}: those of the training set, or those named in the "
+                    "first call of partial_fit."
+                )
+            y = np.searchsorted(self.classes_, y)
+            if class_weights is not None:
+                weights = class_weights[y] * (1.0 if weights is None else weights)
+        rows = Rows(X, y, weights)
+        if weights is None:
+            return rows
+        total = weights.sum()
+        if total == 0 or not np.isfinite(total):
+            raise ValueError(
+                "The sum of sample_weight, times class_weight, must be positive and "
+                f"finite, got {total}."
+            )
+        return rows if weights.all() else rows.where(weights > 0)
+
+    def _train(
+        self,
+        rows,
+        validation=None,
+        *,
+        coefs_init=None,
+        intercepts_init=None,
+        task=None,
+        incremental=False,
+    ):
+        """Minimise the objective over validated data, and set the fitted attributes."""
+        network = self._network(rows.X.shape[1])
+        theta = self._start(network, rows.X.dtype, coefs_init, intercepts_init)
+        stops_early = not incremental and self.early_stopping
+        if stops_early == "auto":
+            stops_early = validation is not None or rows.X.shape[0] > 10_000
+        if stops_early and validation is None:
+            rows, validation = self._hold_out(rows)
+        n_blocks = len(row_blocks(rows.X.shape[0], network, rows.X.dtype))
         # 2 even of few rows: large products of mini-batches are shared by two threads
         with row_threads(max(n_blocks, 2)) as map_rows:
-            objective = Objective(network, *rows, self.alpha, map=map_rows)
-            validate = validation and _accuracy(network, *validation, map_rows)
-            monitor = self._monitor(validate, incremental)
+            objective = Objective(
+                network,
+                *rows,
+                self.alpha,
+                shuffle=self.shuffle,
+                dropout=self.dropout,
+                map=map_rows,
+            )
+            validate = validation and self._validator(network, validation, map_rows)
+            notify = task and self._notifier(network, rows.X.dtype, task)
+            monitor = self._monitor(validate, stops_early, notify, incremental)
             try:
                 result = self._minimize(objective, theta, monitor, incremental)
             except KeyboardInterrupt:
                 if not monitor.losses:
                     raise
                 result = self._interrupted(monitor)
-        if not (result.converged or incremental):
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
+        # a planned learning rate has come to its end at max_iter
+        if not (result.converged or incremental or is_planned(self.learning_rate)):
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=5)
         if monitor.best_theta is not None:
             result.theta = monitor.best_theta
             result.loss = monitor.losses[monitor.best_iteration]
         self._report(network, result, monitor, objective)
-        return self
+
+    def _hold_out(self, rows):
+        """Rows to train on, and rows to validate on."""
+        if self.out_activation_ == "logistic":  # no classes to keep in either set
+            k, classes = np.zeros(rows.X.shape[0], int), np.array(["all"])
+        else:
+            k, classes = rows.targets, self.classes_
+        train, held_out = hold_out(
+            rows.X,
+            k,
+            rows.weights,
+            classes=classes,
+            fraction=self.validation_fraction,
+            seed=self._seed_,
+        )
+        return rows.where(train), rows.where(held_out)
+
+    def _validator(self, network, rows, map_rows):
+        """Loss and score of held-out rows, as a function of the flat vector."""
+        objective = Objective(network, *rows, alpha=0, map=map_rows)
+        if self.scoring == "loss":
+
+            def validate(theta):
+                loss = objective.loss(theta)
+                return loss, -loss
+
+            return validate
+        scorer = check_scoring(self, self.scoring)
+        y = rows.targets
+        y = y.astype(int) if self.out_activation_ == "logistic" else self.classes_[y]
+        weights = {} if rows.weights is None else {"sample_weight": rows.weights}
+
+        def validate(theta):
+            fitted = copy.copy(self)
+            vars(fitted).update(_fitted_attributes(network, theta, rows.X.dtype))
+            vars(fitted).pop("feature_names_in_", None)  # X is an array by now
+            return objective.loss(theta), float(scorer(fitted, rows.X, y, **weights))
+
+        return validate
+
+    def _notifier(self, network, dtype, task):
+        """What tells the callbacks of an iteration."""
+
+        def notify(theta):
+            task.end_iteration(lambda: _fitted_attributes(network, theta, dtype))
+
+        return notify
 
     def _network(self, n_features):
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
@@ -624,14 +1061,18 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
                     "hidden_layer_sizes must be integers of at least 1, got "
                     f"{size!r} in {self.hidden_layer_sizes!r}."
                 )
-        return Network([n_features, *map(int, sizes), len(self.classes_)], self.activation)
+        sizes = [n_features, *map(int, sizes), len(self.classes_)]
+        return Network(sizes, self.activation, self.out_activation_)
 
-    def _start(self, network, dtype):
-        """Flat vector to start from: the present parameters, or newly drawn ones."""
+    def _start(self, network, dtype, coefs_init, intercepts_init):
+        """Flat vector to start from: the present parameters, given or newly drawn ones."""
         if not hasattr(self, "coefs_"):
             random_state = check_random_state(self.random_state)
             theta = network.initialize(random_state, dtype)
             self._seed_ = int(random_state.randint(np.iinfo(np.int32).max))
+            _, coefs, intercepts = network.parameters(theta)
+            _fill(coefs, coefs_init, "coefs_init")
+            _fill(intercepts, intercepts_init, "intercepts_init")
             return theta
         shapes = [W.shape for W in self.coefs_]
         if shapes != network.coef_shapes:
@@ -642,14 +1083,22 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             )
         return network.flatten(self.coefs_, self.intercepts_, dtype)
 
-    def _monitor(self, validate, incremental):
+    def _monitor(self, validate, stops_early, notify, incremental):
         patience = self.n_iter_no_change
-        if self.solver == "lbfgs" and validate is None:
-            patience = np.inf  # the gradient alone tells when L-BFGS is done
+        if not stops_early and (self.solver == "lbfgs" or is_planned(self.learning_rate)):
+            patience = np.inf  # the gradient, or the end of the plan, tells when it is done
         earlier = {}
         if incremental and getattr(self, "best_loss_", None) is not None:
             earlier = {"best_loss": self.best_loss_, "n_stalled": self._n_stalled_}
-        return Monitor(self.tol, patience, validate, self.verbose, **earlier)
+        return Monitor(
+            self.tol,
+            patience,
+            validate,
+            watches_score=stops_early,
+            notify=notify,
+            verbose=self.verbose,
+            **earlier,
+        )
 
     def _minimize(self, objective, theta, monitor, incremental):
         state = self._take_state(incremental)
@@ -671,22 +1120,29 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
             warnings.warn(
                 f"batch_size={batch_size} is larger than the {objective.n_rows} training "
                 "rows: all of them make one batch.",
-                stacklevel=5,
+                stacklevel=6,
             )
         result = minimize_stochastic(
             objective,
             theta,
             rule,
-            make_schedule(self.learning_rate, self.learning_rate_init, self.power_t),
+            make_schedule(
+                self.learning_rate,
+                self.learning_rate_init,
+                self.power_t,
+                # a fit is a training of its own, and so are max_iter calls of partial_fit
+                first_epoch=0 if incremental else state.n_epochs,
+                n_epochs=self.max_iter,
+            ),
             state=state,
             batch_size=min(batch_size, objective.n_rows),
             max_iter=1 if incremental else self.max_iter,
             on_iteration=monitor,
-            seed=self._seed_ if self.shuffle else None,
+            seed=self._seed_,
         )
         self._n_epochs_ = state.n_epochs
         # Kept where a later call goes on from them, and fits the parameters that are kept
-        if incremental or (self.warm_start and not self.early_stopping):
+        if incremental or (self.warm_start and not monitor.watches_score):
             self._moments_ = {
                 "solver": self.solver,
                 "n_steps": state.n_steps,
@@ -720,39 +1176,48 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         warnings.warn(
             f"Training was interrupted after {len(monitor.losses)} iterations; the "
             f"parameters of the {which} of them are kept.",
-            stacklevel=5,
+            stacklevel=6,
         )
         return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
 
     def _report(self, network, result, monitor, objective):
         """Set the fitted attributes."""
-        theta = result.theta.astype(objective.dtype, copy=False)
-        _, self.coefs_, self.intercepts_ = network.parameters(theta)
+        vars(self).update(_fitted_attributes(network, result.theta, objective.dtype))
         self.loss_ = result.loss
         self.n_iter_ = result.n_iter
         self.t_ = getattr(self, "t_", 0) + result.n_iter * objective.n_rows
+        n_before = len(getattr(self, "loss_curve_", []))
         self.loss_curve_ = getattr(self, "loss_curve_", []) + monitor.losses
         self._n_stalled_ = monitor.n_stalled
-        if monitor.validate is None:
+        self.best_loss_ = self.best_iteration_ = None
+        if not monitor.watches_score:
             self.best_loss_ = min(monitor.best_loss, result.loss)
-            self.validation_scores_ = self.best_validation_score_ = None
-        else:
-            self.best_loss_ = None
-            earlier = getattr(self, "validation_scores_", None) or []
-            self.validation_scores_ = earlier + monitor.scores
-            self.best_validation_score_ = max(monitor.scores, default=None)
-        self.n_layers_ = len(network.layer_sizes)
-        self.n_outputs_ = network.layer_sizes[-1]
-        self.out_activation_ = "softmax"
+        elif monitor.best_iteration is not None:
+            self.best_iteration_ = n_before + monitor.best_iteration
+        for name, values in (
+            ("validation_loss_curve_", monitor.validation_losses),
+            ("validation_scores_", monitor.scores),
+        ):
+            before = getattr(self, name, None) or [np.nan] * n_before
+            setattr(self, name, None if monitor.validate is None else before + values)
+        self.best_validation_score_ = max(monitor.scores, default=None)
 
     def _forget(self):
-        """Remove the fitted attributes: private or not, their names end in "_"."""
-        for name in list(vars(self)):
-            if name.endswith("_"):
-                delattr(self, name)
+        """Remove the fitted attributes."""
+        for name in list(filter(_is_fitted, vars(self))):
+            delattr(self, name)
 
-    def _logits(self, X, finish=None):
-        """Validate X; its logits, handed through `finish` in place, if given."""
+    def _evaluate(self, X, layer=-1, finish=None):
+        """Validate X; the outputs of a layer for it, finished in place.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n, d)
+        layer : int, default=-1
+            The logits, or a hidden layer.
+        finish : {'proba', 'log_proba'}, optional
+            What the logits are turned into.
+        """
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         # What is plainly right but for its values, which are looked at block by block,
@@ -768,14 +1233,23 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         if not is_plain:
             X = self._check_features(X)
         sizes = [*(len(W) for W in self.coefs_), self.n_outputs_]
-        network = Network(sizes, self.activation)
+        network = Network(sizes, self.activation, self.out_activation_)
         parameters = Parameters(None, self.coefs_, self.intercepts_)
+        finish = finish and getattr(network.output, finish)
+        outputs = np.empty((X.shape[0], network.layer_sizes[1:][layer]), X.dtype)
+
+        def evaluate(rows):
+            block = X[rows]
+            Z = network.activations(parameters, block, layer)
+            if finish is not None:
+                finish(Z)
+            outputs[rows] = Z
+            return np.isfinite(block.sum())  # cheap while the block is in cache
+
         blocks = row_blocks(X.shape[0], network, X.dtype)
         largest_product = X.shape[0] * max(W.size for W in self.coefs_)
         with row_threads(len(blocks), largest_product) as map_rows:
-            outputs, is_finite = _blockwise_logits(
-                network, parameters, X, map_rows, blocks, finish
-            )
+            is_finite = all(list(map_rows(evaluate, blocks)))
         if is_plain and not is_finite:
             self._check_features(X)
         if not np.isfinite(outputs).all():
@@ -792,46 +1266,49 @@ class MLPClassifierManual(ClassifierMixin, BaseEstimator):
         )
 
 
-def _blockwise_logits(network, parameters, X, map_rows, blocks, finish=None):
-    """Logits (n, K) of the rows of X, finished in place, and whether X is finite."""
-    outputs = np.empty((X.shape[0], network.layer_sizes[-1]), X.dtype)
-
-    def evaluate(rows):
-        block = X[rows]
-        Z = network.logits(parameters, block)
-        if finish is not None:
-            finish(Z)
-        outputs[rows] = Z
-        return np.isfinite(block.sum())  # cheap while the block is in cache
-
-    is_finite = all(list(map_rows(evaluate, blocks)))
-    return outputs, is_finite
+def _fitted_attributes(network, theta, dtype):
+    """What a fitted estimator predicts with."""
+    _, coefs, intercepts = network.parameters(theta.astype(dtype, copy=False))
+    return {
+        "coefs_": coefs,
+        "intercepts_": intercepts,
+        "n_layers_": len(network.layer_sizes),
+        "n_outputs_": network.layer_sizes[-1],
+    }
 
 
-def _accuracy(network, X, k, sample_weight, map_rows):
-    """Weighted accuracy on held-out rows, as a function of the flat vector."""
-    blocks = row_blocks(X.shape[0], network, X.dtype)
-
-    def accuracy(theta):
-        parameters = network.parameters(theta.astype(X.dtype, copy=False))
-        Z, _ = _blockwise_logits(network, parameters, X, map_rows, blocks)
-        return np.average(Z.argmax(axis=1) == k, weights=sample_weight)
-
-    return accuracy
-
-
-def _take(rows, X, k, sample_weight):
-    """The rows of data, labels and weights (which may be None) where a mask is true."""
-    return X[rows], k[rows], None if sample_weight is None else sample_weight[rows]
+def _fill(arrays, values, name):
+    """Copy given initial parameters into the arrays of the layers."""
+    if values is None:
+        return
+    shapes = [array.shape for array in arrays]
+    if len(values) != len(shapes):
+        raise ValueError(
+            f"{name} should have an array for each of the {len(shapes)} layers, of shapes "
+            f"{shapes}, but has {len(values)}."
+        )
+    for i, (array, value) in enumerate(zip(arrays, values, strict=True)):
+        value = np.asarray(value, array.dtype)
+        if value.shape != array.shape or not np.isfinite(value).all():
+            raise ValueError(
+                f"{name}[{i}] should be finite and of shape {array.shape}, got an array of "
+                f"shape {value.shape}: {value}."
+            )
+        array[...] = value
 
 
 @contextmanager
 def _unchanged_on_error(estimator):
-    """Put the estimator's attributes back as they were if anything is raised."""
-    before = vars(estimator).copy()
+    """Put the fitted attributes back as they were if anything is raised."""
+    before = {name: value for name, value in vars(estimator).items() if _is_fitted(name)}
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
+        estimator._forget()
         vars(estimator).update(before)
         raise
+
+
+def _is_fitted(name):
+    """Whether an attribute is set by fitting: private or not, its name ends in "_"."""
+    return name.endswith("_")

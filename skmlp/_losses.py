@@ -1,12 +1,31 @@
-"""Softmax and its cross-entropy, computed from logits.
+"""Output units and their cross-entropy, computed from logits.
 
-Logits Z have a row per sample and a column per class. Everything is in place, and
-shifted by the row maximum: exp never overflows, and because nothing is clipped, loss
-and residual stay the value and the gradient of one function even where the network
-is saturated.
+Logits Z have a row per sample and a column per output unit. Everything is in place, and
+no exp overflows; because nothing is clipped, loss and residual stay the value and the
+gradient of one function even where the network is saturated.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Output(NamedTuple):
+    """What the output units make of the logits, and the loss that goes with it.
+
+    Attributes
+    ----------
+    cross_entropy : callable
+        ``cross_entropy(Z, targets, weights)``: the weighted sum of the losses over the
+        rows; Z becomes its gradient, the weighted residuals weights * (y - t).
+    proba, log_proba : callable
+        ``proba(Z)``: Z becomes the probabilities y, or their logarithms, in place.
+    """
+
+    cross_entropy: Callable
+    proba: Callable[[np.ndarray], None]
+    log_proba: Callable[[np.ndarray], None]
 
 
 def _shift(Z):
@@ -59,3 +78,58 @@ def softmax_cross_entropy(Z, k, weights):
     loss -= shifted
     loss *= weights
     return float(np.add.reduce(loss, dtype=np.float64))
+
+
+def sigmoid(Z):
+    """Replace logits by 1 / (1 + exp(-z)), in place, each output on its own."""
+    np.copyto(Z, _sigmoid(Z, np.exp(-np.abs(Z))))
+
+
+def log_sigmoid(Z):
+    """Replace logits by log-probabilities, in place: min(z, 0) - log(1 + exp(-|z|))."""
+    log_one_plus = np.log1p(np.exp(-np.abs(Z)))
+    np.minimum(Z, 0, out=Z)
+    Z -= log_one_plus
+
+
+def sigmoid_cross_entropy(Z, T, weights):
+    """Weighted sum of -t.log y - (1 - t).log(1 - y) over the rows, and its gradient.
+
+    With y = sigmoid(z) for each of K independent labels, the loss of a label is
+    log(1 + exp(z)) - t z, and its derivative with respect to the logit the same residual
+    y - t as softmax has in (18): what lies below the logits does not change.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, K), in Fortran order
+        Logits. Overwritten with the weighted residuals weights * (y - t).
+    T : ndarray of shape (n, K)
+        1 where a row has a label, else 0.
+    weights : float or ndarray of shape (n,)
+        Factor of each row's loss.
+
+    Returns
+    -------
+    loss : float
+        sum_i weights_i * sum_j (log(1 + exp z_ij) - t_ij z_ij), added up in float64.
+    """
+    E = np.exp(-np.abs(Z))
+    loss = np.maximum(Z, 0)
+    loss -= np.where(T, Z, 0)  # not T * Z: a label that is absent adds nothing to inf
+    loss += np.log1p(E)
+    loss = np.add.reduce(loss, axis=1, dtype=np.float64)
+    np.copyto(Z, _sigmoid(Z, E))
+    Z -= T
+    Z *= weights if np.isscalar(weights) else weights[:, np.newaxis]
+    return float(np.add.reduce(loss * weights))
+
+
+def _sigmoid(Z, E):
+    """1 / (1 + exp(-z)), given E = exp(-|z|), which is at most 1."""
+    return np.where(Z < 0, E, 1) / (1 + E)
+
+
+OUTPUTS = {
+    "softmax": Output(softmax_cross_entropy, softmax, log_softmax),
+    "logistic": Output(sigmoid_cross_entropy, sigmoid, log_sigmoid),
+}

@@ -1,5 +1,7 @@
 """What happened during a fit: the one record that stopping, printing and plotting read."""
 
+import time
+
 import numpy as np
 
 
@@ -13,8 +15,13 @@ class Monitor:
     patience : float
         Iterations without improvement that are forgiven.
     validate : callable or None
-        ``validate(theta)`` scores parameters on held-out data, higher is better. With it,
-        the score is watched and the best parameters are kept; without, the loss.
+        ``validate(theta)`` returns the loss of parameters on held-out data and their
+        score, higher is better.
+    watches_score : bool
+        Whether the score is watched and the best parameters are kept; else the training
+        loss is, and the held-out data are looked at for the record only.
+    notify : callable or None
+        ``notify(theta)`` is called last; it may raise StopIteration to end the fit.
     verbose : bool
         Print a line an iteration.
     best_loss, n_stalled : float and int
@@ -22,8 +29,8 @@ class Monitor:
 
     Attributes
     ----------
-    losses, scores : list of float
-        One an iteration; `scores` stays empty without `validate`.
+    losses, validation_losses, scores : list of float
+        One an iteration; the last two stay empty without `validate`.
     theta, best_theta : ndarray of shape (P,) or None
         Copies of the parameters after the last finished iteration, and of those with the
         best score.
@@ -32,17 +39,30 @@ class Monitor:
     """
 
     def __init__(
-        self, tol, patience, validate=None, verbose=False, best_loss=np.inf, n_stalled=0
+        self,
+        tol,
+        patience,
+        validate=None,
+        *,
+        watches_score=False,
+        notify=None,
+        verbose=False,
+        best_loss=np.inf,
+        n_stalled=0,
     ):
         self.tol = tol
         self.patience = patience
         self.validate = validate
+        self.watches_score = watches_score
+        self.notify = notify
         self.verbose = verbose
         self.best_loss = best_loss
         self.n_stalled = n_stalled
         self.losses = []
+        self.validation_losses = []
         self.scores = []
         self.theta = self.best_theta = self.best_iteration = None
+        self._start = time.perf_counter()
 
     def __call__(self, theta, loss):
         """Record an iteration.
@@ -59,14 +79,15 @@ class Monitor:
             Whether patience has run out; it starts anew then.
         """
         theta = theta.copy()
-        if self.validate is None:
-            improved = loss <= self.best_loss - self.tol
-        else:
-            score = float(self.validate(theta))  # before anything is recorded: it may raise
-            best = max(self.scores, default=-np.inf)
-            improved = score >= best + self.tol
-            if score > best:
-                self.best_theta, self.best_iteration = theta, len(self.scores)
+        improved = loss <= self.best_loss - self.tol
+        if self.validate is not None:
+            validation_loss, score = self.validate(theta)  # may raise: nothing is recorded
+            if self.watches_score:
+                best = max(self.scores, default=-np.inf)
+                improved = score >= best + self.tol
+                if score > best:
+                    self.best_theta, self.best_iteration = theta, len(self.scores)
+            self.validation_losses.append(validation_loss)
             self.scores.append(score)
         self.theta = theta
         self.losses.append(loss)
@@ -77,10 +98,14 @@ class Monitor:
         stalled = self.n_stalled > self.patience
         if stalled:
             self.n_stalled = 0
+        if self.notify is not None:
+            self.notify(theta)
         return stalled
 
     def _print_line(self):
-        line = f"Iteration {len(self.losses)}, loss = {self.losses[-1]:.8f}"
+        line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:.6f}"
         if self.scores:
-            line += f", validation score = {self.scores[-1]:.6f}"
-        print(line)
+            line += f", validation loss = {self.validation_losses[-1]:.6f}"
+            if self.scores[-1] != -self.validation_losses[-1]:
+                line += f", validation score = {self.scores[-1]:.6f}"
+        print(f"{line}, {time.perf_counter() - self._start:.1f} s")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp._activations import ACTIVATIONS
-from skmlp._losses import softmax_cross_entropy
+from skmlp._losses import OUTPUTS
 
 # Size of a product, multiplications times bytes a number, from which two threads are worth
 # their hand-over: some 200 us of work for each
@@ -58,8 +58,24 @@ class Workspace(NamedTuple):
     map_halves: Callable | None
 
 
+class Dropout(NamedTuple):
+    """Units of the hidden layers that are left out for the rows of one batch.
+
+    Attributes
+    ----------
+    rate : float in (0, 1)
+        Probability that a unit is left out.
+    masks : list of ndarray of shape (n, n_units), in Fortran order
+        For each hidden layer, 0 where a unit is left out and 1 / (1 - rate) elsewhere,
+        so that its expected output is what it is without dropout.
+    """
+
+    rate: float
+    masks: list
+
+
 class Network:
-    """A multilayer perceptron with softmax cross-entropy on its outputs.
+    """A multilayer perceptron with cross-entropy on its outputs.
 
     Values and gradients are *sums over rows*, each row with its own weight: sums of
     blocks of rows add up to the sum of them all, wherever the blocks are evaluated.
@@ -75,11 +91,14 @@ class Network:
         logistic regression.
     activation : {'identity', 'logistic', 'tanh', 'relu'}
         Nonlinearity of every hidden layer.
+    output : {'softmax', 'logistic'}
+        One class of several, or each label on its own.
     """
 
-    def __init__(self, layer_sizes, activation):
+    def __init__(self, layer_sizes, activation, output="softmax"):
         self.layer_sizes = tuple(layer_sizes)
         self.activation = ACTIVATIONS[activation]
+        self.output = OUTPUTS[output]
         self.coef_shapes = list(pairwise(self.layer_sizes))
         sizes = [fan_in * fan_out for fan_in, fan_out in self.coef_shapes]
         ends = list(accumulate([0, *sizes, *self.layer_sizes[1:]]))
@@ -142,7 +161,15 @@ class Network:
             map_halves,
         )
 
-    def forward(self, parameters, X, outputs, map_halves=None):
+    def dropout(self, rate, n_rows, rng, dtype):
+        """Draw a `Dropout` for `n_rows` rows."""
+        masks = []
+        for n_units in self.layer_sizes[1:-1]:
+            kept = rng.random((n_units, n_rows), dtype=np.float32) >= rate
+            masks.append(np.divide(kept.T, 1 - rate, dtype=dtype))
+        return Dropout(rate, masks)
+
+    def forward(self, parameters, X, outputs, map_halves=None, dropout=None):
         """Outputs of every layer: (5) if hidden, the logits hV + d of (7) for the last.
 
         Parameters
@@ -153,34 +180,50 @@ class Network:
             One for each layer, overwritten.
         map_halves : callable, optional
             See `Workspace`.
+        dropout : Dropout, optional
+            Multiplies the outputs of the hidden layers.
         """
         h = X
-        for W, b, Z in zip(parameters.coefs, parameters.intercepts, outputs, strict=True):
+        layers = zip(parameters.coefs, parameters.intercepts, outputs, strict=True)
+        for layer, (W, b, Z) in enumerate(layers):
             _matmul(h, W, Z, map_halves)
             if Z is outputs[-1]:
                 Z += b
             else:
                 self.activation.forward(Z, b)
+                if dropout is not None:
+                    Z *= dropout.masks[layer]
             h = Z
 
-    def logits(self, parameters, X):
-        """Logits of the rows of X.
+    def activations(self, parameters, X, layer=-1):
+        """Outputs of one layer for the rows of X: by default the logits.
 
         Parameters
         ----------
         parameters : Parameters
         X : {ndarray, CSR} of shape (n, d)
+        layer : int
 
         Returns
         -------
-        Z : ndarray of shape (n, K), in Fortran order
+        Z : ndarray of shape (n, n_units), in Fortran order
         """
         dtype, sizes = parameters.coefs[0].dtype, self.layer_sizes[1:]
         outputs = [np.empty((X.shape[0], size), dtype, order="F") for size in sizes]
         self.forward(parameters, X, outputs)
-        return outputs[-1]
+        return outputs[layer]
 
-    def loss_gradient(self, parameters, X, k, weights, gradient, workspace):
+    def loss(self, parameters, X, targets, weights, workspace, dropout=None):
+        """Weighted sum over the rows of the loss; see `loss_gradient`.
+
+        The logits' place in the workspace is taken by the weighted residuals.
+        """
+        self.forward(parameters, X, workspace.outputs, workspace.map_halves, dropout)
+        return self.output.cross_entropy(workspace.outputs[-1], targets, weights)
+
+    def loss_gradient(
+        self, parameters, X, targets, weights, gradient, workspace, dropout=None
+    ):
         """Weighted sum over the rows of the loss, and of its gradient.
 
         With residual delta = y - t at the logits (18), the recursion of (14) and (20),
@@ -189,17 +232,22 @@ class Network:
         delta_l, (18) and (22). For one row and one hidden layer this is (23), with
         dV and dW in the shapes of V and W.
 
+        Dropout replaces h_l by h_l * m_l, with masks m_l that do not depend on theta, and
+        so, by the chain rule, ``delta_l`` by ``(delta_{l+1} W_{l+1}^T) * m_l * phi'(h_l)``.
+
         Parameters
         ----------
         parameters : Parameters
         X : {ndarray, CSR} of shape (n, d)
-        k : ndarray of shape (n,) of int
-            Class index of each row.
+        targets : ndarray of shape (n,) of int, or of shape (n, K)
+            Class index of each row, or with logistic outputs 1 for each of its labels.
         weights : float or ndarray of shape (n,)
             Factor of each row's loss.
         gradient : Parameters
             Overwritten with sum_i weights_i * d loss_i / d theta.
         workspace : Workspace
+            For n rows.
+        dropout : Dropout, optional
             For n rows.
 
         Returns
@@ -207,10 +255,9 @@ class Network:
         loss : float
             sum_i weights_i * loss_i.
         """
+        loss = self.loss(parameters, X, targets, weights, workspace, dropout)
         outputs, deltas, ones, map_halves = workspace
-        self.forward(parameters, X, outputs, map_halves)
         delta = outputs[-1]
-        loss = softmax_cross_entropy(delta, k, weights)
         for layer in range(len(deltas), -1, -1):
             h = outputs[layer - 1] if layer else X
             _matmul(h.T, delta, gradient.coefs[layer], map_halves)
@@ -218,6 +265,9 @@ class Network:
             if layer:
                 below = deltas[layer - 1]
                 _matmul(delta, parameters.coefs[layer].T, below, map_halves)
+                if dropout is not None:
+                    below *= dropout.masks[layer - 1]
+                    h *= 1 - dropout.rate  # without its mask again, or 0 where delta is
                 self.activation.backward(h, below)
                 delta = below
         return loss

@@ -164,20 +164,35 @@ class Objective:
     ----------
     network : Network
     X : {ndarray, CSR} of shape (n, d), float32 or float64
-    k : ndarray of shape (n,) of int
-        Class index of each row.
+    targets : ndarray of shape (n,) of int, or of shape (n, K)
+        Class index of each row, or 1 for each of its labels and 0 for the others.
     sample_weight : ndarray of shape (n,), float64, or None
         s_i; None means one each.
     alpha : float
         Strength of the penalty on the weights; biases are free.
+    shuffle : bool, default=True
+        Whether mini-batches take the rows in random order.
+    dropout : float in [0, 1), default=0
+        Probability that a hidden unit is left out for a row of a mini-batch.
     map : callable, default=map
         What evaluates the groups of blocks: `row_threads` gives one on threads.
     """
 
-    def __init__(self, network, X, k, sample_weight, alpha, *, map=map):
+    def __init__(
+        self,
+        network,
+        X,
+        targets,
+        sample_weight,
+        alpha,
+        *,
+        shuffle=True,
+        dropout=0.0,
+        map=map,
+    ):
         self.network = network
         self.X = X
-        self.k = k
+        self.targets = targets
         self.sample_weight = sample_weight
         self.n_rows = X.shape[0]
         self.dtype = X.dtype
@@ -185,9 +200,17 @@ class Objective:
             self.n_rows if sample_weight is None else sample_weight.sum()
         )
         self.alpha = float(alpha)
+        self.shuffle = shuffle
+        self.dropout = float(dropout)
         self._map = map
         self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
         self._local = threading.local()
+
+    def loss(self, theta):
+        """F(theta); see `loss_gradient`."""
+        parameters = self.network.parameters(theta.astype(self.dtype, copy=False))
+        losses = self._map(partial(self._group_loss, parameters), self._groups)
+        return sum(losses) + self._penalty(parameters.vector)
 
     def loss_gradient(self, theta):
         """F(theta) and its gradient.
@@ -207,14 +230,15 @@ class Objective:
         group_loss = partial(self._group_loss_gradient, parameters)
         loss = sum(self._map(group_loss, self._groups, sums))
         gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-        return self._add_penalty(parameters.vector, loss, gradient), gradient
+        self._add_penalty_gradient(parameters.vector, gradient)
+        return loss + self._penalty(parameters.vector), gradient
 
-    def batches(self, theta, batch_size, rng=None):
+    def batches(self, theta, batch_size, rng):
         """Unbiased estimates of F(theta) and its gradient, one a mini-batch.
 
         Of J batches, each gives J/S times its own sum over rows, plus the whole
         penalty: the mean of the J estimates at one theta is F(theta) and its gradient,
-        however uneven the batches and the weights are.
+        however uneven the batches and the weights are. (With dropout, in expectation.)
 
         Parameters
         ----------
@@ -222,8 +246,8 @@ class Objective:
             May change between two batches: each is evaluated where theta is then.
         batch_size : int
             Rows in a batch; the last one takes what is left.
-        rng : numpy.random.Generator or None
-            Shuffles the rows; None takes them in order.
+        rng : numpy.random.Generator
+            Draws the order of the rows, and the units that drop out.
 
         Yields
         ------
@@ -232,34 +256,42 @@ class Objective:
             Overwritten by the next batch; the caller may use it as scratch.
         """
         n_batches = -(-self.n_rows // batch_size)
-        if n_batches == 1:
+        if n_batches == 1 and not self.dropout:
             yield self.loss_gradient(theta)
             return
-        order = None if rng is None else rng.permutation(self.n_rows)
+        order = rng.permutation(self.n_rows) if self.shuffle else None
         parameters = self.network.parameters(theta)
         gradient = self.network.parameters(np.empty_like(theta))
-        for X, k, weights in self._pieces(order, batch_size, n_batches):
-            for start in range(0, len(k), batch_size):
+        for X, targets, weights in self._pieces(order, batch_size, n_batches):
+            for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
+                n_rows = min(batch_size, len(targets) - start)
                 loss = self.network.loss_gradient(
                     parameters,
                     X[rows],
-                    k[rows],
+                    targets[rows],
                     weights if np.isscalar(weights) else weights[rows],
                     gradient,
-                    self._workspace(min(batch_size, len(k) - start), self._map),
+                    self._workspace(n_rows, self._map),
+                    self._draw_dropout(n_rows, rng),
                 )
-                yield self._add_penalty(theta, loss, gradient.vector), gradient.vector
+                self._add_penalty_gradient(theta, gradient.vector)
+                yield loss + self._penalty(theta), gradient.vector
+
+    def _draw_dropout(self, n_rows, rng):
+        if not self.dropout:
+            return None
+        return self.network.dropout(self.dropout, n_rows, rng, self.dtype)
 
     def _pieces(self, order, batch_size, factor):
-        """Yield (X, k, weights) of some batches at a time, in the given order.
+        """Yield (X, targets, weights) of some batches at a time, in the given order.
 
         Rows of dense data are gathered into one buffer: enough for a call to be worth
         its while, and few enough to stay in cache.
         """
         if order is None:
             everything = slice(None)
-            yield self.X, self.k, self._weights(everything, factor)
+            yield self.X, self.targets, self._weights(everything, factor)
             return
         row_bytes = self.X.shape[1] * self.dtype.itemsize
         n_rows = max(_PIECE_BYTES // (row_bytes * batch_size), 1) * batch_size
@@ -271,7 +303,7 @@ class Objective:
                 X = self.X.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
             else:
                 X = self.X[rows]
-            yield X, self.k[rows], self._weights(rows, factor)
+            yield X, self.targets[rows], self._weights(rows, factor)
 
     def _weights(self, rows, factor):
         """Factor of each row's loss: s_i / S, times `factor`."""
@@ -281,31 +313,41 @@ class Objective:
         weights *= factor
         return weights.astype(self.dtype, copy=False)
 
-    def _add_penalty(self, theta, loss, gradient):
-        """Add (alpha / 2S) sum ||W||^2 to loss, and its gradient to gradient in place."""
-        weights = theta[: self.network.n_weights]
+    def _penalty(self, theta):
+        """(alpha / 2S) sum ||W||^2."""
+        weights = theta[: self.network.n_weights].astype(np.float64, copy=False)
+        return 0.5 * self.alpha / self.total_weight * float(np.dot(weights, weights))
+
+    def _add_penalty_gradient(self, theta, gradient):
+        """Add (alpha / S) W to the gradient, in place."""
         strength = self.alpha / self.total_weight
-        self._axpy(weights, gradient, weights.size, strength)
-        weights = weights.astype(np.float64, copy=False)
-        return loss + 0.5 * strength * float(np.dot(weights, weights))
+        self._axpy(theta, gradient, self.network.n_weights, strength)
 
     @cached_property
     def _groups(self):
-        """Blocks (X, k, weights) of rows, in at most `_MAX_GROUPS` groups."""
+        """Blocks (X, targets, weights) of rows, in at most `_MAX_GROUPS` groups."""
         blocks = [
-            (_slice_rows(self.X, rows), self.k[rows], self._weights(rows, 1.0))
+            (_slice_rows(self.X, rows), self.targets[rows], self._weights(rows, 1.0))
             for rows in row_blocks(self.n_rows, self.network, self.dtype)
         ]
         n_groups = min(len(blocks), _MAX_GROUPS)
         ends = np.linspace(0, len(blocks), n_groups + 1).astype(int)
         return [blocks[a:b] for a, b in pairwise(ends)]
 
+    def _group_loss(self, parameters, blocks):
+        return sum(
+            self.network.loss(
+                parameters, X, targets, weights, self._workspace(len(targets))
+            )
+            for X, targets, weights in blocks
+        )
+
     def _group_loss_gradient(self, parameters, blocks, out):
         """Sum over the rows of one group; the gradient's sum goes to `out`."""
         gradient, total = self.network.parameters(out), 0.0
-        for X, k, weights in blocks:
+        for X, targets, weights in blocks:
             total += self.network.loss_gradient(
-                parameters, X, k, weights, gradient, self._workspace(len(k))
+                parameters, X, targets, weights, gradient, self._workspace(len(targets))
             )
             if gradient.vector is not out:
                 out += gradient.vector

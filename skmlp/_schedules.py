@@ -1,29 +1,39 @@
-"""Learning rates, each a function ``rate(n_samples, n_plateaus)``.
+"""Learning rates, each a function ``rate(epoch, n_samples, n_plateaus)``.
 
-``n_samples`` counts the rows seen so far, ``n_plateaus`` how often progress has stalled.
-A plateau ends the fit unless the schedule answers it with a smaller rate.
+``epoch`` counts the passes over the data so far, as a real number that grows with every
+step; ``n_samples`` the rows of all finished epochs, ``n_plateaus`` how often progress has
+stalled. A plateau ends the fit unless the schedule answers it with a smaller rate.
 """
 
 import math
+from numbers import Real
 
 _ADAPTIVE_FACTOR = 5
 _ADAPTIVE_FLOOR = 1e-6
 
+# One-cycle: share of the training in which the rate rises, and where it starts and ends
+# relative to the peak (the values of PyTorch's OneCycleLR)
+_WARM_UP = 0.3
+_START_FACTOR = 1 / 25
+_END_FACTOR = 1e-4 / 25
+
 
 def constant(init):
     """The same rate at every step."""
-    return lambda n_samples, n_plateaus: init
+    return lambda epoch, n_samples, n_plateaus: init
 
 
 def invscaling(init, power_t):
     """The initial rate over (n_samples + 1)^power_t."""
-    return lambda n_samples, n_plateaus: init * math.exp(-power_t * math.log1p(n_samples))
+    return lambda epoch, n_samples, n_plateaus: (
+        init * math.exp(-power_t * math.log1p(n_samples))
+    )
 
 
 def adaptive(init):
     """The initial rate, a fifth of it after each plateau, until it is at most 1e-6."""
 
-    def rate(n_samples, n_plateaus):
+    def rate(epoch, n_samples, n_plateaus):
         value = init
         while n_plateaus and value > _ADAPTIVE_FLOOR:
             value /= _ADAPTIVE_FACTOR
@@ -33,9 +43,72 @@ def adaptive(init):
     return rate
 
 
-def make_schedule(learning_rate, init, power_t):
-    """The schedule that `learning_rate` names."""
+def cosine(init):
+    """Half a cosine from the initial rate down to 0, over the fraction of training.
+
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts",
+    ICLR 2017, eq. 5 with eta_min = 0.
+    """
+    return lambda fraction: _anneal(init, 0.0, fraction)
+
+
+def one_cycle(peak):
+    """Up to the peak in the first 30% of training, then down to almost 0.
+
+    L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using
+    large learning rates", 2019 (arXiv:1708.07120), with half cosines for its lines.
+    """
+
+    def rate(fraction):
+        if fraction < _WARM_UP:
+            return _anneal(peak * _START_FACTOR, peak, fraction / _WARM_UP)
+        return _anneal(peak, peak * _END_FACTOR, (fraction - _WARM_UP) / (1 - _WARM_UP))
+
+    return rate
+
+
+def _anneal(start, end, fraction):
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
+
+
+def _over_training(rate, first_epoch, n_epochs):
+    """A function of the fraction of training as one of the epoch; it starts over at 1."""
+
+    def rate_of_epoch(epoch, n_samples, n_plateaus):
+        fraction = (epoch - first_epoch) / n_epochs % 1
+        value = rate(fraction)
+        if not (isinstance(value, Real) and 0 <= value < math.inf):
+            raise ValueError(
+                "learning_rate must return a number of at least 0, but returned "
+                f"{value!r} for the fraction {fraction} of training."
+            )
+        return value
+
+    return rate_of_epoch
+
+
+def is_planned(learning_rate):
+    """Whether the rate is planned for the whole training, so that plateaus don't end it."""
+    return callable(learning_rate) or learning_rate in ("cosine", "one_cycle")
+
+
+def make_schedule(learning_rate, init, power_t, first_epoch, n_epochs):
+    """The schedule that `learning_rate` names, or is.
+
+    Parameters
+    ----------
+    learning_rate : str or callable
+    init, power_t : float
+    first_epoch, n_epochs : int
+        What the fraction of training, in [0, 1), is measured by.
+    """
     init = float(init)
+    if callable(learning_rate):
+        return _over_training(learning_rate, first_epoch, n_epochs)
+    if learning_rate == "cosine":
+        return _over_training(cosine(init), first_epoch, n_epochs)
+    if learning_rate == "one_cycle":
+        return _over_training(one_cycle(init), first_epoch, n_epochs)
     if learning_rate == "invscaling":
         return invscaling(init, power_t)
     return {"constant": constant, "adaptive": adaptive}[learning_rate](init)

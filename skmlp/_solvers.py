@@ -2,7 +2,9 @@
 
 An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
-solver calls ``on_iteration(theta, loss)`` and stops when that returns True.
+solver calls ``on_iteration(theta, loss)``. If that returns True, progress has stalled, and
+the solver stops, unless its learning rate has an answer; if it raises StopIteration, the
+solver stops.
 """
 
 import math
@@ -157,7 +159,7 @@ def minimize_stochastic(
     batch_size,
     max_iter,
     on_iteration,
-    seed=None,
+    seed,
 ):
     """Minimise by steps along the gradients of mini-batches.
 
@@ -168,15 +170,15 @@ def minimize_stochastic(
         Start; updated in place.
     rule : SGD or Adam
     schedule : callable
-        Learning rate ``schedule(n_samples, n_plateaus)``, read once an epoch.
+        Learning rate ``schedule(epoch, n_samples, n_plateaus)``, read at every step.
     state : StochasticState
         Updated in place; without moments, they start at zero.
     batch_size, max_iter : int
         Rows in a batch, epochs at the most.
     on_iteration : callable
         ``on_iteration(theta, loss) -> stalled``, after each epoch.
-    seed : int or None
-        Epoch e shuffles the rows by a generator seeded with (seed, e); None keeps order.
+    seed : int
+        Epoch e draws its batches by a generator seeded with (seed, e).
 
     Returns
     -------
@@ -192,12 +194,13 @@ def minimize_stochastic(
         state.n_steps = 0
     converged, n_iter, loss = False, 0, math.nan
     while n_iter < max_iter and not converged:
-        rate = schedule(state.n_samples, state.n_plateaus)
-        rng = None if seed is None else np.random.default_rng((seed, state.n_epochs))
+        rng = np.random.default_rng((seed, state.n_epochs))
         losses = []
         for batch_loss, gradient in objective.batches(theta, batch_size, rng):
             if not math.isfinite(batch_loss):
                 raise ValueError(_DIVERGED)
+            epoch = state.n_epochs + len(losses) * batch_size / objective.n_rows
+            rate = schedule(epoch, state.n_samples, state.n_plateaus)
             losses.append(batch_loss)
             rule.step(theta, gradient, rate, state)
             state.n_steps += 1
@@ -208,9 +211,12 @@ def minimize_stochastic(
         state.n_epochs += 1
         state.n_samples += objective.n_rows
         loss = math.fsum(losses) / len(losses)
-        if on_iteration(theta, loss):
-            state.n_plateaus += 1
-            converged = _same_rate(schedule, state)
+        try:
+            if on_iteration(theta, loss):
+                state.n_plateaus += 1
+                converged = _same_rate(schedule, state)
+        except StopIteration:
+            converged = True
     return Result(
         theta=theta,
         loss=loss,
@@ -226,8 +232,8 @@ def minimize_stochastic(
 
 def _same_rate(schedule, state):
     """Whether the schedule has no smaller rate for the plateau just counted."""
-    before = schedule(state.n_samples, state.n_plateaus - 1)
-    return schedule(state.n_samples, state.n_plateaus) == before
+    before = schedule(state.n_epochs, state.n_samples, state.n_plateaus - 1)
+    return schedule(state.n_epochs, state.n_samples, state.n_plateaus) == before
 
 
 def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
@@ -21,3 +23,10 @@ def binary_digits(digits):
     X, y = digits
     rows = np.flatnonzero(y < 2)[:200]
     return X[rows], y[rows]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

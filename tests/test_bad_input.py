@@ -11,6 +11,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from skmlp import MLPClassifierManual
 
 SOLVERS = ["lbfgs", "sgd", "adam"]
+# one set of parameters often serves several solvers here
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with solver")
 X = np.random.default_rng(0).normal(size=(40, 3))
 y = np.arange(40) % 2
 
@@ -89,7 +91,8 @@ def test_bad_X(solver, data, match):
         (np.linspace(0, 1, 40), "Unknown label type"),
         (y[:10], "inconsistent numbers of samples"),
         (np.where(y, np.nan, 0.0), "contains NaN"),
-        (np.zeros((40, 2)), "y should be a 1d array.*MultiOutputClassifier"),
+        (np.arange(80).reshape(40, 2) % 3, "y should be a 1d array.*MultiOutputClassifier"),
+        (np.where(y[:, np.newaxis], [0, 2], 0), "should hold 0 and 1 only"),
         ([], "0 sample|inconsistent numbers of samples"),
         (None, "requires y to be passed, but the target y is None|y cannot be None"),
     ],
@@ -137,6 +140,10 @@ def test_bad_sample_weight(solver, weights, match):
         ("momentum", 1.1),
         ("nesterovs_momentum", "no"),
         ("early_stopping", "never"),
+        ("scoring", 3),
+        ("class_weight", "heavy"),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
         ("validation_fraction", 0.0),
         ("validation_fraction", 1.0),
         ("beta_1", 1.0),

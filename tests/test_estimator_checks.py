@@ -26,6 +26,8 @@ ESTIMATORS = [
     "ignore::sklearn.exceptions.ConvergenceWarning",
     # scikit-learn skips its array API check unless SCIPY_ARRAY_API is set
     "ignore::sklearn.exceptions.SkipTestWarning",
+    # check_class_weight_classifiers sets it for every estimator that has it
+    "ignore:n_iter_no_change=20 has no effect with solver='lbfgs'",
 )
 @parametrize_with_checks(ESTIMATORS)
 def test_estimator(estimator, check):

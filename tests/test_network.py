@@ -6,7 +6,12 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from skmlp._activations import ACTIVATIONS
-from skmlp._losses import log_softmax, softmax, softmax_cross_entropy
+from skmlp._losses import (
+    OUTPUTS,
+    log_softmax,
+    softmax,
+    softmax_cross_entropy,
+)
 from skmlp._network import Network
 
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
@@ -18,15 +23,16 @@ def make_rows(n=7, d=6, n_classes=3, seed=0, zeros=0.4):
     return X, rng.integers(n_classes, size=n), rng.uniform(0.2, 3, size=n)
 
 
-def evaluate(network, theta, X, k, weights):
+def evaluate(network, theta, X, targets, weights, dropout=None):
     gradient = network.parameters(np.empty_like(theta))
     loss = network.loss_gradient(
         network.parameters(theta),
         X,
-        k,
+        targets,
         weights,
         gradient,
         network.workspace(X.shape[0], theta.dtype),
+        dropout,
     )
     return loss, gradient.vector
 
@@ -35,18 +41,27 @@ def evaluate(network, theta, X, k, weights):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient_against_central_differences(activation, depth, weighted, container):
-    X, k, weights = make_rows()
+@pytest.mark.parametrize(
+    ("output", "dropout_rate"), [*((o, 0) for o in OUTPUTS), ("softmax", 0.4)]
+)
+def test_gradient_against_central_differences(
+    activation, depth, weighted, container, output, dropout_rate
+):
+    X, targets, weights = make_rows()
     weights = weights if weighted else 0.7
-    network = Network((6, *DEPTHS[depth], 3), activation)
+    network = Network((6, *DEPTHS[depth], 3), activation, output)
     rng = np.random.default_rng(depth)
     theta = rng.normal(size=network.n_parameters)
     X = container(X)
-    _, gradient = evaluate(network, theta, X, k, weights)
+    if output == "logistic":
+        targets = rng.random((7, 3)) < 0.4
+    # drawn once: the mask is held fixed while theta moves
+    dropout = network.dropout(dropout_rate, 7, rng, float) if dropout_rate else None
+    _, gradient = evaluate(network, theta, X, targets, weights, dropout)
 
     def derivative(direction, eps=1e-5):
-        above, _ = evaluate(network, theta + eps * direction, X, k, weights)
-        below, _ = evaluate(network, theta - eps * direction, X, k, weights)
+        above, _ = evaluate(network, theta + eps * direction, X, targets, weights, dropout)
+        below, _ = evaluate(network, theta - eps * direction, X, targets, weights, dropout)
         return (above - below) / (2 * eps)
 
     scale = np.abs(gradient).max()

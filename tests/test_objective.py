@@ -34,9 +34,12 @@ def relative_error(found, exact):
 @pytest.mark.parametrize("batch_size", [1, 10, 50, 102, 103])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_mean_of_batches_is_the_objective(container, weighted, batch_size, shuffled):
-    objective, theta = make_objective(weighted=weighted, container=container)
+    objective, theta = make_objective(
+        weighted=weighted, container=container, shuffle=shuffled
+    )
     loss, gradient = objective.loss_gradient(theta)
-    rng = np.random.default_rng(3) if shuffled else None
+    assert_allclose(objective.loss(theta), loss, rtol=1e-12)
+    rng = np.random.default_rng(3)
     batches = [
         (value, slope.copy()) for value, slope in objective.batches(theta, batch_size, rng)
     ]
@@ -47,10 +50,32 @@ def test_mean_of_batches_is_the_objective(container, weighted, batch_size, shuff
 
 
 def test_shuffled_batches_are_other_batches():
-    objective, theta = make_objective()
-    in_order = next(objective.batches(theta, 10))[0]
-    shuffled = next(objective.batches(theta, 10, np.random.default_rng(0)))[0]
-    assert in_order != shuffled
+    losses = []
+    for shuffle in (False, True):
+        objective, theta = make_objective(shuffle=shuffle)
+        losses.append(next(objective.batches(theta, 10, np.random.default_rng(0)))[0])
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("batch_size", [10, 103])
+def test_dropout_draws_other_units_for_every_batch(batch_size):
+    objective, theta = make_objective(dropout=0.5, shuffle=False)
+    rng = np.random.default_rng(0)
+    epochs = [[loss for loss, _ in objective.batches(theta, batch_size, rng)] for _ in "ab"]
+    assert (np.array(epochs[0]) != epochs[1]).all()
+    again = objective.batches(theta, batch_size, np.random.default_rng(0))
+    assert epochs[0] == [loss for loss, _ in again]
+
+
+def test_dropout_keeps_the_expected_output():
+    """Without hidden nonlinearity, expected logits are those without dropout."""
+    network = Network((3, 200, 2), "identity")
+    dropout = network.dropout(0.3, 5000, np.random.default_rng(0), np.float64)
+    (mask,) = dropout.masks
+    assert_array_equal(np.unique(mask), [0, 1 / 0.7])
+    assert abs((mask == 0).mean() - 0.3) < 0.002
+    assert_allclose(mask.mean(axis=1), 1, atol=0.25)
+    assert_allclose(mask.mean(axis=0), 1, atol=0.05)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
@@ -128,11 +153,11 @@ def test_minimum_of_logistic_regression_is_a_stationary_point():
     objective, _ = make_objective(n=300, alpha=1.0)
     network = Network((8, 4), "identity")
     fitted = LogisticRegression(C=1.0, tol=1e-10, max_iter=10000).fit(
-        objective.X, objective.k, objective.sample_weight
+        objective.X, objective.targets, objective.sample_weight
     )
     theta = network.flatten([fitted.coef_.T], [fitted.intercept_], np.float64)
     _, gradient = Objective(
-        network, objective.X, objective.k, objective.sample_weight, 1.0
+        network, objective.X, objective.targets, objective.sample_weight, 1.0
     ).loss_gradient(theta)
     assert np.abs(gradient).max() < 1e-6
 
@@ -150,12 +175,16 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
     results = []
     for n_threads in (1, 2, 4):
         with threadpool_limits(n_threads, user_api="blas"), row_threads(64) as map_rows:
-            objective = Objective(network, container(X), k, weights, 1.0, map=map_rows)
+            objective = Objective(
+                network, container(X), k, weights, 1.0, shuffle=False, map=map_rows
+            )
             results.append(objective.loss_gradient(theta))
             again = objective.loss_gradient(theta)
             assert again[0] == results[-1][0]
             # two batches, whose products are large enough to be halved
-            batches = [(a, b.copy()) for a, b in objective.batches(theta, len(X) // 2)]
+            rng = np.random.default_rng(0)
+            drawn = objective.batches(theta, len(X) // 2, rng)
+            batches = [(loss, gradient.copy()) for loss, gradient in drawn]
             losses, gradients = zip(*batches, strict=True)
             results[-1] += np.mean(losses), np.mean(gradients, axis=0)
     for loss, gradient, batch_loss, batch_gradient in results:
@@ -239,7 +268,7 @@ def test_float32_stays_float32_and_sums_in_float64():
     single = Objective(
         objective.network,
         objective.X.astype(np.float32),
-        objective.k,
+        objective.targets,
         objective.sample_weight,
         0.3,
     )
@@ -260,7 +289,8 @@ def test_memory_of_an_evaluation_does_not_grow_with_the_rows():
         tracemalloc.start()
         Objective(network, X, k, None, 1.0).loss_gradient(theta)
         # and as the single batch of a stochastic solver
-        next(Objective(network, X, k, None, 1.0).batches(theta, n))
+        rng = np.random.default_rng(0)
+        next(Objective(network, X, k, None, 1.0).batches(theta, n, rng))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] < 20e6

@@ -23,9 +23,10 @@ ALLOWED = {
     "_solvers": set(),
     "_monitor": set(),
     "_holdout": set(),
+    "_callbacks": set(),
+    "_display": set(),
     "_classifier": {
-        "_activations",
-        "_losses",
+        "_callbacks",
         "_network",
         "_objective",
         "_schedules",
@@ -33,8 +34,9 @@ ALLOWED = {
         "_monitor",
         "_holdout",
     },
-    "__init__": {"_classifier"},
+    "__init__": {"_classifier", "_display"},
 }
+OPTIONAL = {"_display": {"matplotlib"}}
 REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl"}
 
 
@@ -54,7 +56,9 @@ def test_imports_follow_the_architecture(path):
     own = {name.partition(".")[2] for name in found if name.split(".")[0] == "skmlp"}
     assert own <= ALLOWED[path.stem]
     others = {name.split(".")[0] for name in found} - {"skmlp"}
-    assert others <= REQUIRED | set(sys.stdlib_module_names)
+    assert others <= REQUIRED | OPTIONAL.get(path.stem, set()) | set(
+        sys.stdlib_module_names
+    )
 
 
 def public():

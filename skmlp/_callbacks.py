@@ -1,0 +1,101 @@
+"""The one place that knows `sklearn.callback`, which is new and marked experimental.
+
+Where it is missing (scikit-learn < 1.9) or no longer what it was, everything else works,
+and `set_callbacks` says what it needs.
+"""
+
+import functools
+
+from sklearn.utils.metaestimators import available_if
+
+try:
+    from sklearn.callback import CallbackContext, CallbackSupportMixin, with_callbacks
+
+    _is_known = hasattr(CallbackSupportMixin, "_init_callback_context") and all(
+        hasattr(CallbackContext, method)
+        for method in ("subcontext", "call_on_fit_task_begin", "call_on_fit_task_end")
+    )
+except ImportError:
+    _is_known = False
+
+if not _is_known:
+
+    def _raise_what_is_needed(estimator):
+        raise AttributeError(
+            "set_callbacks needs sklearn.callback as scikit-learn 1.9 has it; this version "
+            "of scikit-learn does not have it. Everything else works without it."
+        )
+
+    class CallbackSupportMixin:
+        """In the place of scikit-learn's: has no `set_callbacks`, and says why."""
+
+        @available_if(_raise_what_is_needed)
+        def set_callbacks(self, *callbacks):
+            """Set callbacks for the estimator; not available here."""
+
+    def with_callbacks(method):
+        """In the place of scikit-learn's: there is nothing to tear down."""
+
+        @functools.wraps(method)
+        def wrapper(estimator, *args, **kwargs):
+            return method(estimator, *args, **kwargs)
+
+        return wrapper
+
+
+class FitTask:
+    """The callbacks' view of one fit: a task, with a subtask for each iteration.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `CallbackSupportMixin`, in a method decorated by `with_callbacks`.
+    max_iter : int
+        Iterations at the most.
+    X, y : array-like
+        The training data as the user gave them.
+    metadata : dict
+        What else `fit` was given for the rows.
+    """
+
+    def __init__(self, estimator, max_iter, X, y, metadata):
+        self._hook_arguments = {
+            "estimator": estimator,
+            "X": X,
+            "y": y,
+            "metadata": metadata,
+        }
+        self._n_left = max_iter
+        self._iteration = None
+        self._fit = estimator._init_callback_context(max_subtasks=max_iter)
+        self._fit.call_on_fit_task_begin(**self._hook_arguments)
+        self._begin_iteration()
+
+    def _begin_iteration(self):
+        if self._n_left:
+            self._n_left -= 1
+            self._iteration = self._fit.subcontext(task_name="iteration")
+            self._iteration.call_on_fit_task_begin(**self._hook_arguments)
+
+    def end_iteration(self, fitted_attributes):
+        """Tell the callbacks; raises StopIteration if one of them asks to stop.
+
+        Parameters
+        ----------
+        fitted_attributes : callable
+            Returns the attributes of the estimator as if the fit had ended here.
+        """
+        iteration, self._iteration = self._iteration, None
+        if iteration.call_on_fit_task_end(
+            **self._hook_arguments, reconstruction_attributes=fitted_attributes
+        ):
+            raise StopIteration
+        self._begin_iteration()
+
+    def end(self, fitted_attributes):
+        """Tell the callbacks that the fit has ended; see `end_iteration`."""
+        if self._iteration is not None:  # begun, but the solver stopped before it
+            self._iteration.call_on_fit_task_end(**self._hook_arguments)
+        self._fit.call_on_fit_task_end(
+            **self._hook_arguments, reconstruction_attributes=fitted_attributes
+        )

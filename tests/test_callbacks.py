@@ -1,0 +1,188 @@
+"""Callbacks of `sklearn.callback` where it exists; everything else where it does not."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skmlp
+from skmlp import MLPClassifierManual
+from skmlp._callbacks import _is_known
+
+SOLVERS = ["lbfgs", "sgd", "adam"]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+needs_callbacks = pytest.mark.skipif(not _is_known, reason="needs scikit-learn >= 1.9")
+
+
+class Recorder:
+    """Follows a fit, and asks it to stop after some iterations."""
+
+    def __init__(self, stop_after=None, interrupt_after=None):
+        self.stop_after = stop_after
+        self.interrupt_after = interrupt_after
+        self.events = []
+        self.fitted = []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.events.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self.events.append(f"end {context.task_name}")
+        if context.task_name == "iteration" and fitted_estimator is not None:
+            self.fitted.append(fitted_estimator)
+            self.data = X, y, metadata
+            if len(self.fitted) == self.interrupt_after:
+                raise RuntimeError("an error in a callback")
+            return len(self.fitted) == self.stop_after
+        return False
+
+
+def short(solver, **params):
+    return MLPClassifierManual(8, solver=solver, max_iter=4, random_state=0).set_params(
+        **params
+    )
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_callbacks_follow_every_iteration(iris, solver):
+    X, y = iris
+    recorder = Recorder()
+    weights = np.ones(len(y))
+    model = short(solver).set_callbacks(recorder).fit(X, y, weights)
+    iterations = ["begin iteration", "end iteration"] * 4
+    assert recorder.events == ["setup", "begin fit", *iterations, "end fit", "teardown"]
+    assert recorder.data[0] is X
+    assert recorder.data[1] is y
+    assert recorder.data[2] == {"sample_weight": weights}
+    plain = short(solver).fit(X, y, weights)
+    assert_array_equal(recorder.fitted[-1].predict_proba(X), plain.predict_proba(X))
+    for n, fitted in enumerate(recorder.fitted, start=1):
+        until = short(solver, max_iter=n).fit(X, y, weights)
+        assert_array_equal(fitted.predict_proba(X), until.predict_proba(X))
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
+@needs_callbacks
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_callback_stops_the_fit(iris, solver, early_stopping, recwarn):
+    X, y = iris
+    recorder = Recorder(stop_after=2)
+    model = short(solver, early_stopping=early_stopping).set_callbacks(recorder).fit(X, y)
+    assert model.n_iter_ == len(recorder.fitted) == 2
+    assert recorder.events[-3:] == ["end iteration", "end fit", "teardown"]
+    assert recorder.events.count("begin iteration") == 2
+    assert not recwarn.list  # what was asked for is no failure to converge
+    until = short(solver, early_stopping=early_stopping, max_iter=2).fit(X, y)
+    assert_array_equal(model.predict_proba(X), until.predict_proba(X))
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_fit_that_ends_by_itself_ends_what_it_began(iris, solver):
+    recorder = Recorder()
+    short(solver, tol=10.0, max_iter=50).set_callbacks(recorder).fit(*iris)
+    assert len(recorder.fitted) < 50
+    for task in ("iteration", "fit"):
+        begun, ended = (
+            recorder.events.count(f"{when} {task}") for when in ("begin", "end")
+        )
+        assert begun == ended
+
+
+@needs_callbacks
+def test_an_error_in_a_callback_tears_down_and_leaves_nothing_behind(iris):
+    model = short("adam").set_callbacks(recorder := Recorder(interrupt_after=2))
+    before = dict(vars(model))
+    with pytest.raises(RuntimeError, match="an error in a callback"):
+        model.fit(*iris)
+    assert recorder.events[-1] == "teardown"
+    assert vars(model) == before
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_scoring_monitor(iris, solver):
+    from sklearn.callback import ScoringMonitor
+
+    X, y = iris
+    monitor = ScoringMonitor(scoring="neg_log_loss")
+    model = short(solver, alpha=0).set_callbacks(monitor).fit(X, y)
+    scores = [
+        row["neg_log_loss"] for row in monitor.get_logs().data if "neg_log_loss" in row
+    ]
+    assert len(scores) == 1 + 4  # that of the whole fit comes first
+    assert scores[0] == scores[-1]
+    if solver == "lbfgs":
+        assert_allclose(scores[1:], -np.array(model.loss_curve_), rtol=1e-6)
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_progress_bar_in_pipeline_and_search(iris, solver, capsys):
+    from sklearn.callback import ProgressBar
+
+    X, y = iris
+    pipe = make_pipeline(StandardScaler(), short(solver))
+    search = GridSearchCV(pipe, {"mlpclassifiermanual__alpha": [0.1, 1]}, cv=2)
+    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, y)
+    out = capsys.readouterr().out
+    assert "MLPClassifierManual" in out
+    assert "100%" in out
+    short(solver).set_callbacks(ProgressBar()).fit(X, y)
+    assert "MLPClassifierManual" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(_is_known, reason="for scikit-learn < 1.9")
+def test_without_callbacks_set_callbacks_says_what_it_needs(iris):
+    model = short("adam")
+    assert not hasattr(model, "set_callbacks")
+    with pytest.raises(AttributeError) as caught:
+        model.set_callbacks()
+    assert "needs sklearn.callback as scikit-learn 1.9 has it" in str(
+        caught.value.__cause__
+    )
+    assert model.fit(*iris).n_iter_ == 4
+
+
+@needs_callbacks
+def test_a_changed_api_only_costs_the_callbacks():
+    code = (
+        "from sklearn.callback import CallbackContext\n"
+        "del CallbackContext.subcontext\n"
+        "from sklearn.datasets import load_iris\n"
+        "from skmlp import MLPClassifierManual\n"
+        "model = MLPClassifierManual(solver='lbfgs', tol=1e-2)\n"
+        "model.fit(*load_iris(return_X_y=True))\n"
+        "assert model.n_iter_ > 2 and not hasattr(model, 'set_callbacks')\n"
+        "try:\n"
+        "    model.set_callbacks()\n"
+        "except AttributeError as error:\n"
+        "    print(error.__cause__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, check=True
+    )
+    assert b"needs sklearn.callback as scikit-learn 1.9 has it" in done.stdout
+
+
+def test_the_adapter_is_the_only_place_that_knows_the_callbacks():
+    source = skmlp.__path__[0]
+    found = subprocess.run(
+        ["grep", "-rl", "sklearn.callback", source, "--include=*.py"],
+        capture_output=True,
+        check=True,
+    )
+    assert [line.rsplit(b"/", 1)[1] for line in found.stdout.split()] == [b"_callbacks.py"]

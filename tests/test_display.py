@@ -1,0 +1,87 @@
+"""LossCurveDisplay draws what was recorded, and nothing without matplotlib."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmlp import LossCurveDisplay, MLPClassifierManual
+
+plt = pytest.importorskip("matplotlib.pyplot")
+
+
+@pytest.fixture(scope="module")
+def model():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5))
+    y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
+    return MLPClassifierManual(
+        20, learning_rate_init=0.1, early_stopping=True, random_state=0
+    ).fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
+
+
+def test_from_estimator(model):
+    display = LossCurveDisplay.from_estimator(model, name="net", alpha=0.5)
+    (line,), (dashed,), (dot,) = display.line_, display.validation_line_, display.best_
+    n_iter = np.arange(1, model.n_iter_ + 1)
+    assert_array_equal(line.get_xydata(), np.c_[n_iter, model.loss_curve_])
+    assert_array_equal(dashed.get_xydata(), np.c_[n_iter, model.validation_loss_curve_])
+    best = model.best_iteration_
+    assert_array_equal(dot.get_xydata(), [[best + 1, model.validation_loss_curve_[best]]])
+    assert line.get_color() == dashed.get_color() == dot.get_color()
+    assert line.get_linestyle() != dashed.get_linestyle()
+    assert line.get_alpha() == dashed.get_alpha() == 0.5
+    assert display.ax_.get_xlabel() == "iteration"
+    assert display.ax_.get_ylabel() == "loss"
+    assert display.ax_.get_yscale() == "linear"
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["net, training", "net, validation"]
+    assert display.figure_ is display.ax_.figure
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_several_on_given_axes(model):
+    X = np.random.default_rng(0).normal(size=(100, 5))
+    settings = {"solver": "sgd", "max_iter": 3, "random_state": 0}
+    y = X[:, 0] > 0
+    peer = MLPClassifier(**settings).fit(X, y)
+    pipe = make_pipeline(StandardScaler(), MLPClassifierManual(**settings)).fit(X, y)
+    _, ax = plt.subplots()
+    estimators = {"ours": model, "theirs": peer, "pipeline": pipe}
+    display = LossCurveDisplay.from_estimators(estimators, ax=ax, log_scale=True)
+    assert display.ax_ is ax
+    assert ax.get_yscale() == "log"
+    assert [line is None for line in display.validation_line_] == [False, True, True]
+    assert [dot is None for dot in display.best_] == [False, True, True]
+    assert_array_equal(display.line_[1].get_ydata(), peer.loss_curve_)
+    assert_array_equal(display.line_[2].get_ydata(), pipe[-1].loss_curve_)
+    assert len({line.get_color() for line in display.line_}) == 3
+    again = display.plot()
+    assert again is display
+    assert display.ax_ is not ax
+
+
+def test_estimator_without_curve():
+    with pytest.raises(ValueError, match="'MLPClassifierManual' has no loss_curve_"):
+        LossCurveDisplay.from_estimator(MLPClassifierManual())
+    with pytest.raises(ValueError, match="'scale' has no loss_curve_"):
+        LossCurveDisplay.from_estimators({"scale": StandardScaler()})
+
+
+def test_matplotlib_is_needed_only_to_plot():
+    code = (
+        "import sys\n"
+        "sys.modules['matplotlib'] = None\n"
+        "from skmlp import LossCurveDisplay\n"
+        "try:\n"
+        "    LossCurveDisplay([[1.0]]).plot()\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert b"requires matplotlib" in done.stdout
