@@ -618,6 +618,7 @@ class MLPClassifierManual(
             data = self._check_data(X, y, sample_weight)
             if first:
                 self.out_activation_ = "logistic" if data.targets.ndim == 2 else "softmax"
+            self._check_labels(data)
             self._train(self._encode(data, self._class_weights(data)), incremental=True)
             return self
 
@@ -813,7 +814,6 @@ class MLPClassifierManual(
                 f"dropout={self.dropout} works with solver='sgd' and 'adam', not with "
                 "'lbfgs': it draws other units for every mini-batch."
             )
-        defaults = inspect.signature(type(self)).parameters
         unused = {
             name: " and ".join(f"{solver!r}" for solver in solvers)
             for name, solvers in _SOLVERS_THAT_USE.items()
@@ -823,7 +823,7 @@ class MLPClassifierManual(
             unused["n_iter_no_change"] = "'sgd' and 'adam', or with early_stopping"
         for name, solvers in unused.items():
             value = getattr(self, name)
-            if value != defaults[name].default:
+            if value != _DEFAULTS[name].default:
                 warnings.warn(
                     f"{name}={value!r} has no effect with solver={self.solver!r}; it works "
                     f"with {solvers}.",
@@ -847,7 +847,7 @@ class MLPClassifierManual(
         reset = dtype is None and not hasattr(self, "coefs_")
         if dtype is None:
             dtype = (np.float64, np.float32) if reset else self.coefs_[0].dtype
-        multilabel = is_multilabel(y)
+        multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
         shape = getattr(y, "shape", ())
         if len(shape) == 2 and shape[1] > 1 and not multilabel:
             raise ValueError(
@@ -886,7 +886,7 @@ class MLPClassifierManual(
             raise ValueError("A validation set needs both X_val and y_val.")
         try:
             data = self._check_data(X, y, sample_weight, dtype)
-            return self._encode(data, class_weights)
+            return self._encode(self._check_labels(data), class_weights)
         except ValueError as error:
             raise ValueError(f"In the validation set: {error}") from error
 
@@ -902,6 +902,18 @@ class MLPClassifierManual(
                 f"{classes}"
             )
         self.out_activation_, self.classes_ = output, classes
+
+    def _check_labels(self, data):
+        """Validated data again; raise if a label is not one of the classes."""
+        if data.targets.ndim == 1 and self.out_activation_ == "softmax":
+            unknown = np.setdiff1d(data.targets, self.classes_)
+            if unknown.size:
+                raise ValueError(
+                    f"`y` has classes {unknown} that are not in `self.classes_`, "
+                    f"{self.classes_}: those of the training set, or those named in the "
+                    "first call of partial_fit."
+                )
+        return data
 
     def _class_weights(self, data):
         """Weight of each class, from labels and sample weights; None if all weigh 1."""
@@ -939,13 +951,6 @@ class MLPClassifierManual(
                     "an indicator matrix (logistic)."
                 )
         else:
-            unknown = np.setdiff1d(y, self.classes_)
-            if unknown.size:
-                raise ValueError(
-                    f"`y` has classes {unknown} that are not in `self.classes_`, "
-                    f"{self.classes_}: those of the training set, or those named in the "
-                    "first call of partial_fit."
-                )
             y = np.searchsorted(self.classes_, y)
             if class_weights is not None:
                 weights = class_weights[y] * (1.0 if weights is None else weights)
@@ -1264,6 +1269,9 @@ class MLPClassifierManual(
         return validate_data(
             self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, reset=False
         )
+
+
+_DEFAULTS = inspect.signature(MLPClassifierManual).parameters
 
 
 def _fitted_attributes(network, theta, dtype):

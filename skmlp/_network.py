@@ -255,8 +255,8 @@ class Network:
         loss : float
             sum_i weights_i * loss_i.
         """
-        loss = self.loss(parameters, X, targets, weights, workspace, dropout)
         outputs, deltas, ones, map_halves = workspace
+        loss = self.loss(parameters, X, targets, weights, workspace, dropout)
         delta = outputs[-1]
         for layer in range(len(deltas), -1, -1):
             h = outputs[layer - 1] if layer else X

@@ -199,7 +199,7 @@ class Objective:
         self.total_weight = float(
             self.n_rows if sample_weight is None else sample_weight.sum()
         )
-        self.alpha = float(alpha)
+        self._strength = float(alpha) / self.total_weight
         self.shuffle = shuffle
         self.dropout = float(dropout)
         self._map = map
@@ -210,7 +210,7 @@ class Objective:
         """F(theta); see `loss_gradient`."""
         parameters = self.network.parameters(theta.astype(self.dtype, copy=False))
         losses = self._map(partial(self._group_loss, parameters), self._groups)
-        return sum(losses) + self._penalty(parameters.vector)
+        return sum(losses) + self._penalty(self._penalised(parameters.vector))
 
     def loss_gradient(self, theta):
         """F(theta) and its gradient.
@@ -230,8 +230,9 @@ class Objective:
         group_loss = partial(self._group_loss_gradient, parameters)
         loss = sum(self._map(group_loss, self._groups, sums))
         gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-        self._add_penalty_gradient(parameters.vector, gradient)
-        return loss + self._penalty(parameters.vector), gradient
+        weights = self._penalised(parameters.vector)
+        self._axpy(weights, gradient, weights.size, self._strength)
+        return loss + self._penalty(weights), gradient
 
     def batches(self, theta, batch_size, rng):
         """Unbiased estimates of F(theta) and its gradient, one a mini-batch.
@@ -262,6 +263,7 @@ class Objective:
         order = rng.permutation(self.n_rows) if self.shuffle else None
         parameters = self.network.parameters(theta)
         gradient = self.network.parameters(np.empty_like(theta))
+        penalised = self._penalised(theta)
         for X, targets, weights in self._pieces(order, batch_size, n_batches):
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
@@ -273,14 +275,12 @@ class Objective:
                     weights if np.isscalar(weights) else weights[rows],
                     gradient,
                     self._workspace(n_rows, self._map),
-                    self._draw_dropout(n_rows, rng),
+                    self._draw_dropout(n_rows, rng) if self.dropout else None,
                 )
-                self._add_penalty_gradient(theta, gradient.vector)
-                yield loss + self._penalty(theta), gradient.vector
+                self._axpy(penalised, gradient.vector, penalised.size, self._strength)
+                yield loss + self._penalty(penalised), gradient.vector
 
     def _draw_dropout(self, n_rows, rng):
-        if not self.dropout:
-            return None
         return self.network.dropout(self.dropout, n_rows, rng, self.dtype)
 
     def _pieces(self, order, batch_size, factor):
@@ -313,15 +313,14 @@ class Objective:
         weights *= factor
         return weights.astype(self.dtype, copy=False)
 
-    def _penalty(self, theta):
-        """(alpha / 2S) sum ||W||^2."""
-        weights = theta[: self.network.n_weights].astype(np.float64, copy=False)
-        return 0.5 * self.alpha / self.total_weight * float(np.dot(weights, weights))
+    def _penalised(self, theta):
+        """The weights in a flat vector, without the biases: a view."""
+        return theta[: self.network.n_weights]
 
-    def _add_penalty_gradient(self, theta, gradient):
-        """Add (alpha / S) W to the gradient, in place."""
-        strength = self.alpha / self.total_weight
-        self._axpy(theta, gradient, self.network.n_weights, strength)
+    def _penalty(self, weights):
+        """(alpha / 2S) sum ||W||^2; its gradient is `_strength` times the weights."""
+        weights = weights.astype(np.float64, copy=False)
+        return 0.5 * self._strength * float(np.dot(weights, weights))
 
     @cached_property
     def _groups(self):

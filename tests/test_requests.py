@@ -12,7 +12,7 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
@@ -340,11 +340,17 @@ def test_routing_of_weights_in_cross_validation(iris):
             .set_score_request(sample_weight=True)
         )
         pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), net)
-        results = cross_validate(
-            pipe, X, y, params={"sample_weight": weights}, return_estimator=True, cv=3
-        )
-        search = GridSearchCV(pipe, {"mlpclassifiermanual__alpha": [1e-4, 1]}, cv=3)
-        search.fit(X, y, sample_weight=weights)
+        # Pipeline.score of scikit-learn 1.7 cannot be asked for weights
+        scoring = get_scorer("accuracy").set_score_request(sample_weight=True)
+        settings = {"cv": 3, "params": {"sample_weight": weights}, "return_estimator": True}
+        results = cross_validate(pipe, X, y, scoring=scoring, **settings)
+        alone = cross_validate(net, X, y, **settings)
+        by_accuracy = cross_validate(net, X, y, scoring=scoring, **settings)
+        search = GridSearchCV(
+            pipe, {"mlpclassifiermanual__alpha": [1e-4, 1]}, scoring=scoring, cv=3
+        ).fit(X, y, sample_weight=weights)
+    assert_array_equal(alone["test_score"], by_accuracy["test_score"])
+    assert (search.cv_results_["mean_test_score"] > 0).all()
     plain = clone(pipe).set_params(mlpclassifiermanual=short())
     unweighted = cross_validate(plain, X, y, return_estimator=True, cv=3)
     for one, other in zip(results["estimator"], unweighted["estimator"], strict=True):
