@@ -5,7 +5,6 @@ import inspect
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +17,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -37,6 +36,7 @@ from skmlp._holdout import hold_out
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
+from skmlp._rows import Rows, class_weights
 from skmlp._schedules import is_planned, make_schedule
 from skmlp._solvers import (
     SGD,
@@ -70,28 +70,6 @@ def _has_partial_fit(estimator):
             "there is nothing to stop."
         )
     return True
-
-
-class Rows(NamedTuple):
-    """Validated rows of data, their targets and their weights.
-
-    Attributes
-    ----------
-    X : {ndarray, CSR} of shape (n, d)
-    targets : ndarray of shape (n,) of int, or of shape (n, K) of bool
-        Class indices, or the indicators of several labels.
-    weights : ndarray of shape (n,) or None
-        Sample weight times class weight.
-    """
-
-    X: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray | None
-
-    def where(self, mask):
-        """The rows for which a mask is true."""
-        weights = None if self.weights is None else self.weights[mask]
-        return Rows(self.X[mask], self.targets[mask], weights)
 
 
 class MLPClassifierManual(
@@ -534,12 +512,12 @@ class MLPClassifierManual(
                 self._forget()
             data = self._check_data(X, y, sample_weight)
             self._set_classes(data.targets, go_on)
-            class_weights = self._class_weights(data)
-            rows = self._encode(data, class_weights)
+            weights = class_weights(self.class_weight, self.classes_, data)
+            rows = self._encode(data, weights)
             validation = None
             if any(given is not None for given in (X_val, y_val, sample_weight_val)):
                 validation = self._check_validation_set(
-                    X_val, y_val, sample_weight_val, class_weights, rows.X.dtype
+                    X_val, y_val, sample_weight_val, weights, rows.X.dtype
                 )
             task = None
             if hasattr(self, "_skl_callbacks"):
@@ -619,7 +597,8 @@ class MLPClassifierManual(
             if first:
                 self.out_activation_ = "logistic" if data.targets.ndim == 2 else "softmax"
             self._check_labels(data)
-            self._train(self._encode(data, self._class_weights(data)), incremental=True)
+            weights = class_weights(self.class_weight, self.classes_, data)
+            self._train(self._encode(data, weights), incremental=True)
             return self
 
     def predict(self, X):
@@ -881,12 +860,12 @@ class MLPClassifierManual(
             )
         return Rows(X, y, sample_weight)
 
-    def _check_validation_set(self, X, y, sample_weight, class_weights, dtype):
+    def _check_validation_set(self, X, y, sample_weight, weights_of_classes, dtype):
         if X is None or y is None:
             raise ValueError("A validation set needs both X_val and y_val.")
         try:
             data = self._check_data(X, y, sample_weight, dtype)
-            return self._encode(self._check_labels(data), class_weights)
+            return self._encode(self._check_labels(data), weights_of_classes)
         except ValueError as error:
             raise ValueError(f"In the validation set: {error}") from error
 
@@ -915,32 +894,7 @@ class MLPClassifierManual(
                 )
         return data
 
-    def _class_weights(self, data):
-        """Weight of each class, from labels and sample weights; None if all weigh 1."""
-        if self.class_weight is None:
-            return None
-        _, y, sample_weight = data
-        if y.ndim == 2:
-            raise ValueError(
-                "class_weight is for y with one label a row. For a multilabel y, weigh the "
-                "rows by sample_weight."
-            )
-        if self.class_weight != "balanced":
-            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            if not (np.isfinite(weights).all() and (weights >= 0).all()):
-                raise ValueError(
-                    f"class_weight must be finite and at least 0, got {self.class_weight}."
-                )
-            return weights
-        if sample_weight is not None:  # a row of weight 0 is as if it were not there
-            y, sample_weight = y[sample_weight > 0], sample_weight[sample_weight > 0]
-        weights, present = np.ones(len(self.classes_)), np.unique(y)
-        weights[np.searchsorted(self.classes_, present)] = compute_class_weight(
-            "balanced", classes=present, y=y, sample_weight=sample_weight
-        )
-        return weights
-
-    def _encode(self, data, class_weights):
+    def _encode(self, data, weights_of_classes):
         """Rows with class indices for labels, and with the weights of the classes."""
         X, y, weights = data
         if self.out_activation_ == "logistic" or y.ndim == 2:
@@ -952,8 +906,8 @@ class MLPClassifierManual(
                 )
         else:
             y = np.searchsorted(self.classes_, y)
-            if class_weights is not None:
-                weights = class_weights[y] * (1.0 if weights is None else weights)
+            if weights_of_classes is not None:
+                weights = weights_of_classes[y] * (1.0 if weights is None else weights)
         rows = Rows(X, y, weights)
         if weights is None:
             return rows
@@ -982,7 +936,13 @@ class MLPClassifierManual(
         if stops_early == "auto":
             stops_early = validation is not None or rows.X.shape[0] > 10_000
         if stops_early and validation is None:
-            rows, validation = self._hold_out(rows)
+            train, held_out = hold_out(
+                *rows,
+                classes=self.classes_,
+                fraction=self.validation_fraction,
+                seed=self._seed_,
+            )
+            rows, validation = rows.where(train), rows.where(held_out)
         n_blocks = len(row_blocks(rows.X.shape[0], network, rows.X.dtype))
         # 2 even of few rows: large products of mini-batches are shared by two threads
         with row_threads(max(n_blocks, 2)) as map_rows:
@@ -1010,22 +970,6 @@ class MLPClassifierManual(
             result.theta = monitor.best_theta
             result.loss = monitor.losses[monitor.best_iteration]
         self._report(network, result, monitor, objective)
-
-    def _hold_out(self, rows):
-        """Rows to train on, and rows to validate on."""
-        if self.out_activation_ == "logistic":  # no classes to keep in either set
-            k, classes = np.zeros(rows.X.shape[0], int), np.array(["all"])
-        else:
-            k, classes = rows.targets, self.classes_
-        train, held_out = hold_out(
-            rows.X,
-            k,
-            rows.weights,
-            classes=classes,
-            fraction=self.validation_fraction,
-            seed=self._seed_,
-        )
-        return rows.where(train), rows.where(held_out)
 
     def _validator(self, network, rows, map_rows):
         """Loss and score of held-out rows, as a function of the flat vector."""

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 
-def hold_out(X, k, sample_weight, *, classes, fraction, seed):
+def hold_out(X, targets, sample_weight, *, classes, fraction, seed):
     """Draw rows to hold out: of each class, at least `fraction` of its weight.
 
     Distinct rows are drawn, so that what is drawn depends neither on their order nor on
@@ -15,8 +15,8 @@ def hold_out(X, k, sample_weight, *, classes, fraction, seed):
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    k : ndarray of shape (n,) of int
-        Class index of each row.
+    targets : ndarray of shape (n,) of int, or of shape (n, K)
+        Class index of each row; or its labels, and then all rows are as of one class.
     sample_weight : ndarray of shape (n,) or None
     classes : ndarray of shape (K,)
         Labels, for the messages.
@@ -32,6 +32,7 @@ def hold_out(X, k, sample_weight, *, classes, fraction, seed):
     ValueError
         If there is only one row of a class, or one row to hold out.
     """
+    k = targets if targets.ndim == 1 else np.zeros(len(targets), int)
     weight = np.ones(len(k)) if sample_weight is None else sample_weight
     single = (np.bincount(k) == 1) & (np.bincount(k, weight) < 2)
     if single.any():

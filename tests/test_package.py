@@ -23,6 +23,7 @@ ALLOWED = {
     "_solvers": set(),
     "_monitor": set(),
     "_holdout": set(),
+    "_rows": set(),
     "_callbacks": set(),
     "_display": set(),
     "_classifier": {
@@ -33,6 +34,7 @@ ALLOWED = {
         "_solvers",
         "_monitor",
         "_holdout",
+        "_rows",
     },
     "__init__": {"_classifier", "_display"},
 }
