@@ -121,9 +121,10 @@ class MLPClassifierManual(
         for every batch size.
 
     class_weight : dict or 'balanced', default=None
-        Weights of the classes, ``{label: weight}``; they multiply the weights of the rows,
-        also of those that are held out. Classes that are not named weigh 1. 'balanced'
-        gives every class of the training set the same total weight. Not for multilabel y.
+        Weights of the classes, ``{label: weight}``; they multiply the weights of the rows
+        in the training loss and in the validation loss, but not in other scores. Classes
+        that are not named weigh 1. 'balanced' gives every class of the training set the
+        same total weight. Not for multilabel y.
 
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. L-BFGS is
@@ -255,7 +256,8 @@ class MLPClassifierManual(
         a validation set.
 
     best_validation_score_ : float or None
-        The largest of this fit's validation scores; None without a validation set.
+        The largest of this fit's validation scores, that of the parameters that are kept if
+        the fit stops early; None without a validation set.
 
     best_iteration_ : int or None
         Index into the curves of the iteration whose parameters are kept; None without
@@ -462,9 +464,10 @@ class MLPClassifierManual(
 
         X_val, y_val : array-like, default=None
             A validation set, given together; shapes and labels as of `X` and `y`. The loss
-            and score on it are recorded after each iteration, and early stopping watches
-            it. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms
-            `X_val` as it does `X`.
+            and score on it are recorded after each iteration. With `early_stopping` True
+            or 'auto' they also decide when to stop and which parameters are kept. In a
+            pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms `X_val` as it
+            does `X`; passed as ``<step>__X_val`` it arrives untransformed.
 
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the rows of the validation set.
@@ -504,7 +507,10 @@ class MLPClassifierManual(
         >>> len(model.validation_loss_curve_) == model.n_iter_
         True
         """
-        self._check_that_solver_uses_its_parameters()
+        has_validation_set = any(
+            given is not None for given in (X_val, y_val, sample_weight_val)
+        )
+        self._warn_of_unused_parameters(has_validation_set, stacklevel=5)
         with _unchanged_on_error(self):
             is_given = coefs_init is not None or intercepts_init is not None
             go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
@@ -515,7 +521,7 @@ class MLPClassifierManual(
             weights = class_weights(self.class_weight, self.classes_, data)
             rows = self._encode(data, weights)
             validation = None
-            if any(given is not None for given in (X_val, y_val, sample_weight_val)):
+            if has_validation_set:
                 validation = self._check_validation_set(
                     X_val, y_val, sample_weight_val, weights, rows.X.dtype
                 )
@@ -584,6 +590,7 @@ class MLPClassifierManual(
         True
         """
         self._validate_params()
+        self._warn_of_unused_parameters(has_validation_set=False, stacklevel=3)
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which sees one "
@@ -595,7 +602,14 @@ class MLPClassifierManual(
             first = _check_partial_fit_first_call(self, classes)
             data = self._check_data(X, y, sample_weight)
             if first:
-                self.out_activation_ = "logistic" if data.targets.ndim == 2 else "softmax"
+                multilabel = data.targets.ndim == 2
+                self.out_activation_ = "logistic" if multilabel else "softmax"
+                columns = np.arange(len(self.classes_))
+                if multilabel and not np.array_equal(self.classes_, columns):
+                    raise ValueError(
+                        "For a multilabel y, classes should be the numbers of its columns, "
+                        f"0 to {data.targets.shape[1] - 1}, got {self.classes_}."
+                    )
             self._check_labels(data)
             weights = class_weights(self.class_weight, self.classes_, data)
             self._train(self._encode(data, weights), incremental=True)
@@ -611,8 +625,9 @@ class MLPClassifierManual(
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels; for multilabel data, 1 where a label's probability exceeds 1/2.
+        y : {ndarray, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels; for multilabel data, 1 where a label's probability exceeds 1/2, as
+            a sparse matrix if y was sparse in training.
 
         Examples
         --------
@@ -625,7 +640,8 @@ class MLPClassifierManual(
         """
         Z = self._evaluate(X)
         if self.out_activation_ == "logistic":
-            return (Z > 0).astype(int)
+            labels = (Z > 0).astype(int)
+            return sparse.csr_matrix(labels) if self._has_sparse_labels_ else labels
         return self.classes_[Z.argmax(axis=1)]
 
     def predict_proba(self, X):
@@ -741,9 +757,9 @@ class MLPClassifierManual(
         """
         check_is_fitted(self)
         n_hidden = self.n_layers_ - 2
-        if not -n_hidden <= layer < n_hidden:
+        if not (isinstance(layer, Integral) and -n_hidden <= layer < n_hidden):
             raise ValueError(
-                f"layer={layer} is not one of the {n_hidden} hidden layers, which are "
+                f"layer={layer!r} is not one of the {n_hidden} hidden layers, which are "
                 "numbered from 0, or from -1 backwards."
             )
         return self._evaluate(X, layer=layer % n_hidden)
@@ -786,27 +802,49 @@ class MLPClassifierManual(
         """Number of columns that `transform` returns."""
         return len(self.coefs_[-1])
 
-    def _check_that_solver_uses_its_parameters(self):
-        """Raise or warn where a parameter was set that the solver does not use."""
+    def _warn_of_unused_parameters(self, has_validation_set, stacklevel):
+        """Raise or warn where a parameter was set that has no part in the fit."""
         if self.dropout and self.solver == "lbfgs":
             raise ValueError(
                 f"dropout={self.dropout} works with solver='sgd' and 'adam', not with "
                 "'lbfgs': it draws other units for every mini-batch."
             )
         unused = {
-            name: " and ".join(f"{solver!r}" for solver in solvers)
+            name: (
+                f"solver={self.solver!r}",
+                f"solver={' and '.join(f'{solver!r}' for solver in solvers)}",
+            )
             for name, solvers in _SOLVERS_THAT_USE.items()
             if self.solver not in solvers
         }
-        if self.solver == "lbfgs" and not self.early_stopping:
-            unused["n_iter_no_change"] = "'sgd' and 'adam', or with early_stopping"
-        for name, solvers in unused.items():
+        stops_early = "early_stopping=True or 'auto'"
+        if not self.early_stopping:
+            unused["validation_fraction"] = "early_stopping=False", stops_early
+            if self.solver == "lbfgs":
+                others = f"solver='sgd' and 'adam', or {stops_early}"
+                unused["n_iter_no_change"] = "solver='lbfgs'", others
+            if not has_validation_set:
+                unused["scoring"] = "early_stopping=False", f"{stops_early}, or with X_val"
+        elif has_validation_set:
+            unused["validation_fraction"] = "X_val", "rows that are held out"
+        if self.learning_rate != "invscaling":
+            unused.setdefault(
+                "power_t",
+                (f"learning_rate={self.learning_rate!r}", "learning_rate='invscaling'"),
+            )
+        if callable(self.learning_rate):
+            unused.setdefault(
+                "learning_rate_init", ("a callable learning_rate", "the named schedules")
+            )
+        if not self._hidden_sizes():
+            unused["dropout"] = "hidden_layer_sizes=()", "hidden layers"
+        for name, (present, needed) in unused.items():
             value = getattr(self, name)
             if value != _DEFAULTS[name].default:
                 warnings.warn(
-                    f"{name}={value!r} has no effect with solver={self.solver!r}; it works "
-                    f"with {solvers}.",
-                    stacklevel=5,
+                    f"{name}={value!r} has no effect with {present}; it works with "
+                    f"{needed}.",
+                    stacklevel=stacklevel,
                 )
 
     def _check_data(self, X, y, sample_weight, dtype=None):
@@ -823,8 +861,9 @@ class MLPClassifierManual(
         rows : Rows
             With labels, not class indices, as its targets.
         """
-        reset = dtype is None and not hasattr(self, "coefs_")
-        if dtype is None:
+        trains = dtype is None
+        reset = trains and not hasattr(self, "coefs_")
+        if trains:
             dtype = (np.float64, np.float32) if reset else self.coefs_[0].dtype
         multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
         shape = getattr(y, "shape", ())
@@ -847,6 +886,8 @@ class MLPClassifierManual(
         )
         check_classification_targets(y)
         if multilabel:
+            if trains:
+                self._has_sparse_labels_ = sparse.issparse(y)
             y = y.toarray() if sparse.issparse(y) else y
             if not np.isin(y, (0, 1)).all():
                 raise ValueError(
@@ -858,7 +899,7 @@ class MLPClassifierManual(
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-        return Rows(X, y, sample_weight)
+        return Rows(X, y, sample_weight, sample_weight)
 
     def _check_validation_set(self, X, y, sample_weight, weights_of_classes, dtype):
         if X is None or y is None:
@@ -896,19 +937,23 @@ class MLPClassifierManual(
 
     def _encode(self, data, weights_of_classes):
         """Rows with class indices for labels, and with the weights of the classes."""
-        X, y, weights = data
+        X, y, weights, _ = data
         if self.out_activation_ == "logistic" or y.ndim == 2:
             if self.out_activation_ != "logistic" or y.shape[1:] != self.classes_.shape:
+                expected = (
+                    "one label a row"
+                    if self.out_activation_ == "softmax"
+                    else f"an indicator matrix with {len(self.classes_)} columns"
+                )
                 raise ValueError(
-                    f"y has shape {y.shape}, which does not fit the {len(self.classes_)} "
-                    f"{self.out_activation_} outputs: of one label a row (softmax), or of "
-                    "an indicator matrix (logistic)."
+                    f"y has shape {y.shape}; expected is {expected}, as in the training "
+                    "set or in the first call of partial_fit."
                 )
         else:
             y = np.searchsorted(self.classes_, y)
             if weights_of_classes is not None:
                 weights = weights_of_classes[y] * (1.0 if weights is None else weights)
-        rows = Rows(X, y, weights)
+        rows = Rows(X, y, weights, data.sample_weight)
         if weights is None:
             return rows
         total = weights.sum()
@@ -937,7 +982,7 @@ class MLPClassifierManual(
             stops_early = validation is not None or rows.X.shape[0] > 10_000
         if stops_early and validation is None:
             train, held_out = hold_out(
-                *rows,
+                *rows[:3],
                 classes=self.classes_,
                 fraction=self.validation_fraction,
                 seed=self._seed_,
@@ -948,15 +993,16 @@ class MLPClassifierManual(
         with row_threads(max(n_blocks, 2)) as map_rows:
             objective = Objective(
                 network,
-                *rows,
+                *rows[:3],
                 self.alpha,
                 shuffle=self.shuffle,
                 dropout=self.dropout,
                 map=map_rows,
             )
             validate = validation and self._validator(network, validation, map_rows)
-            notify = task and self._notifier(network, rows.X.dtype, task)
-            monitor = self._monitor(validate, stops_early, notify, incremental)
+            monitor = self._monitor(validate, stops_early, incremental)
+            if task is not None:
+                monitor.notify = self._notifier(network, rows.X.dtype, monitor, task)
             try:
                 result = self._minimize(objective, theta, monitor, incremental)
             except KeyboardInterrupt:
@@ -973,7 +1019,7 @@ class MLPClassifierManual(
 
     def _validator(self, network, rows, map_rows):
         """Loss and score of held-out rows, as a function of the flat vector."""
-        objective = Objective(network, *rows, alpha=0, map=map_rows)
+        objective = Objective(network, *rows[:3], alpha=0, map=map_rows)
         if self.scoring == "loss":
 
             def validate(theta):
@@ -984,7 +1030,9 @@ class MLPClassifierManual(
         scorer = check_scoring(self, self.scoring)
         y = rows.targets
         y = y.astype(int) if self.out_activation_ == "logistic" else self.classes_[y]
-        weights = {} if rows.weights is None else {"sample_weight": rows.weights}
+        weights = (
+            {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
+        )
 
         def validate(theta):
             fitted = copy.copy(self)
@@ -994,16 +1042,23 @@ class MLPClassifierManual(
 
         return validate
 
-    def _notifier(self, network, dtype, task):
+    def _notifier(self, network, dtype, monitor, task):
         """What tells the callbacks of an iteration."""
 
-        def notify(theta):
-            task.end_iteration(lambda: _fitted_attributes(network, theta, dtype))
+        def fitted_attributes():
+            fitted = _fitted_attributes(network, monitor.theta, dtype)
+            return fitted | self._record(monitor)
+
+        def notify():
+            task.end_iteration(fitted_attributes)
 
         return notify
 
+    def _hidden_sizes(self):
+        return np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
+
     def _network(self, n_features):
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
+        sizes = self._hidden_sizes()
         for size in sizes:
             if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
                 raise ValueError(
@@ -1032,7 +1087,7 @@ class MLPClassifierManual(
             )
         return network.flatten(self.coefs_, self.intercepts_, dtype)
 
-    def _monitor(self, validate, stops_early, notify, incremental):
+    def _monitor(self, validate, stops_early, incremental):
         patience = self.n_iter_no_change
         if not stops_early and (self.solver == "lbfgs" or is_planned(self.learning_rate)):
             patience = np.inf  # the gradient, or the end of the plan, tells when it is done
@@ -1044,7 +1099,6 @@ class MLPClassifierManual(
             patience,
             validate,
             watches_score=stops_early,
-            notify=notify,
             verbose=self.verbose,
             **earlier,
         )
@@ -1131,25 +1185,38 @@ class MLPClassifierManual(
 
     def _report(self, network, result, monitor, objective):
         """Set the fitted attributes."""
+        vars(self).update(self._record(monitor))
         vars(self).update(_fitted_attributes(network, result.theta, objective.dtype))
         self.loss_ = result.loss
-        self.n_iter_ = result.n_iter
-        self.t_ = getattr(self, "t_", 0) + result.n_iter * objective.n_rows
-        n_before = len(getattr(self, "loss_curve_", []))
-        self.loss_curve_ = getattr(self, "loss_curve_", []) + monitor.losses
-        self._n_stalled_ = monitor.n_stalled
-        self.best_loss_ = self.best_iteration_ = None
         if not monitor.watches_score:
             self.best_loss_ = min(monitor.best_loss, result.loss)
-        elif monitor.best_iteration is not None:
-            self.best_iteration_ = n_before + monitor.best_iteration
-        for name, values in (
-            ("validation_loss_curve_", monitor.validation_losses),
-            ("validation_scores_", monitor.scores),
-        ):
-            before = getattr(self, name, None) or [np.nan] * n_before
-            setattr(self, name, None if monitor.validate is None else before + values)
-        self.best_validation_score_ = max(monitor.scores, default=None)
+        self.t_ = getattr(self, "t_", 0) + result.n_iter * objective.n_rows
+        self._n_stalled_ = monitor.n_stalled
+
+    def _record(self, monitor):
+        """Attributes of what the monitor has seen, added to what earlier calls left."""
+        before = getattr(self, "loss_curve_", [])
+        record = {
+            "n_iter_": len(monitor.losses),
+            "loss_": monitor.losses[-1] if monitor.losses else None,
+            "loss_curve_": before + monitor.losses,
+            "best_loss_": None if monitor.watches_score else monitor.best_loss,
+            "best_iteration_": None,
+            "validation_loss_curve_": None,
+            "validation_scores_": None,
+            "best_validation_score_": max(monitor.scores, default=None),
+        }
+        if monitor.best_iteration is not None:
+            record["best_iteration_"] = len(before) + monitor.best_iteration
+        if monitor.validate is not None:
+            for name, values in (
+                ("validation_loss_curve_", monitor.validation_losses),
+                ("validation_scores_", monitor.scores),
+            ):
+                # earlier calls may have had no validation set
+                earlier = getattr(self, name, None) or [np.nan] * len(before)
+                record[name] = earlier + values
+        return record
 
     def _forget(self):
         """Remove the fitted attributes."""
@@ -1234,18 +1301,19 @@ def _fill(arrays, values, name):
     if values is None:
         return
     shapes = [array.shape for array in arrays]
-    if len(values) != len(shapes):
+    if not hasattr(values, "__len__") or len(values) != len(shapes):
         raise ValueError(
-            f"{name} should have an array for each of the {len(shapes)} layers, of shapes "
-            f"{shapes}, but has {len(values)}."
+            f"{name} should be a list with an array for each of the {len(shapes)} layers, "
+            f"of shapes {shapes}."
         )
     for i, (array, value) in enumerate(zip(arrays, values, strict=True)):
         value = np.asarray(value, array.dtype)
-        if value.shape != array.shape or not np.isfinite(value).all():
+        if value.shape != array.shape:
             raise ValueError(
-                f"{name}[{i}] should be finite and of shape {array.shape}, got an array of "
-                f"shape {value.shape}: {value}."
+                f"{name}[{i}] should have shape {array.shape}, got {value.shape}."
             )
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name}[{i}] should be finite.")
         array[...] = value
 
 

@@ -161,7 +161,10 @@ class LossCurveDisplay:
         fitted = {name: _last_step(estimator) for name, estimator in estimators.items()}
         for name, estimator in fitted.items():
             if getattr(estimator, "loss_curve_", None) is None:
-                raise ValueError(f"{name!r} has no loss_curve_. Has it been fitted?")
+                raise ValueError(
+                    f"{name!r} has no loss_curve_: this {type(estimator).__name__} is not "
+                    "fitted yet, or does not record one."
+                )
 
         def of_all(attribute):
             return [getattr(estimator, attribute, None) for estimator in fitted.values()]
@@ -219,23 +222,32 @@ class LossCurveDisplay:
         for name, losses, validation_losses, best in zip(
             names, self.loss_curves, validation_loss_curves, best_iterations, strict=True
         ):
-            has_validation = validation_losses is not None
-            label = f"{name}, training" if has_validation else name
-            line = _draw(ax, losses, label=label, **kwargs)
+            line = _draw(ax, losses, **({"label": name} | kwargs))
             dashed = dot = None
-            if has_validation:
-                style = {"color": line.get_color(), "linestyle": "--"} | kwargs
-                dashed = _draw(ax, validation_losses, label=f"{name}, validation", **style)
-            if best is not None and has_validation:
-                (dot,) = ax.plot(
-                    best + 1, validation_losses[best], "o", color=line.get_color()
-                )
+            if validation_losses is not None:
+                style = kwargs | {"color": line.get_color(), "linestyle": "--", "label": ""}
+                dashed = _draw(ax, validation_losses, **style)
+                if best is not None:
+                    style = {"color": line.get_color(), "zorder": line.get_zorder() + 1}
+                    (dot,) = ax.plot(best + 1, validation_losses[best], "o", **style)
             self.line_.append(line)
             self.validation_line_.append(dashed)
             self.best_.append(dot)
         ax.set(xlabel="iteration", ylabel="loss", yscale="log" if log_scale else "linear")
-        ax.legend()
+        self._add_legend()
         return self
+
+    def _add_legend(self):
+        """An entry for each fit, and one for each kind of line among them."""
+        from matplotlib.lines import Line2D
+
+        handles = list(self.line_)
+        if any(self.validation_line_):
+            handles.append(Line2D([], [], color="gray", ls="--", label="validation loss"))
+        if any(self.best_):
+            label = "parameters that are kept"
+            handles.append(Line2D([], [], color="gray", ls="", marker="o", label=label))
+        self.ax_.legend(handles=handles)
 
 
 def _draw(ax, losses, **style):

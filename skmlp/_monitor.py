@@ -20,8 +20,6 @@ class Monitor:
     watches_score : bool
         Whether the score is watched and the best parameters are kept; else the training
         loss is, and the held-out data are looked at for the record only.
-    notify : callable or None
-        ``notify(theta)`` is called last; it may raise StopIteration to end the fit.
     verbose : bool
         Print a line an iteration.
     best_loss, n_stalled : float and int
@@ -36,6 +34,8 @@ class Monitor:
         best score.
     best_iteration : int or None
         Index of the best score.
+    notify : callable or None
+        Called at the end of each iteration; may raise StopIteration to end the fit.
     """
 
     def __init__(
@@ -45,7 +45,6 @@ class Monitor:
         validate=None,
         *,
         watches_score=False,
-        notify=None,
         verbose=False,
         best_loss=np.inf,
         n_stalled=0,
@@ -54,14 +53,13 @@ class Monitor:
         self.patience = patience
         self.validate = validate
         self.watches_score = watches_score
-        self.notify = notify
         self.verbose = verbose
         self.best_loss = best_loss
         self.n_stalled = n_stalled
         self.losses = []
         self.validation_losses = []
         self.scores = []
-        self.theta = self.best_theta = self.best_iteration = None
+        self.theta = self.best_theta = self.best_iteration = self.notify = None
         self._start = time.perf_counter()
 
     def __call__(self, theta, loss):
@@ -99,13 +97,13 @@ class Monitor:
         if stalled:
             self.n_stalled = 0
         if self.notify is not None:
-            self.notify(theta)
+            self.notify()
         return stalled
 
     def _print_line(self):
-        line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:.6f}"
+        line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
         if self.scores:
-            line += f", validation loss = {self.validation_losses[-1]:.6f}"
+            line += f", validation loss = {self.validation_losses[-1]:10.6f}"
             if self.scores[-1] != -self.validation_losses[-1]:
-                line += f", validation score = {self.scores[-1]:.6f}"
+                line += f", validation score = {self.scores[-1]:10.6f}"
         print(f"{line}, {time.perf_counter() - self._start:.1f} s")

@@ -15,17 +15,19 @@ class Rows(NamedTuple):
     targets : ndarray of shape (n,) of int, or of shape (n, K) of bool
         Class indices, or the indicators of several labels.
     weights : ndarray of shape (n,) or None
-        Sample weight times class weight.
+        Sample weight times class weight: what the loss is weighted by.
+    sample_weight : ndarray of shape (n,) or None
+        Without the class weights: for scores other than the loss.
     """
 
     X: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None
+    sample_weight: np.ndarray | None
 
     def where(self, mask):
         """The rows for which a mask is true."""
-        weights = None if self.weights is None else self.weights[mask]
-        return Rows(self.X[mask], self.targets[mask], weights)
+        return Rows(*(None if array is None else array[mask] for array in self))
 
 
 def class_weights(class_weight, classes, rows):
@@ -52,7 +54,7 @@ def class_weights(class_weight, classes, rows):
     """
     if class_weight is None:
         return None
-    _, y, sample_weight = rows
+    y, sample_weight = rows.targets, rows.sample_weight
     if y.ndim == 2:
         raise ValueError(
             "class_weight is for y with one label a row. For a multilabel y, weigh the "

@@ -12,7 +12,7 @@ from skmlp import MLPClassifierManual
 
 SOLVERS = ["lbfgs", "sgd", "adam"]
 # one set of parameters often serves several solvers here
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with solver")
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with ")
 X = np.random.default_rng(0).normal(size=(40, 3))
 y = np.arange(40) % 2
 

@@ -71,6 +71,9 @@ def test_callbacks_follow_every_iteration(iris, solver):
     for n, fitted in enumerate(recorder.fitted, start=1):
         until = short(solver, max_iter=n).fit(X, y, weights)
         assert_array_equal(fitted.predict_proba(X), until.predict_proba(X))
+        assert fitted.loss_curve_ == until.loss_curve_
+        assert fitted.loss_ == until.loss_
+        assert fitted.n_iter_ == n
     assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
 
 
@@ -86,6 +89,10 @@ def test_a_callback_stops_the_fit(iris, solver, early_stopping, recwarn):
     assert recorder.events.count("begin iteration") == 2
     assert not recwarn.list  # what was asked for is no failure to converge
     until = short(solver, early_stopping=early_stopping, max_iter=2).fit(X, y)
+    fitted = recorder.fitted[-1]
+    assert fitted.validation_loss_curve_ == model.validation_loss_curve_
+    assert fitted.best_validation_score_ == model.best_validation_score_
+    assert fitted.best_iteration_ == model.best_iteration_
     assert_array_equal(model.predict_proba(X), until.predict_proba(X))
 
 

@@ -35,7 +35,7 @@ STOCHASTIC = ["sgd", "adam"]
 # short fits are the point of many tests
 short_fits = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 # one set of parameters often serves several solvers here
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with solver")
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with ")
 
 
 def parameters(model):
@@ -981,13 +981,13 @@ def test_verbose_prints_a_line_an_iteration(iris, solver, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     expected = (
-        f"Iteration    2, loss = {model.loss_curve_[1]:.6f}, "
-        f"validation loss = {model.validation_loss_curve_[1]:.6f}"
+        f"Iteration    2, loss = {model.loss_curve_[1]:10.6f}, "
+        f"validation loss = {model.validation_loss_curve_[1]:10.6f}"
     )
     assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", lines[1])
     model.set_params(scoring="accuracy").fit(X, y)
     line = capsys.readouterr().out.splitlines()[1]
-    expected += f", validation score = {model.validation_scores_[1]:.6f}"
+    expected += f", validation score = {model.validation_scores_[1]:10.6f}"
     assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", line)
 
 

@@ -40,7 +40,7 @@ def test_from_estimator(model):
     assert display.ax_.get_ylabel() == "loss"
     assert display.ax_.get_yscale() == "linear"
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert labels == ["net, training", "net, validation"]
+    assert labels == ["net", "validation loss", "parameters that are kept"]
     assert display.figure_ is display.ax_.figure
 
 
@@ -61,15 +61,24 @@ def test_several_on_given_axes(model):
     assert_array_equal(display.line_[1].get_ydata(), peer.loss_curve_)
     assert_array_equal(display.line_[2].get_ydata(), pipe[-1].loss_curve_)
     assert len({line.get_color() for line in display.line_}) == 3
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "ours",
+        "theirs",
+        "pipeline",
+        "validation loss",
+        "parameters that are kept",
+    ]
     again = display.plot()
     assert again is display
     assert display.ax_ is not ax
 
 
 def test_estimator_without_curve():
-    with pytest.raises(ValueError, match="'MLPClassifierManual' has no loss_curve_"):
+    with pytest.raises(
+        ValueError, match=r"'MLPClassifierManual' has no loss_curve_: .* not fitted"
+    ):
         LossCurveDisplay.from_estimator(MLPClassifierManual())
-    with pytest.raises(ValueError, match="'scale' has no loss_curve_"):
+    with pytest.raises(ValueError, match=r"'scale' has no loss_curve_: .*does not record"):
         LossCurveDisplay.from_estimators({"scale": StandardScaler()})
 
 

@@ -179,7 +179,7 @@ def test_validation_set_without_stopping_is_only_recorded(digits, solver):
 
 
 def test_weights_of_the_validation_set(imbalanced):
-    """Weight 2 is the row twice; class weights act on it, too."""
+    """Weight 2 is the row twice; class weights act on the loss, too."""
     X, y = imbalanced
     weights = np.random.default_rng(0).integers(3, size=len(y))
     twice = np.repeat(np.arange(len(y)), weights)
@@ -238,6 +238,16 @@ def test_scorer_sees_no_names_to_warn_about(iris):
     model = short(scoring="accuracy").fit(X, y, X_val=X[::2], y_val=y[::2])
     assert len(model.validation_scores_) == 5
     assert list(model.feature_names_in_) == list("abcd")
+
+
+def test_class_weights_act_on_the_loss_but_not_on_other_scores(imbalanced):
+    X, y = imbalanced
+    settings = {"class_weight": {8: 100}, "scoring": "accuracy", "early_stopping": True}
+    model = short(**settings).fit(X, y, X_val=X, y_val=y)
+    assert model.best_validation_score_ == model.score(X, y)
+    weights = np.random.default_rng(0).uniform(size=len(y))
+    model = short(**settings).fit(X, y, X_val=X, y_val=y, sample_weight_val=weights)
+    assert_allclose(model.best_validation_score_, model.score(X, y, weights))
 
 
 @pytest.mark.parametrize("n", [10_000, 10_001])
@@ -421,6 +431,8 @@ def test_multilabel_outputs(labels, solver, container):
     assert model.n_outputs_ == 4
     assert_array_equal(model.classes_, np.arange(4))
     predicted, proba = model.predict(X), model.predict_proba(X)
+    assert sparse.issparse(predicted) == (container is sparse.csr_array)
+    predicted = predicted.toarray() if sparse.issparse(predicted) else predicted
     assert predicted.shape == proba.shape == model.decision_function(X).shape == Y.shape
     assert_array_equal(predicted, proba > 0.5)
     assert_allclose(np.exp(model.predict_log_proba(X)), proba, rtol=1e-10)
@@ -451,6 +463,8 @@ def test_multilabel_partial_fit(labels, solver):
         model.partial_fit(X, Y[:, :3])
     with pytest.raises(ValueError, match="y has shape"):
         model.partial_fit(X, Y[:, 0])
+    with pytest.raises(ValueError, match="numbers of its columns, 0 to 3"):
+        short().partial_fit(X, Y, classes=list("abcd"))
     with pytest.raises(ValueError, match="y has shape"):
         short().partial_fit(X, Y, classes=[0, 1])
 
@@ -618,13 +632,12 @@ def test_initial_weights_of_another_fit_go_on_from_it(iris):
 @pytest.mark.parametrize(
     ("start", "match"),
     [
-        (
-            {"coefs_init": [np.ones((4, 10))]},
-            r"coefs_init should have an array for each of",
-        ),
+        ({"coefs_init": [np.ones((4, 10))]}, "coefs_init should be a list with an array"),
+        ({"coefs_init": 5}, "coefs_init should be a list with an array for each"),
+        ({"coefs_init": [np.ones((4, 10)), None]}, r"coefs_init\[1\] should have shape"),
         (
             {"coefs_init": [np.ones((4, 9)), np.ones((10, 3))]},
-            r"coefs_init\[0\] should be finite and of shape \(4, 10\), got .* \(4, 9\)",
+            r"coefs_init\[0\] should have shape \(4, 10\), got \(4, 9\)",
         ),
         (
             {"intercepts_init": [np.ones(10), np.full(3, np.nan)]},
@@ -661,8 +674,8 @@ def test_hidden_activations(digits, container, dtype):
     assert_array_equal(
         model.transform(container(X)), model.hidden_activations(container(X))
     )
-    for layer in (2, -3):
-        with pytest.raises(ValueError, match=f"layer={layer} is not one of the 2 hidden"):
+    for layer in (2, -3, "first", 0.0):
+        with pytest.raises(ValueError, match=f"layer={layer!r} is not one of the 2 hidden"):
             model.hidden_activations(X, layer)
 
 
@@ -691,31 +704,55 @@ def test_no_hidden_layer_to_look_at(iris):
 
 
 @pytest.mark.parametrize(
-    ("solver", "unused", "others"),
+    ("settings", "works_with"),
     [
-        ("lbfgs", {"batch_size": 10}, "'sgd' and 'adam'"),
-        ("lbfgs", {"learning_rate": "cosine"}, "'sgd' and 'adam'"),
-        ("lbfgs", {"learning_rate": lambda fraction: 1.0}, "'sgd' and 'adam'"),
-        ("lbfgs", {"learning_rate_init": 0.1}, "'sgd' and 'adam'"),
-        ("lbfgs", {"power_t": 0.1}, "'sgd' and 'adam'"),
-        ("lbfgs", {"shuffle": False}, "'sgd' and 'adam'"),
-        ("lbfgs", {"n_iter_no_change": 3}, "'sgd' and 'adam', or with early_stopping"),
-        ("lbfgs", {"momentum": 0.5}, "'sgd'"),
-        ("adam", {"momentum": 0.5}, "'sgd'"),
-        ("adam", {"nesterovs_momentum": False}, "'sgd'"),
-        ("sgd", {"beta_1": 0.5}, "'adam'"),
-        ("sgd", {"beta_2": 0.5}, "'adam'"),
-        ("lbfgs", {"epsilon": 0.5}, "'adam'"),
-        ("sgd", {"max_fun": 10}, "'lbfgs'"),
+        ({"solver": "lbfgs", "batch_size": 10}, "solver='sgd' and 'adam'"),
+        ({"solver": "lbfgs", "learning_rate": "cosine"}, "solver='sgd' and 'adam'"),
+        ({"solver": "lbfgs", "learning_rate_init": 0.1}, "solver='sgd' and 'adam'"),
+        ({"solver": "lbfgs", "power_t": 0.1}, "solver='sgd' and 'adam'"),
+        ({"solver": "lbfgs", "shuffle": False}, "solver='sgd' and 'adam'"),
+        (
+            {"solver": "lbfgs", "n_iter_no_change": 3},
+            "solver='sgd' and 'adam', or early_stopping=True or 'auto'",
+        ),
+        ({"solver": "lbfgs", "momentum": 0.5}, "solver='sgd'"),
+        ({"solver": "adam", "momentum": 0.5}, "solver='sgd'"),
+        ({"solver": "adam", "nesterovs_momentum": False}, "solver='sgd'"),
+        ({"solver": "sgd", "beta_1": 0.5}, "solver='adam'"),
+        ({"solver": "sgd", "beta_2": 0.5}, "solver='adam'"),
+        ({"solver": "lbfgs", "epsilon": 0.5}, "solver='adam'"),
+        ({"solver": "sgd", "max_fun": 10}, "solver='lbfgs'"),
+        ({"power_t": 0.1}, "learning_rate='invscaling'"),
+        ({"scoring": "accurcy"}, "early_stopping=True or 'auto', or with X_val"),
+        ({"validation_fraction": 0.3}, "early_stopping=True or 'auto'"),
+        ({"dropout": 0.5, "hidden_layer_sizes": ()}, "hidden layers"),
+        (
+            {"learning_rate_init": 0.1, "learning_rate": lambda fraction: 0.1},
+            "the named schedules",
+        ),
     ],
 )
-def test_unused_parameters_are_announced(iris, solver, unused, others):
-    (name,) = unused
+def test_unused_parameters_are_announced(iris, settings, works_with):
+    name = next(name for name in settings if name != "solver")
+    with pytest.warns(UserWarning, match=f"^{name}=.* has no effect with ") as record:
+        short(**settings).fit(*iris)
+    assert str(record[0].message).endswith(f"it works with {works_with}.")
+    assert record[0].filename == __file__
+    assert len([w for w in record if "has no effect" in str(w.message)]) == 1
+
+
+def test_fraction_to_hold_out_is_unused_with_a_validation_set(iris):
+    X, y = iris
+    model = short(early_stopping=True, validation_fraction=0.3).fit(X, y)
     with pytest.warns(
-        UserWarning, match=f"^{name}=.* no effect with solver='{solver}'"
-    ) as record:
-        short(solver=solver, **unused).fit(*iris)
-    assert str(record[0].message).endswith(f"it works with {others}.")
+        UserWarning, match=r"^validation_fraction=0.3 has no effect with X_val"
+    ):
+        model.fit(X, y, X_val=X, y_val=y)
+
+
+def test_partial_fit_announces_unused_parameters(iris):
+    with pytest.warns(UserWarning, match="momentum=0.5 has no effect") as record:
+        short(momentum=0.5).partial_fit(*iris, classes=[0, 1, 2])
     assert record[0].filename == __file__
 
 
@@ -758,6 +795,10 @@ def test_bad_sizes_name_the_entry(iris, sizes, entry):
 
 
 def test_a_copy_with_callables_is_a_clone(iris):
-    model = short(learning_rate=lambda fraction: 0.1, scoring=make_scorer(accuracy_score))
+    model = short(
+        learning_rate=lambda fraction: 0.1,
+        early_stopping=True,
+        scoring=make_scorer(accuracy_score),
+    )
     assert clone(model).learning_rate is model.learning_rate
     clone(model).fit(*iris)
