@@ -55,7 +55,7 @@ class FitTask:
     X, y : array-like
         The training data as the user gave them.
     metadata : dict
-        What else `fit` was given for the rows.
+        The sample weights, if there are any.
     """
 
     def __init__(self, estimator, max_iter, X, y, metadata):
@@ -78,19 +78,25 @@ class FitTask:
             self._iteration.call_on_fit_task_begin(**self._hook_arguments)
 
     def end_iteration(self, fitted_attributes):
-        """Tell the callbacks; raises StopIteration if one of them asks to stop.
+        """Tell the callbacks.
 
         Parameters
         ----------
         fitted_attributes : callable
             Returns the attributes of the estimator as if the fit had ended here.
+
+        Returns
+        -------
+        stop : bool
+            Whether one of them asks to end the fit.
         """
         iteration, self._iteration = self._iteration, None
-        if iteration.call_on_fit_task_end(
+        stop = iteration.call_on_fit_task_end(
             **self._hook_arguments, reconstruction_attributes=fitted_attributes
-        ):
-            raise StopIteration
-        self._begin_iteration()
+        )
+        if not stop:
+            self._begin_iteration()
+        return stop
 
     def end(self, fitted_attributes):
         """Tell the callbacks that the fit has ended; see `end_iteration`."""

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -36,7 +35,7 @@ from skmlp._holdout import hold_out
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
-from skmlp._rows import Rows, class_weights
+from skmlp._rows import weigh
 from skmlp._schedules import is_planned, make_schedule
 from skmlp._solvers import (
     SGD,
@@ -46,6 +45,7 @@ from skmlp._solvers import (
     minimize_lbfgs,
     minimize_stochastic,
 )
+from skmlp._targets import ClassLabels, LabelIndicators, targets_of
 
 # The parameters that not every solver uses, and those that do
 _SOLVERS_THAT_USE = {
@@ -64,7 +64,7 @@ def _has_partial_fit(estimator):
             "partial_fit is only available for the stochastic solvers 'sgd' and 'adam', "
             "not for solver='lbfgs'."
         )
-    if estimator.early_stopping is True:
+    if estimator.early_stopping and estimator.early_stopping != "auto":
         raise AttributeError(
             "partial_fit does not support early_stopping=True: a call is one epoch, so "
             "there is nothing to stop."
@@ -113,7 +113,8 @@ class MLPClassifierManual(
         The outputs that stay are divided by 1 - dropout (inverted dropout), so that
         nothing changes for prediction. In the gradient, a hidden layer's residual is
         multiplied by the same mask m (0, or 1 / (1 - dropout)) as its output:
-        ``(delta V^T) * m * phi'(h)``. Works with 'sgd' and 'adam' only.
+        ``(delta V^T) * m * phi'(h)``. Works with 'sgd' and 'adam' only, and takes memory
+        for all hidden units of a mini-batch.
 
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights; biases are not penalised. It weighs
@@ -160,7 +161,7 @@ class MLPClassifierManual(
         - 'cosine' lowers it along half a cosine to 0 at the end of training [4]_;
         - 'one_cycle' raises it from 1/25 of `learning_rate_init` to all of it in the first
           30% of training, and lowers it to almost 0 in the rest [5]_;
-        - a callable maps the fraction of training, in [0, 1), to the learning rate.
+        - a callable maps the fraction of training, in [0, 1), to the learning rate itself.
 
         The last three plan for `max_iter` epochs: a stalled training loss does not end
         the fit before, early stopping does. `max_iter` calls of `partial_fit` count as
@@ -203,10 +204,10 @@ class MLPClassifierManual(
 
     early_stopping : bool or 'auto', default=False
         Whether to stop when the score on a validation set no longer improves, with every
-        solver, 'lbfgs' included. The parameters with the best score are kept, also when
-        the fit goes on to `max_iter`. The validation set is the one given to `fit`; without
-        it, rows are held out (no copy of a row is in both sets). 'auto' stops early if a
-        validation set is given or there are more than 10,000 rows.
+        solver, 'lbfgs' included. The parameters with the best score of the call are kept,
+        also when the fit goes on to `max_iter`. The validation set is the one given to
+        `fit`; without it, rows are held out (no copy of a row is in both sets). 'auto'
+        stops early if a validation set is given or there are more than 10,000 rows.
 
     scoring : str, callable or None, default='loss'
         The score of the validation set, higher is better: 'loss' is the negative log-loss;
@@ -462,7 +463,7 @@ class MLPClassifierManual(
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
 
-        X_val, y_val : array-like, default=None
+        X_val, y_val : {array-like, sparse matrix}, default=None
             A validation set, given together; shapes and labels as of `X` and `y`. The loss
             and score on it are recorded after each iteration. With `early_stopping` True
             or 'auto' they also decide when to stop and which parameters are kept. In a
@@ -473,11 +474,11 @@ class MLPClassifierManual(
             Weights of the rows of the validation set.
 
         coefs_init : list of array-like of shape (fan_in, fan_out), default=None
-            Weights of each layer to start from, in the shapes of `coefs_`. None draws
-            them at random, or with `warm_start` goes on from those of the last call.
+            Weights of each layer to start from, in the shapes of `coefs_`; None draws
+            them at random. The fit then starts afresh, also with `warm_start`.
 
         intercepts_init : list of array-like of shape (fan_out,), default=None
-            Biases of each layer to start from; None draws them at random.
+            Biases of each layer to start from, likewise.
 
         Returns
         -------
@@ -516,19 +517,20 @@ class MLPClassifierManual(
             go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
             if not go_on:
                 self._forget()
-            data = self._check_data(X, y, sample_weight)
-            self._set_classes(data.targets, go_on)
-            weights = class_weights(self.class_weight, self.classes_, data)
-            rows = self._encode(data, weights)
-            validation = None
-            if has_validation_set:
-                validation = self._check_validation_set(
-                    X_val, y_val, sample_weight_val, weights, rows.X.dtype
-                )
             task = None
             if hasattr(self, "_skl_callbacks"):
                 metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
                 task = FitTask(self, self.max_iter, X, y, metadata)
+            X, y, sample_weight = self._check_data(X, y, sample_weight)
+            targets = targets_of(y)
+            self._set_targets(targets, go_on)
+            class_weights = targets.class_weights(self.class_weight, y, sample_weight)
+            rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+            validation = None
+            if has_validation_set:
+                validation = self._check_validation_set(
+                    X_val, y_val, sample_weight_val, class_weights, X.dtype
+                )
             self._train(
                 rows,
                 validation,
@@ -546,7 +548,7 @@ class MLPClassifierManual(
 
         Successive calls go on exactly where the last one stopped, momentum included. (After
         a `fit` without `warm_start`, which keeps no momentum, it starts at zero.) The mean
-        in the objective is taken over the rows of this call.
+        in the objective is taken over the rows of this call. Callbacks are not called.
 
         Parameters
         ----------
@@ -600,19 +602,15 @@ class MLPClassifierManual(
             )
         with _unchanged_on_error(self):
             first = _check_partial_fit_first_call(self, classes)
-            data = self._check_data(X, y, sample_weight)
+            X, y, sample_weight = self._check_data(X, y, sample_weight)
             if first:
-                multilabel = data.targets.ndim == 2
-                self.out_activation_ = "logistic" if multilabel else "softmax"
-                columns = np.arange(len(self.classes_))
-                if multilabel and not np.array_equal(self.classes_, columns):
-                    raise ValueError(
-                        "For a multilabel y, classes should be the numbers of its columns, "
-                        f"0 to {data.targets.shape[1] - 1}, got {self.classes_}."
-                    )
-            self._check_labels(data)
-            weights = class_weights(self.class_weight, self.classes_, data)
-            self._train(self._encode(data, weights), incremental=True)
+                kind = type(targets_of(y))
+                self._set_targets(kind(self.classes_))
+            targets = self._targets()
+            targets.check(y)
+            class_weights = targets.class_weights(self.class_weight, y, sample_weight)
+            rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+            self._train(rows, incremental=True)
             return self
 
     def predict(self, X):
@@ -639,10 +637,7 @@ class MLPClassifierManual(
         array([0, 1, 2])
         """
         Z = self._evaluate(X)
-        if self.out_activation_ == "logistic":
-            labels = (Z > 0).astype(int)
-            return sparse.csr_matrix(labels) if self._has_sparse_labels_ else labels
-        return self.classes_[Z.argmax(axis=1)]
+        return self._targets().predict(Z)
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -721,9 +716,7 @@ class MLPClassifierManual(
         array([0, 1, 2])
         """
         Z = self._evaluate(X)
-        if self.out_activation_ == "softmax" and Z.shape[1] == 2:
-            return Z[:, 1] - Z[:, 0]
-        return Z
+        return self._targets().decision(Z)
 
     def hidden_activations(self, X, layer=-1):
         """Compute the outputs of a hidden layer.
@@ -823,6 +816,11 @@ class MLPClassifierManual(
             if self.solver == "lbfgs":
                 others = f"solver='sgd' and 'adam', or {stops_early}"
                 unused["n_iter_no_change"] = "solver='lbfgs'", others
+            if self._has_planned_rate():
+                unused["n_iter_no_change"] = (
+                    f"learning_rate={self.learning_rate!r}",
+                    f"the other schedules, or {stops_early}",
+                )
             if not has_validation_set:
                 unused["scoring"] = "early_stopping=False", f"{stops_early}, or with X_val"
         elif has_validation_set:
@@ -847,31 +845,40 @@ class MLPClassifierManual(
                     stacklevel=stacklevel,
                 )
 
+    def _targets(self):
+        """What y is, as far as the fitted attributes tell."""
+        if self.out_activation_ == "softmax":
+            return ClassLabels(self.classes_)
+        return LabelIndicators(self.classes_, self._has_sparse_labels_)
+
+    def _set_targets(self, targets, go_on=False):
+        if go_on and not (
+            targets.output == self.out_activation_
+            and np.array_equal(targets.classes, self.classes_)
+        ):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes_}, `y` has "
+                f"{targets.classes}"
+            )
+        self.out_activation_, self.classes_ = targets.output, targets.classes
+        self._has_sparse_labels_ = getattr(targets, "is_sparse", False)
+
     def _check_data(self, X, y, sample_weight, dtype=None):
-        """Validate data: X (dense or CSR), y (labels or indicators), weights or None.
+        """Validate X (dense or CSR), y (labels or indicators) and weights, or None.
 
-        Parameters
-        ----------
-        X, y, sample_weight : array-like
-        dtype : {float32, float64}, optional
-            Of data that must match those seen before.
-
-        Returns
-        -------
-        rows : Rows
-            With labels, not class indices, as its targets.
+        With `dtype`, the data must match those that were seen before.
         """
-        trains = dtype is None
-        reset = trains and not hasattr(self, "coefs_")
-        if trains:
+        reset = dtype is None and not hasattr(self, "coefs_")
+        if dtype is None:
             dtype = (np.float64, np.float32) if reset else self.coefs_[0].dtype
         multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
         shape = getattr(y, "shape", ())
         if len(shape) == 2 and shape[1] > 1 and not multilabel:
             raise ValueError(
-                f"y should be a 1d array of labels, or an indicator matrix of 0 and 1, got "
-                f"an array of shape {shape}. For several classes of several values, use "
-                "sklearn.multioutput.MultiOutputClassifier."
+                "y should be a 1d array of labels, or an indicator matrix with the numbers "
+                f"0 and 1, got an array of shape {shape}. For several classes of several "
+                "values, use sklearn.multioutput.MultiOutputClassifier."
             )
         X, y = validate_data(
             self,
@@ -885,84 +892,22 @@ class MLPClassifierManual(
             reset=reset,
         )
         check_classification_targets(y)
-        if multilabel:
-            if trains:
-                self._has_sparse_labels_ = sparse.issparse(y)
-            y = y.toarray() if sparse.issparse(y) else y
-            if not np.isin(y, (0, 1)).all():
-                raise ValueError(
-                    "A multilabel y should hold 0 and 1 only, got the values "
-                    f"{np.unique(y)}."
-                )
-            y = y.astype(bool)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-        return Rows(X, y, sample_weight, sample_weight)
+        return X, y, sample_weight
 
-    def _check_validation_set(self, X, y, sample_weight, weights_of_classes, dtype):
+    def _check_validation_set(self, X, y, sample_weight, class_weights, dtype):
         if X is None or y is None:
             raise ValueError("A validation set needs both X_val and y_val.")
         try:
-            data = self._check_data(X, y, sample_weight, dtype)
-            return self._encode(self._check_labels(data), weights_of_classes)
+            X, y, sample_weight = self._check_data(X, y, sample_weight, dtype)
+            targets = self._targets()
+            targets.check(y)
+            return weigh(X, targets.encode(y), sample_weight, class_weights)
         except ValueError as error:
             raise ValueError(f"In the validation set: {error}") from error
-
-    def _set_classes(self, y, go_on):
-        output = "logistic" if y.ndim == 2 else "softmax"
-        classes = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
-        if go_on and not (
-            output == self.out_activation_ and np.array_equal(classes, self.classes_)
-        ):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the "
-                f"previous call to fit. Previously got {self.classes_}, `y` has "
-                f"{classes}"
-            )
-        self.out_activation_, self.classes_ = output, classes
-
-    def _check_labels(self, data):
-        """Validated data again; raise if a label is not one of the classes."""
-        if data.targets.ndim == 1 and self.out_activation_ == "softmax":
-            unknown = np.setdiff1d(data.targets, self.classes_)
-            if unknown.size:
-                raise ValueError(
-                    f"`y` has classes {unknown} that are not in `self.classes_`, "
-                    f"{self.classes_}: those of the training set, or those named in the "
-                    "first call of partial_fit."
-                )
-        return data
-
-    def _encode(self, data, weights_of_classes):
-        """Rows with class indices for labels, and with the weights of the classes."""
-        X, y, weights, _ = data
-        if self.out_activation_ == "logistic" or y.ndim == 2:
-            if self.out_activation_ != "logistic" or y.shape[1:] != self.classes_.shape:
-                expected = (
-                    "one label a row"
-                    if self.out_activation_ == "softmax"
-                    else f"an indicator matrix with {len(self.classes_)} columns"
-                )
-                raise ValueError(
-                    f"y has shape {y.shape}; expected is {expected}, as in the training "
-                    "set or in the first call of partial_fit."
-                )
-        else:
-            y = np.searchsorted(self.classes_, y)
-            if weights_of_classes is not None:
-                weights = weights_of_classes[y] * (1.0 if weights is None else weights)
-        rows = Rows(X, y, weights, data.sample_weight)
-        if weights is None:
-            return rows
-        total = weights.sum()
-        if total == 0 or not np.isfinite(total):
-            raise ValueError(
-                "The sum of sample_weight, times class_weight, must be positive and "
-                f"finite, got {total}."
-            )
-        return rows if weights.all() else rows.where(weights > 0)
 
     def _train(
         self,
@@ -975,15 +920,19 @@ class MLPClassifierManual(
         incremental=False,
     ):
         """Minimise the objective over validated data, and set the fitted attributes."""
+        scorer = None if self.scoring == "loss" else check_scoring(self, self.scoring)
         network = self._network(rows.X.shape[1])
         theta = self._start(network, rows.X.dtype, coefs_init, intercepts_init)
         stops_early = not incremental and self.early_stopping
         if stops_early == "auto":
             stops_early = validation is not None or rows.X.shape[0] > 10_000
         if stops_early and validation is None:
+            strata, names = self._targets().strata(rows.targets)
             train, held_out = hold_out(
-                *rows[:3],
-                classes=self.classes_,
+                rows.X,
+                strata,
+                rows.sample_weight,
+                names=names,
                 fraction=self.validation_fraction,
                 seed=self._seed_,
             )
@@ -999,7 +948,7 @@ class MLPClassifierManual(
                 dropout=self.dropout,
                 map=map_rows,
             )
-            validate = validation and self._validator(network, validation, map_rows)
+            validate = validation and self._validator(network, validation, map_rows, scorer)
             monitor = self._monitor(validate, stops_early, incremental)
             if task is not None:
                 monitor.notify = self._notifier(network, rows.X.dtype, monitor, task)
@@ -1009,27 +958,30 @@ class MLPClassifierManual(
                 if not monitor.losses:
                     raise
                 result = self._interrupted(monitor)
-        # a planned learning rate has come to its end at max_iter
-        if not (result.converged or incremental or is_planned(self.learning_rate)):
+        if not (result.converged or incremental):
             warnings.warn(result.message, ConvergenceWarning, stacklevel=5)
         if monitor.best_theta is not None:
             result.theta = monitor.best_theta
             result.loss = monitor.losses[monitor.best_iteration]
+        elif monitor.watches_score and monitor.scores:
+            warnings.warn(
+                "No validation score was a number, so the last parameters are kept, not "
+                "the best. Check scoring, and the scale of the validation set.",
+                stacklevel=5,
+            )
         self._report(network, result, monitor, objective)
 
-    def _validator(self, network, rows, map_rows):
+    def _validator(self, network, rows, map_rows, scorer):
         """Loss and score of held-out rows, as a function of the flat vector."""
         objective = Objective(network, *rows[:3], alpha=0, map=map_rows)
-        if self.scoring == "loss":
+        if scorer is None:
 
             def validate(theta):
                 loss = objective.loss(theta)
                 return loss, -loss
 
             return validate
-        scorer = check_scoring(self, self.scoring)
-        y = rows.targets
-        y = y.astype(int) if self.out_activation_ == "logistic" else self.classes_[y]
+        y = self._targets().decode(rows.targets)
         weights = (
             {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
         )
@@ -1049,13 +1001,13 @@ class MLPClassifierManual(
             fitted = _fitted_attributes(network, monitor.theta, dtype)
             return fitted | self._record(monitor)
 
-        def notify():
-            task.end_iteration(fitted_attributes)
-
-        return notify
+        return lambda: task.end_iteration(fitted_attributes)
 
     def _hidden_sizes(self):
         return np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
+
+    def _has_planned_rate(self):
+        return self.solver != "lbfgs" and is_planned(self.learning_rate)
 
     def _network(self, n_features):
         sizes = self._hidden_sizes()
@@ -1089,7 +1041,7 @@ class MLPClassifierManual(
 
     def _monitor(self, validate, stops_early, incremental):
         patience = self.n_iter_no_change
-        if not stops_early and (self.solver == "lbfgs" or is_planned(self.learning_rate)):
+        if not stops_early and (self.solver == "lbfgs" or self._has_planned_rate()):
             patience = np.inf  # the gradient, or the end of the plan, tells when it is done
         earlier = {}
         if incremental and getattr(self, "best_loss_", None) is not None:
@@ -1125,6 +1077,8 @@ class MLPClassifierManual(
                 "rows: all of them make one batch.",
                 stacklevel=6,
             )
+        # a fit is a training of its own, and so are max_iter calls of partial_fit
+        first_epoch = getattr(self, "_plan_epoch_", 0) if incremental else state.n_epochs
         result = minimize_stochastic(
             objective,
             theta,
@@ -1133,8 +1087,7 @@ class MLPClassifierManual(
                 self.learning_rate,
                 self.learning_rate_init,
                 self.power_t,
-                # a fit is a training of its own, and so are max_iter calls of partial_fit
-                first_epoch=0 if incremental else state.n_epochs,
+                first_epoch=first_epoch,
                 n_epochs=self.max_iter,
             ),
             state=state,
@@ -1144,6 +1097,8 @@ class MLPClassifierManual(
             seed=self._seed_,
         )
         self._n_epochs_ = state.n_epochs
+        if not incremental:
+            self._plan_epoch_ = state.n_epochs
         # Kept where a later call goes on from them, and fits the parameters that are kept
         if incremental or (self.warm_start and not monitor.watches_score):
             self._moments_ = {
@@ -1204,7 +1159,7 @@ class MLPClassifierManual(
             "best_iteration_": None,
             "validation_loss_curve_": None,
             "validation_scores_": None,
-            "best_validation_score_": max(monitor.scores, default=None),
+            "best_validation_score_": monitor.best_score if monitor.scores else None,
         }
         if monitor.best_iteration is not None:
             record["best_iteration_"] = len(before) + monitor.best_iteration

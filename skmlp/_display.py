@@ -210,7 +210,9 @@ class LossCurveDisplay:
         """
         check_matplotlib_support("LossCurveDisplay.plot")
         import matplotlib.pyplot as plt
+        from matplotlib import cbook, lines
 
+        kwargs = cbook.normalize_kwargs(kwargs, lines.Line2D)
         if ax is None:
             _, ax = plt.subplots()
         n_fits = len(self.loss_curves)
@@ -227,9 +229,10 @@ class LossCurveDisplay:
             if validation_losses is not None:
                 style = kwargs | {"color": line.get_color(), "linestyle": "--", "label": ""}
                 dashed = _draw(ax, validation_losses, **style)
-                if best is not None:
-                    style = {"color": line.get_color(), "zorder": line.get_zorder() + 1}
-                    (dot,) = ax.plot(best + 1, validation_losses[best], "o", **style)
+            if best is not None:
+                loss = (losses if validation_losses is None else validation_losses)[best]
+                style = {"color": line.get_color(), "zorder": line.get_zorder() + 1}
+                (dot,) = ax.plot(best + 1, loss, "o", **style)
             self.line_.append(line)
             self.validation_line_.append(dashed)
             self.best_.append(dot)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 
-def hold_out(X, targets, sample_weight, *, classes, fraction, seed):
+def hold_out(X, k, sample_weight, *, names, fraction, seed):
     """Draw rows to hold out: of each class, at least `fraction` of its weight.
 
     Distinct rows are drawn, so that what is drawn depends neither on their order nor on
@@ -15,11 +15,11 @@ def hold_out(X, targets, sample_weight, *, classes, fraction, seed):
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    targets : ndarray of shape (n,) of int, or of shape (n, K)
-        Class index of each row; or its labels, and then all rows are as of one class.
+    k : ndarray of shape (n,) of int
+        Class index of each row.
     sample_weight : ndarray of shape (n,) or None
-    classes : ndarray of shape (K,)
-        Labels, for the messages.
+    names : ndarray of shape (K,) or None
+        Names of the classes; None if the rows are of no class.
     fraction : float in (0, 1)
     seed : int
 
@@ -32,13 +32,12 @@ def hold_out(X, targets, sample_weight, *, classes, fraction, seed):
     ValueError
         If there is only one row of a class, or one row to hold out.
     """
-    k = targets if targets.ndim == 1 else np.zeros(len(targets), int)
     weight = np.ones(len(k)) if sample_weight is None else sample_weight
     single = (np.bincount(k) == 1) & (np.bincount(k, weight) < 2)
-    if single.any():
+    if single.any() and names is not None:
         raise ValueError(
             "Early stopping needs every class in the training and in the validation set, "
-            f"but there is only 1 sample of class {classes[: len(single)][single]}. Add "
+            f"but there is only 1 sample of class {names[: len(single)][single]}. Add "
             "samples, or set early_stopping=False."
         )
     _, first, group = np.unique(_fingerprints(X, k), return_index=True, return_inverse=True)
@@ -59,8 +58,8 @@ def hold_out(X, targets, sample_weight, *, classes, fraction, seed):
     if held_out.sum() < 2 and weight[group[held_out]].sum() < 2:
         raise ValueError(
             f"The validation set is too small: validation_fraction={fraction} would hold "
-            f"out 1 of {len(k)} samples of one class. Increase validation_fraction, add "
-            "samples, or set early_stopping=False."
+            f"out 1 of {len(k)} samples. Increase validation_fraction, add samples, or "
+            " set early_stopping=False."
         )
     return train, held_out
 

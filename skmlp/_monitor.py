@@ -33,9 +33,11 @@ class Monitor:
         Copies of the parameters after the last finished iteration, and of those with the
         best score.
     best_iteration : int or None
-        Index of the best score.
+        Index of the best score, if the score is watched.
+    best_score : float
+        NaN until there is a score that is a number.
     notify : callable or None
-        Called at the end of each iteration; may raise StopIteration to end the fit.
+        Called at the end of each iteration; the fit ends if it returns True.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Monitor:
         self.validation_losses = []
         self.scores = []
         self.theta = self.best_theta = self.best_iteration = self.notify = None
+        self.best_score = np.nan
         self._start = time.perf_counter()
 
     def __call__(self, theta, loss):
@@ -73,18 +76,21 @@ class Monitor:
 
         Returns
         -------
-        stalled : bool
-            Whether patience has run out; it starts anew then.
+        verdict : {'', 'stalled', 'stop'}
+            'stalled' if patience has run out, which starts anew then; 'stop' if the fit
+            should end.
         """
         theta = theta.copy()
         improved = loss <= self.best_loss - self.tol
         if self.validate is not None:
             validation_loss, score = self.validate(theta)  # may raise: nothing is recorded
+            best = -np.inf if np.isnan(self.best_score) else self.best_score
             if self.watches_score:
-                best = max(self.scores, default=-np.inf)
                 improved = score >= best + self.tol
                 if score > best:
                     self.best_theta, self.best_iteration = theta, len(self.scores)
+            if score > best:
+                self.best_score = score
             self.validation_losses.append(validation_loss)
             self.scores.append(score)
         self.theta = theta
@@ -96,9 +102,9 @@ class Monitor:
         stalled = self.n_stalled > self.patience
         if stalled:
             self.n_stalled = 0
-        if self.notify is not None:
-            self.notify()
-        return stalled
+        if self.notify is not None and self.notify():
+            return "stop"
+        return "stalled" if stalled else ""
 
     def _print_line(self):
         line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"

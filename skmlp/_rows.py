@@ -1,9 +1,8 @@
-"""Rows of data with their targets and weights, and the weights of classes."""
+"""Rows of data, with their targets and weights."""
 
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.class_weight import compute_class_weight
 
 
 class Rows(NamedTuple):
@@ -30,47 +29,37 @@ class Rows(NamedTuple):
         return Rows(*(None if array is None else array[mask] for array in self))
 
 
-def class_weights(class_weight, classes, rows):
-    """Weight of each class.
+def weigh(X, targets, sample_weight, class_weights):
+    """Rows with weights, of those that have any.
 
     Parameters
     ----------
-    class_weight : dict, 'balanced' or None
-        As of scikit-learn's estimators.
-    classes : ndarray of shape (K,)
-        All labels, sorted.
-    rows : Rows
-        With labels as targets, and sample weights.
+    X, targets
+        See `Rows`.
+    sample_weight : ndarray of shape (n,) or None
+    class_weights : ndarray of shape (K,) or None
+        If given, targets are class indices.
 
     Returns
     -------
-    weights : ndarray of shape (K,) or None
-        None if all classes weigh 1.
+    rows : Rows
 
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, or each row has several labels.
+        If no row has a weight, or the sum of the weights is not finite.
     """
-    if class_weight is None:
-        return None
-    y, sample_weight = rows.targets, rows.sample_weight
-    if y.ndim == 2:
+    weights = sample_weight
+    if class_weights is not None:
+        weights = class_weights[targets] * (1.0 if weights is None else weights)
+    rows = Rows(X, targets, weights, sample_weight)
+    if weights is None:
+        return rows
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if total == 0 or not np.isfinite(total):
         raise ValueError(
-            "class_weight is for y with one label a row. For a multilabel y, weigh the "
-            "rows by sample_weight."
+            "The sum of sample_weight, times class_weight, must be positive and finite, "
+            f"got {total}."
         )
-    if class_weight != "balanced":
-        weights = compute_class_weight(class_weight, classes=classes, y=y)
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
-            raise ValueError(
-                f"class_weight must be finite and at least 0, got {class_weight}."
-            )
-        return weights
-    if sample_weight is not None:  # a row of weight 0 is as if it were not there
-        y, sample_weight = y[sample_weight > 0], sample_weight[sample_weight > 0]
-    weights, present = np.ones(len(classes)), np.unique(y)
-    weights[np.searchsorted(classes, present)] = compute_class_weight(
-        "balanced", classes=present, y=y, sample_weight=sample_weight
-    )
-    return weights
+    return rows if weights.all() else rows.where(weights > 0)

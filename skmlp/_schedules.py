@@ -1,12 +1,9 @@
-"""Learning rates, each a function ``rate(epoch, n_samples, n_plateaus)``.
-
-``epoch`` counts the passes over the data so far, as a real number that grows with every
-step; ``n_samples`` the rows of all finished epochs, ``n_plateaus`` how often progress has
-stalled. A plateau ends the fit unless the schedule answers it with a smaller rate.
-"""
+"""Learning rates as functions of how far the training is."""
 
 import math
+from collections.abc import Callable
 from numbers import Real
+from typing import NamedTuple
 
 _ADAPTIVE_FACTOR = 5
 _ADAPTIVE_FLOOR = 1e-6
@@ -18,29 +15,50 @@ _START_FACTOR = 1 / 25
 _END_FACTOR = 1e-4 / 25
 
 
+class Schedule(NamedTuple):
+    """A learning rate for every step.
+
+    Attributes
+    ----------
+    rate : callable
+        ``rate(epoch, n_samples, n_plateaus)``: epoch counts the passes over the data so
+        far, as a real number that grows with every step; n_samples the rows of all
+        finished epochs, n_plateaus how often progress has stalled.
+    n_reductions : int or inf
+        How many plateaus are answered by a smaller rate; the next one ends the fit.
+    is_planned : bool
+        Whether the end of training is known beforehand, so that it is no failure.
+    """
+
+    rate: Callable[[float, int, int], float]
+    n_reductions: int = 0
+    is_planned: bool = False
+
+
 def constant(init):
     """The same rate at every step."""
-    return lambda epoch, n_samples, n_plateaus: init
+    return Schedule(lambda epoch, n_samples, n_plateaus: init)
 
 
 def invscaling(init, power_t):
     """The initial rate over (n_samples + 1)^power_t."""
-    return lambda epoch, n_samples, n_plateaus: (
-        init * math.exp(-power_t * math.log1p(n_samples))
+    return Schedule(
+        lambda epoch, n_samples, n_plateaus: (
+            init * math.exp(-power_t * math.log1p(n_samples))
+        )
     )
 
 
 def adaptive(init):
     """The initial rate, a fifth of it after each plateau, until it is at most 1e-6."""
-
-    def rate(epoch, n_samples, n_plateaus):
-        value = init
-        while n_plateaus and value > _ADAPTIVE_FLOOR:
-            value /= _ADAPTIVE_FACTOR
-            n_plateaus -= 1
-        return value
-
-    return rate
+    rates = [init]
+    while rates[-1] > _ADAPTIVE_FLOOR:
+        rates.append(rates[-1] / _ADAPTIVE_FACTOR)
+    last = len(rates) - 1
+    return Schedule(
+        lambda epoch, n_samples, n_plateaus: rates[min(n_plateaus, last)],
+        n_reductions=last,
+    )
 
 
 def cosine(init):
@@ -84,7 +102,7 @@ def _over_training(rate, first_epoch, n_epochs):
             )
         return value
 
-    return rate_of_epoch
+    return Schedule(rate_of_epoch, is_planned=True)
 
 
 def is_planned(learning_rate):

@@ -2,9 +2,8 @@
 
 An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
-solver calls ``on_iteration(theta, loss)``. If that returns True, progress has stalled, and
-the solver stops, unless its learning rate has an answer; if it raises StopIteration, the
-solver stops.
+solver calls ``on_iteration(theta, loss)``. If that returns "stalled", it stops, unless the
+learning rate has an answer; if "stop", it stops.
 """
 
 import math
@@ -169,14 +168,14 @@ def minimize_stochastic(
     theta : ndarray of shape (P,)
         Start; updated in place.
     rule : SGD or Adam
-    schedule : callable
-        Learning rate ``schedule(epoch, n_samples, n_plateaus)``, read at every step.
+    schedule : Schedule
+        Its rate is read at every step.
     state : StochasticState
         Updated in place; without moments, they start at zero.
     batch_size, max_iter : int
         Rows in a batch, epochs at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss) -> stalled``, after each epoch.
+        ``on_iteration(theta, loss) -> {'', 'stalled', 'stop'}``, after each epoch.
     seed : int
         Epoch e draws its batches by a generator seeded with (seed, e).
 
@@ -200,7 +199,7 @@ def minimize_stochastic(
             if not math.isfinite(batch_loss):
                 raise ValueError(_DIVERGED)
             epoch = state.n_epochs + len(losses) * batch_size / objective.n_rows
-            rate = schedule(epoch, state.n_samples, state.n_plateaus)
+            rate = schedule.rate(epoch, state.n_samples, state.n_plateaus)
             losses.append(batch_loss)
             rule.step(theta, gradient, rate, state)
             state.n_steps += 1
@@ -211,29 +210,22 @@ def minimize_stochastic(
         state.n_epochs += 1
         state.n_samples += objective.n_rows
         loss = math.fsum(losses) / len(losses)
-        try:
-            if on_iteration(theta, loss):
-                state.n_plateaus += 1
-                converged = _same_rate(schedule, state)
-        except StopIteration:
-            converged = True
+        verdict = on_iteration(theta, loss)
+        state.n_plateaus += verdict == "stalled"
+        converged = verdict == "stop" or (
+            verdict == "stalled" and state.n_plateaus > schedule.n_reductions
+        )
     return Result(
         theta=theta,
         loss=loss,
         n_iter=n_iter,
-        converged=converged,
+        converged=converged or schedule.is_planned,
         message=(
             f"The solver stopped at max_iter={max_iter} epochs, and the loss was still "
             "improving. Increase max_iter, or learning_rate_init if the loss falls "
             "slowly and smoothly."
         ),
     )
-
-
-def _same_rate(schedule, state):
-    """Whether the schedule has no smaller rate for the plateau just counted."""
-    before = schedule(state.n_epochs, state.n_samples, state.n_plateaus - 1)
-    return schedule(state.n_epochs, state.n_samples, state.n_plateaus) == before
 
 
 def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
@@ -249,7 +241,7 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
     tol : float
         Converged when no component of the gradient is larger.
     on_iteration : callable
-        ``on_iteration(theta, loss) -> stalled``, after each iteration.
+        ``on_iteration(theta, loss) -> {'', 'stalled', 'stop'}``, after each iteration.
 
     Returns
     -------
@@ -273,7 +265,11 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
         return loss, gradient.astype(np.float64, copy=False)
 
     def callback(intermediate_result):
-        if on_iteration(intermediate_result.x, intermediate_result.fun):
+        try:
+            verdict = on_iteration(intermediate_result.x, intermediate_result.fun)
+        except StopIteration as error:  # of a scorer or callback: no word to scipy
+            raise RuntimeError("StopIteration was raised after an iteration.") from error
+        if verdict:
             raise StopIteration
 
     solution = optimize.minimize(

@@ -256,6 +256,8 @@ def test_partial_fit_needs_classes_first():
 def test_partial_fit_is_not_there_where_it_makes_no_sense():
     assert not hasattr(MLPClassifierManual(solver="lbfgs"), "partial_fit")
     assert not hasattr(MLPClassifierManual(early_stopping=True), "partial_fit")
+    assert not hasattr(MLPClassifierManual(early_stopping=np.True_), "partial_fit")
+    assert hasattr(MLPClassifierManual(early_stopping="auto"), "partial_fit")
     with pytest.raises(AttributeError) as caught:
         MLPClassifierManual(early_stopping=True).partial_fit(X, y)
     assert "does not support early_stopping=True" in str(caught.value.__cause__)

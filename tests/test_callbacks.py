@@ -98,6 +98,29 @@ def test_a_callback_stops_the_fit(iris, solver, early_stopping, recwarn):
 
 @needs_callbacks
 @pytest.mark.parametrize("solver", SOLVERS)
+def test_callbacks_see_the_last_parameters_not_the_best(iris, solver):
+    X, y = iris
+    recorder = Recorder()
+    scores = iter([3.0, 2.0, 1.0, 0.0])
+    short(solver, early_stopping=True, scoring=lambda *_: next(scores)).set_callbacks(
+        recorder
+    ).fit(X, y)
+    first, *_, last = recorder.fitted
+    assert (first.coefs_[0] != last.coefs_[0]).any()
+    assert first.best_iteration_ == last.best_iteration_ == 0
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_a_fit_goes_on_exactly_after_a_callback_stopped_it(iris, solver):
+    X, y = iris
+    model = short(solver, warm_start=True).set_callbacks(Recorder(stop_after=1)).fit(X, y)
+    model.set_callbacks().set_params(max_iter=3).fit(X, y)
+    assert_array_equal(model.predict_proba(X), short(solver).fit(X, y).predict_proba(X))
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_a_fit_that_ends_by_itself_ends_what_it_began(iris, solver):
     recorder = Recorder()
     short(solver, tol=10.0, max_iter=50).set_callbacks(recorder).fit(*iris)

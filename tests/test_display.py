@@ -26,7 +26,7 @@ def model():
 
 
 def test_from_estimator(model):
-    display = LossCurveDisplay.from_estimator(model, name="net", alpha=0.5)
+    display = LossCurveDisplay.from_estimator(model, name="net", alpha=0.5, lw=3)
     (line,), (dashed,), (dot,) = display.line_, display.validation_line_, display.best_
     n_iter = np.arange(1, model.n_iter_ + 1)
     assert_array_equal(line.get_xydata(), np.c_[n_iter, model.loss_curve_])
@@ -36,6 +36,10 @@ def test_from_estimator(model):
     assert line.get_color() == dashed.get_color() == dot.get_color()
     assert line.get_linestyle() != dashed.get_linestyle()
     assert line.get_alpha() == dashed.get_alpha() == 0.5
+    assert line.get_linewidth() == 3
+    red = LossCurveDisplay.from_estimator(model, c="r", ls=":", label="mine")
+    assert red.line_[0].get_color() == red.best_[0].get_color() == "r"
+    assert red.line_[0].get_label() == "mine"
     assert display.ax_.get_xlabel() == "iteration"
     assert display.ax_.get_ylabel() == "loss"
     assert display.ax_.get_yscale() == "linear"

@@ -24,6 +24,7 @@ ALLOWED = {
     "_monitor": set(),
     "_holdout": set(),
     "_rows": set(),
+    "_targets": set(),
     "_callbacks": set(),
     "_display": set(),
     "_classifier": {
@@ -35,6 +36,7 @@ ALLOWED = {
         "_monitor",
         "_holdout",
         "_rows",
+        "_targets",
     },
     "__init__": {"_classifier", "_display"},
 }
@@ -55,7 +57,11 @@ def imported(path):
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
 def test_imports_follow_the_architecture(path):
     found = set(imported(path))
-    own = {name.partition(".")[2] for name in found if name.split(".")[0] == "skmlp"}
+    own = {
+        name.partition(".")[2] or "__init__"
+        for name in found
+        if name.split(".")[0] == "skmlp"
+    }
     assert own <= ALLOWED[path.stem]
     others = {name.split(".")[0] for name in found} - {"skmlp"}
     assert others <= REQUIRED | OPTIONAL.get(path.stem, set()) | set(

@@ -10,7 +10,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -18,6 +18,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_class_weight
 
 from skmlp import MLPClassifierManual
@@ -248,6 +249,62 @@ def test_class_weights_act_on_the_loss_but_not_on_other_scores(imbalanced):
     weights = np.random.default_rng(0).uniform(size=len(y))
     model = short(**settings).fit(X, y, X_val=X, y_val=y, sample_weight_val=weights)
     assert_allclose(model.best_validation_score_, model.score(X, y, weights))
+
+
+def test_a_score_that_is_not_a_number_is_no_best_score(iris):
+    X, y = iris
+    scores = iter([np.nan, 0.1, 0.3, np.nan, 0.2])
+
+    def scorer(estimator, X, y):
+        return next(scores)
+
+    model = short(scoring=scorer, early_stopping=True).fit(X, y)
+    assert model.best_iteration_ == 2
+    assert model.best_validation_score_ == 0.3
+    with pytest.warns(UserWarning, match="No validation score was a number") as record:
+        model = short(scoring=lambda *_: np.nan, early_stopping=True).fit(X, y)
+    assert record[0].filename == __file__
+    assert np.isnan(model.best_validation_score_)
+    assert model.best_iteration_ is None
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_stop_iteration_in_a_scorer_is_not_the_end_of_training(iris, solver):
+    def scorer(estimator, X, y):
+        return next(iter(()))
+
+    with pytest.raises((RuntimeError, StopIteration)):
+        short(solver=solver, scoring=scorer, early_stopping=True).fit(*iris)
+
+
+def test_best_iteration_counts_over_warm_starts(iris):
+    X, y = iris
+    model = short(warm_start=True, early_stopping=True, random_state=1)
+    model.fit(X, y).fit(X, y)
+    assert len(model.validation_loss_curve_) == 10
+    assert model.best_iteration_ == 5 + np.argmin(model.validation_loss_curve_[5:])
+
+
+def test_validation_is_in_the_precision_of_the_training_data(digits):
+    X, y = digits
+    seen = set()
+
+    def scorer(estimator, X, y):
+        seen.add(X.dtype)
+        return 0.0
+
+    short(scoring=scorer).fit(X[:200].astype(np.float32), y[:200], X_val=X, y_val=y)
+    assert seen == {np.dtype(np.float32)}
+
+
+def test_class_weights_do_not_make_one_row_two(iris):
+    """A row that is alone in its class can't be in both sets, however heavy the class."""
+    X, y = iris
+    rows = np.r_[np.flatnonzero(y < 2), np.flatnonzero(y == 2)[:1]]
+    for class_weight in (None, "balanced", {2: 50}):
+        model = short(class_weight=class_weight, early_stopping=True)
+        with pytest.raises(ValueError, match=r"only 1 sample of class \[2\]"):
+            model.fit(X[rows], y[rows])
 
 
 @pytest.mark.parametrize("n", [10_000, 10_001])
@@ -485,6 +542,32 @@ def test_multilabel_stops_early_and_takes_weights(labels, solver):
     assert_allclose(parameters(model), parameters(again), rtol=1e-6, atol=1e-9)
 
 
+def test_two_labels_are_not_two_classes(labels):
+    X, Y = labels
+    Y = Y[:, :2]
+    model = short(warm_start=True).fit(X, Y)
+    assert model.decision_function(X).shape == (300, 2)
+    with pytest.raises(ValueError, match="same classes"):
+        model.fit(X, Y[:, 0])  # of classes 0 and 1, too
+    assert get_tags(model).classifier_tags.multi_label
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_saturated_labels(dtype):
+    """Logits of +-1e3: sure of every label, finite loss and log-probabilities."""
+    X = np.array([[1e3], [-1e3], [1e3], [-1e3]], dtype)
+    Y = np.array([[1, 0], [0, 1], [1, 0], [0, 1]])
+    model = short(hidden_layer_sizes=(), solver="lbfgs", max_iter=1, tol=1e9)
+    model.fit(X, Y, coefs_init=[[[1.0, -1.0]]], intercepts_init=[[0.0, 0.0]])
+    assert_allclose(model.decision_function(X), X @ np.array([[1, -1]], dtype))
+    assert_array_equal(model.predict_proba(X), Y)
+    assert_allclose(model.predict_log_proba(X), np.where(Y, 0, -1e3), rtol=1e-6)
+    wrong = short(hidden_layer_sizes=(), solver="lbfgs", max_iter=1, tol=1e9, alpha=0)
+    wrong.fit(X, 1 - Y, coefs_init=[[[1.0, -1.0]]], intercepts_init=[[0.0, 0.0]])
+    assert_allclose(wrong.loss_, 2e3, rtol=1e-6)
+
+
 def test_multilabel_limits(labels):
     X, Y = labels
     with pytest.raises(ValueError, match=r"class_weight is for .* one label"):
@@ -531,6 +614,39 @@ def test_callable_schedule_gets_the_fraction_of_training(iris, solver):
     for _ in range(5):
         by_parts.partial_fit(X, y, classes=[0, 1, 2])
     assert_allclose(seen, [*np.arange(12) / 12, 0, 1 / 12, 2 / 12], atol=1e-15)
+
+
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_every_fit_and_then_partial_fit_is_a_training_of_its_own(iris, solver):
+    X, y = iris
+    seen = []
+    model = short(
+        solver=solver,
+        learning_rate=lambda fraction: seen.append(fraction) or 0.01,
+        batch_size=150,
+        max_iter=4,
+        warm_start=True,
+    )
+    model.fit(X, y).fit(X, y)
+    model.partial_fit(X, y).partial_fit(X, y)
+    assert_allclose(seen, [0, 0.25, 0.5, 0.75] * 2 + [0, 0.25])
+
+
+@pytest.mark.filterwarnings("ignore:learning_rate='cosine' has no effect")
+def test_lbfgs_warns_although_a_planned_rate_is_set(iris):
+    with pytest.warns(ConvergenceWarning, match="max_iter=5"):
+        short(solver="lbfgs", learning_rate="cosine").fit(*iris)
+
+
+def test_a_random_rate_does_not_keep_the_fit_from_stopping(iris):
+    rng = np.random.default_rng(0)
+    model = short(
+        learning_rate=lambda fraction: rng.uniform(0, 1e-9),
+        early_stopping=True,
+        max_iter=60,
+        tol=0.1,
+    )
+    assert model.fit(*iris).n_iter_ == 12
 
 
 @pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, None, "fast"])
@@ -617,6 +733,14 @@ def test_initial_weights(iris, solver):
     assert isinstance(coefs[1], list)  # what was given is left as it was
     only = short(solver=solver, max_iter=1).fit(X, y, coefs_init=coefs)
     assert only.coefs_[0].shape == (4, 10)
+
+
+def test_half_a_start_is_a_fresh_start(iris):
+    X, y = iris
+    model = short(warm_start=True).fit(X, y)
+    fresh = short().fit(X, y, intercepts_init=model.intercepts_)
+    model.fit(X, y, intercepts_init=model.intercepts_)
+    assert_array_equal(parameters(model), parameters(fresh))
 
 
 def test_initial_weights_of_another_fit_go_on_from_it(iris):
@@ -723,7 +847,7 @@ def test_no_hidden_layer_to_look_at(iris):
         ({"solver": "lbfgs", "epsilon": 0.5}, "solver='adam'"),
         ({"solver": "sgd", "max_fun": 10}, "solver='lbfgs'"),
         ({"power_t": 0.1}, "learning_rate='invscaling'"),
-        ({"scoring": "accurcy"}, "early_stopping=True or 'auto', or with X_val"),
+        ({"scoring": "accuracy"}, "early_stopping=True or 'auto', or with X_val"),
         ({"validation_fraction": 0.3}, "early_stopping=True or 'auto'"),
         ({"dropout": 0.5, "hidden_layer_sizes": ()}, "hidden layers"),
         (

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmlp._monitor import Monitor
-from skmlp._schedules import make_schedule
+from skmlp._schedules import Schedule, make_schedule
 from skmlp._solvers import (
     SGD,
     Adam,
@@ -44,7 +44,7 @@ class Quadratic:
             )
 
 
-def run(rule, *, schedule=None, on_iteration=lambda theta, loss: False, **options):
+def run(rule, *, schedule=None, on_iteration=lambda theta, loss: "", **options):
     settings = {
         "batch_size": 2,
         "max_iter": 2000,
@@ -104,7 +104,7 @@ def test_lbfgs_finds_the_minimum_and_calls_the_hook():
         max_iter=100,
         max_fun=1000,
         tol=1e-10,
-        on_iteration=lambda theta, loss: seen.append((theta.copy(), loss)),
+        on_iteration=lambda theta, loss: seen.append((theta.copy(), loss)) or "",
     )
     assert result.converged
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
@@ -124,19 +124,33 @@ def test_the_hook_stops_every_solver():
     ):
         calls = []
         result = minimize(
-            lambda theta, loss, calls=calls: calls.append(1) or len(calls) == 2
+            lambda theta, loss, calls=calls: (
+                calls.append(1) or ("stalled" if len(calls) == 2 else "")
+            )
         )
         assert result.n_iter == len(calls) == 2
         assert result.converged
 
-        def hook(theta, loss, calls=calls):
-            calls.append(1)
-            if len(calls) == 5:
-                raise StopIteration
-
-        result = minimize(hook)
-        assert result.n_iter == len(calls) - 2 == 3
+        calls.clear()
+        result = minimize(
+            lambda theta, loss, calls=calls: (
+                calls.append(1) or ("stop" if len(calls) == 3 else "")
+            )
+        )
+        assert result.n_iter == len(calls) == 3
         assert result.converged
+
+
+def test_stop_iteration_from_a_scorer_is_an_error():
+    def hook(theta, loss):
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration was raised"):
+        minimize_lbfgs(
+            Quadratic(), np.zeros(3), max_iter=9, max_fun=99, tol=0, on_iteration=hook
+        )
+    with pytest.raises(StopIteration):
+        run(SGD(0.5, False), on_iteration=hook)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +159,7 @@ def test_the_hook_stops_every_solver():
 def test_lbfgs_says_which_limit_it_hit(limit, message):
     options = {"max_iter": 100, "max_fun": 100} | limit
     result = minimize_lbfgs(
-        Quadratic(), np.zeros(3), tol=1e-12, on_iteration=lambda *_: False, **options
+        Quadratic(), np.zeros(3), tol=1e-12, on_iteration=lambda *_: "", **options
     )
     assert not result.converged
     assert message in result.message
@@ -172,7 +186,7 @@ def test_state_goes_on_exactly(rule):
         state=state,
         batch_size=1,
         max_iter=5,
-        on_iteration=lambda theta, loss: False,
+        on_iteration=lambda theta, loss: "",
         seed=4,
     )
     assert_allclose(second.theta, whole.theta, rtol=0)
@@ -200,7 +214,7 @@ def test_first_non_finite_value_raises():
                 state=StochasticState(),
                 batch_size=1,
                 max_iter=1,
-                on_iteration=lambda *_: False,
+                on_iteration=lambda *_: "",
                 seed=0,
             )
 
@@ -215,47 +229,53 @@ def test_first_non_finite_value_raises():
                 max_iter=5,
                 max_fun=5,
                 tol=0,
-                on_iteration=lambda *_: False,
+                on_iteration=lambda *_: "",
             )
 
 
 def test_schedules():
     constant = make_schedule("constant", 0.1, 0.5, 0, 1)
-    assert constant(0, 0, 0) == constant(2, 1000, 3) == 0.1
+    assert constant.rate(0, 0, 0) == constant.rate(2, 1000, 3) == 0.1
     invscaling = make_schedule("invscaling", 0.1, 0.25, 0, 1)
-    assert invscaling(0, 0, 0) == 0.1
-    assert_allclose(invscaling(2, 80, 5), 0.1 / 81**0.25)
-    assert make_schedule("invscaling", 0.1, 400.0, 0, 1)(2, 80, 0) == 0
+    assert invscaling.rate(0, 0, 0) == 0.1
+    assert_allclose(invscaling.rate(2, 80, 5), 0.1 / 81**0.25)
+    assert make_schedule("invscaling", 0.1, 400.0, 0, 1).rate(2, 80, 0) == 0
     adaptive = make_schedule("adaptive", 0.1, 0.5, 0, 1)
-    assert adaptive(1, 500, 0) == 0.1
-    assert_allclose(adaptive(1, 500, 2), 0.1 / 25)
-    assert adaptive(1, 0, 8) == adaptive(1, 0, 50) <= 1e-6 < adaptive(1, 0, 7)
+    assert adaptive.n_reductions == 8
+    assert constant.n_reductions == invscaling.n_reductions == 0
+    assert not adaptive.is_planned
+    assert adaptive.rate(1, 500, 0) == 0.1
+    assert_allclose(adaptive.rate(1, 500, 2), 0.1 / 25)
+    assert (
+        adaptive.rate(1, 0, 8) == adaptive.rate(1, 0, 50) <= 1e-6 < adaptive.rate(1, 0, 7)
+    )
 
 
 def test_schedules_over_the_fraction_of_training():
     """Training is from epoch 5 to epoch 25, and then begins again."""
     cosine = make_schedule("cosine", 0.1, 0.5, 5, 20)
+    assert cosine.is_planned
     assert_allclose(
-        [cosine(epoch, 0, 0) for epoch in (5, 10, 15, 20, 24.999, 25)],
+        [cosine.rate(epoch, 0, 0) for epoch in (5, 10, 15, 20, 24.999, 25)],
         [0.1, 0.05 * (1 + 0.5**0.5), 0.05, 0.05 * (1 - 0.5**0.5), 0, 0.1],
         atol=1e-8,
     )
     one_cycle = make_schedule("one_cycle", 0.1, 0.5, 5, 20)
     assert_allclose(
-        [one_cycle(epoch, 0, 0) for epoch in (5, 8, 11, 18, 24.9999999)],
+        [one_cycle.rate(epoch, 0, 0) for epoch in (5, 8, 11, 18, 24.9999999)],
         [0.004, 0.052, 0.1, 0.05 + 2e-7, 4e-7],
         rtol=1e-6,
     )
     seen = []
     own = make_schedule(lambda fraction: seen.append(fraction) or 0.3, 0.1, 0.5, 5, 20)
-    assert own(10, 99, 9) == own(24, 0, 0) == 0.3
+    assert own.rate(10, 99, 9) == own.rate(24, 0, 0) == 0.3
     assert_allclose(seen, [0.25, 0.95])
 
 
 def test_the_schedule_is_read_at_every_step():
     rates, epochs = [], []
 
-    def schedule(epoch, n_samples, n_plateaus):
+    def rate(epoch, n_samples, n_plateaus):
         epochs.append(epoch)
         return 0.1 / (1 + epoch)
 
@@ -264,7 +284,7 @@ def test_the_schedule_is_read_at_every_step():
             rates.append(rate)
             super().step(theta, gradient, rate, state)
 
-    run(Recorder(0.0, False), schedule=schedule, batch_size=1, max_iter=2)
+    run(Recorder(0.0, False), schedule=Schedule(rate), batch_size=1, max_iter=2)
     assert epochs == [0, 0.5, 1, 1.5]
     assert rates == [0.1, 0.1 / 1.5, 0.05, 0.04]
 
@@ -274,11 +294,13 @@ def test_adaptive_schedule_ends_at_its_floor():
     schedule = make_schedule("adaptive", 0.1, 0.5, 0, 1)
 
     def recorded(epoch, n_samples, n_plateaus):
-        rates.append(schedule(epoch, n_samples, n_plateaus))
+        rates.append(schedule.rate(epoch, n_samples, n_plateaus))
         return rates[-1]
 
     result = run(
-        SGD(0.9, True), schedule=recorded, on_iteration=Monitor(tol=1e-4, patience=2)
+        SGD(0.9, True),
+        schedule=schedule._replace(rate=recorded),
+        on_iteration=Monitor(tol=1e-4, patience=2),
     )
     assert result.converged
     assert min(rates) <= 1e-6
@@ -288,7 +310,7 @@ def test_monitor_counts_patience_on_the_loss():
     monitor = Monitor(tol=0.1, patience=2)
     theta = np.zeros(1)
     answers = [monitor(theta, loss) for loss in (1.0, 0.8, 0.75, 0.74, 0.73, 0.72)]
-    assert answers == [False, False, False, False, True, False]
+    assert answers == ["", "", "", "", "stalled", ""]
     assert monitor.best_loss == 0.72
     assert monitor.losses[0] == 1.0
 
@@ -314,7 +336,7 @@ def test_monitor_that_does_not_watch_the_score_only_records_it():
     held_out = iter([(1.0, 0.9), (2.0, 0.5), (3.0, 0.1)])
     monitor = Monitor(tol=0, patience=1, validate=lambda theta: next(held_out))
     answers = [monitor(np.zeros(1), loss) for loss in (3.0, 2.0, 1.0)]
-    assert answers == [False, False, False]
+    assert answers == ["", "", ""]
     assert monitor.scores == [0.9, 0.5, 0.1]
     assert monitor.best_theta is monitor.best_iteration is None
     assert monitor.best_loss == 1.0

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmlp import MLPClassifierManual
+from skmlp import LossCurveDisplay, MLPClassifierManual
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -61,35 +61,29 @@ print(classification_report(y_test, search.predict(X_test), digits=3))
 # SGD pass through all of them in an epoch.
 
 X_scaled = search.best_estimator_["scale"].transform(X_train)
-styles = {
-    "lbfgs": {"color": "#0072B2", "linestyle": "-"},
-    "adam": {"color": "#D55E00", "linestyle": "--"},
-    "sgd": {"color": "#009E73", "linestyle": "-."},
-}
 rates = {
     "lbfgs": {},
     "adam": {"learning_rate_init": 0.003},
     "sgd": {"learning_rate_init": 0.1},
 }
+models = {
+    solver: MLPClassifierManual(
+        units, solver=solver, alpha=alpha, max_iter=300, random_state=0, **rate
+    ).fit(X_scaled, y_train)
+    for solver, rate in rates.items()
+}
 
 figure, (left, right) = plt.subplots(
     ncols=2, figsize=(11, 4.6), layout="constrained", width_ratios=[1.15, 1]
 )
-for solver, style in styles.items():
-    model = MLPClassifierManual(
-        units, solver=solver, alpha=alpha, max_iter=300, random_state=0, **rates[solver]
-    ).fit(X_scaled, y_train)
-    iterations = range(1, model.n_iter_ + 1)
-    left.plot(iterations, model.loss_curve_, label=solver, linewidth=2, **style)
+LossCurveDisplay.from_estimators(models, ax=left, log_scale=True, linewidth=2)
 left.set(
     xscale="log",
-    yscale="log",
     xlabel="iteration (lbfgs) or epoch (adam, sgd)",
     ylabel="objective on the training set",
     title=f"Three solvers, one objective ({units} hidden units, alpha={alpha:g})",
 )
 left.grid(alpha=0.3)
-left.legend()
 
 ConfusionMatrixDisplay.from_estimator(
     search, X_test, y_test, ax=right, cmap="Blues", colorbar=False
