@@ -35,7 +35,7 @@ from skmlp._holdout import hold_out
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
-from skmlp._rows import weigh
+from skmlp._rows import check_total, total_weight, weigh
 from skmlp._schedules import is_planned, make_schedule
 from skmlp._solvers import (
     SGD,
@@ -517,15 +517,13 @@ class MLPClassifierManual(
             go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
             if not go_on:
                 self._forget()
-            task = None
-            if hasattr(self, "_skl_callbacks"):
-                metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-                task = FitTask(self, self.max_iter, X, y, metadata)
+            task = self._begin_task(X, y, sample_weight)
             X, y, sample_weight = self._check_data(X, y, sample_weight)
             targets = targets_of(y)
             self._set_targets(targets, go_on)
             class_weights = targets.class_weights(self.class_weight, y, sample_weight)
             rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+            check_total(total_weight(rows))
             validation = None
             if has_validation_set:
                 validation = self._check_validation_set(
@@ -610,6 +608,7 @@ class MLPClassifierManual(
             targets.check(y)
             class_weights = targets.class_weights(self.class_weight, y, sample_weight)
             rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+            check_total(total_weight(rows))
             self._train(rows, incremental=True)
             return self
 
@@ -905,7 +904,9 @@ class MLPClassifierManual(
             X, y, sample_weight = self._check_data(X, y, sample_weight, dtype)
             targets = self._targets()
             targets.check(y)
-            return weigh(X, targets.encode(y), sample_weight, class_weights)
+            rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+            check_total(total_weight(rows))
+            return rows
         except ValueError as error:
             raise ValueError(f"In the validation set: {error}") from error
 
@@ -952,14 +953,18 @@ class MLPClassifierManual(
             monitor = self._monitor(validate, stops_early, incremental)
             if task is not None:
                 monitor.notify = self._notifier(network, rows.X.dtype, monitor, task)
-            try:
-                result = self._minimize(objective, theta, monitor, incremental)
-            except KeyboardInterrupt:
-                if not monitor.losses:
-                    raise
-                result = self._interrupted(monitor)
+            self._solve(network, objective, theta, monitor, incremental)
+
+    def _solve(self, network, objective, theta, monitor, incremental=False):
+        """Minimise any objective of a network's flat vector; set the fitted attributes."""
+        try:
+            result = self._minimize(objective, theta, monitor, incremental)
+        except KeyboardInterrupt:
+            if not monitor.losses:
+                raise
+            result = self._interrupted(monitor)
         if not (result.converged or incremental):
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=5)
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=6)
         if monitor.best_theta is not None:
             result.theta = monitor.best_theta
             result.loss = monitor.losses[monitor.best_iteration]
@@ -967,7 +972,7 @@ class MLPClassifierManual(
             warnings.warn(
                 "No validation score was a number, so the last parameters are kept, not "
                 "the best. Check scoring, and the scale of the validation set.",
-                stacklevel=5,
+                stacklevel=6,
             )
         self._report(network, result, monitor, objective)
 
@@ -993,6 +998,13 @@ class MLPClassifierManual(
             return objective.loss(theta), float(scorer(fitted, rows.X, y, **weights))
 
         return validate
+
+    def _begin_task(self, X, y, sample_weight):
+        """What the callbacks follow the fit by; None without callbacks."""
+        if not hasattr(self, "_skl_callbacks"):
+            return None
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return FitTask(self, self.max_iter, X, y, metadata)
 
     def _notifier(self, network, dtype, monitor, task):
         """What tells the callbacks of an iteration."""
@@ -1075,7 +1087,7 @@ class MLPClassifierManual(
             warnings.warn(
                 f"batch_size={batch_size} is larger than the {objective.n_rows} training "
                 "rows: all of them make one batch.",
-                stacklevel=6,
+                stacklevel=7,
             )
         # a fit is a training of its own, and so are max_iter calls of partial_fit
         first_epoch = getattr(self, "_plan_epoch_", 0) if incremental else state.n_epochs
@@ -1134,7 +1146,7 @@ class MLPClassifierManual(
         warnings.warn(
             f"Training was interrupted after {len(monitor.losses)} iterations; the "
             f"parameters of the {which} of them are kept.",
-            stacklevel=6,
+            stacklevel=7,
         )
         return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
 

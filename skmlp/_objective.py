@@ -174,6 +174,9 @@ class Objective:
         Whether mini-batches take the rows in random order.
     dropout : float in [0, 1), default=0
         Probability that a hidden unit is left out for a row of a mini-batch.
+    total_weight : float, optional
+        S, if the rows are a part of the data only: the objectives of the parts, one of
+        them with alpha and the others without, then add up to that of the whole.
     map : callable, default=map
         What evaluates the groups of blocks: `row_threads` gives one on threads.
     """
@@ -188,6 +191,7 @@ class Objective:
         *,
         shuffle=True,
         dropout=0.0,
+        total_weight=None,
         map=map,
     ):
         self.network = network
@@ -196,9 +200,9 @@ class Objective:
         self.sample_weight = sample_weight
         self.n_rows = X.shape[0]
         self.dtype = X.dtype
-        self.total_weight = float(
-            self.n_rows if sample_weight is None else sample_weight.sum()
-        )
+        if total_weight is None:
+            total_weight = self.n_rows if sample_weight is None else sample_weight.sum()
+        self.total_weight = float(total_weight)
         self._strength = float(alpha) / self.total_weight
         self.shuffle = shuffle
         self.dropout = float(dropout)

@@ -43,23 +43,26 @@ def weigh(X, targets, sample_weight, class_weights):
     Returns
     -------
     rows : Rows
-
-    Raises
-    ------
-    ValueError
-        If no row has a weight, or the sum of the weights is not finite.
     """
     weights = sample_weight
     if class_weights is not None:
         weights = class_weights[targets] * (1.0 if weights is None else weights)
     rows = Rows(X, targets, weights, sample_weight)
-    if weights is None:
-        return rows
+    return rows if weights is None or weights.all() else rows.where(weights > 0)
+
+
+def total_weight(rows):
+    """Sum of the weights."""
+    if rows.weights is None:
+        return rows.X.shape[0]
     with np.errstate(over="ignore"):
-        total = weights.sum()
+        return rows.weights.sum()
+
+
+def check_total(total):
+    """Raise ValueError if a sum of weights is 0 or not finite."""
     if total == 0 or not np.isfinite(total):
         raise ValueError(
             "The sum of sample_weight, times class_weight, must be positive and finite, "
             f"got {total}."
         )
-    return rows if weights.all() else rows.where(weights > 0)

@@ -12,6 +12,7 @@ import pytest
 from numpydoc.validate import validate
 
 import skmlp
+import skmlp.dask
 
 SOURCE = pathlib.Path(skmlp.__file__).parent
 ALLOWED = {
@@ -25,6 +26,8 @@ ALLOWED = {
     "_holdout": set(),
     "_rows": set(),
     "_targets": set(),
+    "onnx": {"__init__"},
+    "dask": {"_callbacks", "_classifier", "_objective", "_rows", "_targets"},
     "_callbacks": set(),
     "_display": set(),
     "_classifier": {
@@ -40,7 +43,7 @@ ALLOWED = {
     },
     "__init__": {"_classifier", "_display"},
 }
-OPTIONAL = {"_display": {"matplotlib"}}
+OPTIONAL = {"_display": {"matplotlib"}, "dask": {"dask"}, "onnx": {"onnx", "skl2onnx"}}
 REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl"}
 
 
@@ -70,9 +73,10 @@ def test_imports_follow_the_architecture(path):
 
 
 def public():
-    for name in skmlp.__all__:
+    names = [*skmlp.__all__, "dask.DaskMLPClassifierManual"]
+    for name in names:
         yield f"skmlp.{name}"
-        for method, value in vars(getattr(skmlp, name)).items():
+        for method, value in vars(operator.attrgetter(name)(skmlp)).items():
             # scikit-learn generates the set_*_request methods, with their docstrings
             generated = method.startswith("set_") and method.endswith("_request")
             if not method.startswith("_") and callable(value) and not generated:

@@ -1,0 +1,417 @@
+"""Partitions give what the same rows in memory give."""
+
+import os
+import signal
+import threading
+import time
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from dask.distributed import Client, LocalCluster
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.datasets import make_multilabel_classification
+
+from skmlp import MLPClassifierManual
+from skmlp import dask as skmlp_dask
+from skmlp._objective import Objective
+from skmlp.dask import DaskMLPClassifierManual
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # of a cluster that starts and stops on a busy machine
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:Port .* is already in use"),
+    pytest.mark.filterwarnings("ignore:Sending large graph"),
+    # threads are asked for while the cluster of the other tests is up
+    pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed"),
+]
+
+SETTINGS = {"solver": "lbfgs", "alpha": 0.5, "max_iter": 30, "tol": 0, "random_state": 0}
+# uneven, and one of them empty
+CHUNKS = {1: (1000,), 3: (613, 0, 387), 17: (100,) * 3 + (0,) + (53,) * 12 + (64,)}
+
+
+def parameters(model):
+    return np.concatenate([a.ravel(order="F") for a in (*model.coefs_, *model.intercepts_)])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two processes of one thread each."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 6)) * (rng.random((1000, 6)) < 0.7)
+    y = np.argmax(X[:, :3] ** 2 + rng.normal(scale=0.3, size=(1000, 3)), axis=1)
+    return X, y, rng.uniform(0, 2, size=1000)
+
+
+def partitioned(array, chunks, unknown=False, convert=None):
+    """A Dask array with chunks along the rows; with `unknown`, of sizes unknown to it."""
+    array = da.from_array(array, chunks=(chunks, *array.shape[1:]))
+    if convert is not None:
+        array = array.map_blocks(convert)
+    if unknown:
+        array._chunks = ((np.nan,) * len(chunks), *array.chunks[1:])
+    return array
+
+
+def counted(monkeypatch, cls):
+    """How often the objective of a class is evaluated."""
+    calls = []
+    original = cls.loss_gradient
+
+    def loss_gradient(self, theta):
+        calls.append(1)
+        return original(self, theta)
+
+    monkeypatch.setattr(cls, "loss_gradient", loss_gradient)
+    return calls
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "processes of a cluster"])
+@pytest.mark.parametrize("n_parts", CHUNKS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_partitions_give_what_memory_gives(
+    rows, n_parts, weighted, scheduler, request, monkeypatch
+):
+    X, y, weights = rows
+    weights = weights if weighted else None
+    local_calls = counted(monkeypatch, Objective)
+    local = MLPClassifierManual(20, **SETTINGS).fit(X, y, weights)
+    n_local = len(local_calls)
+    monkeypatch.undo()
+    settings = {"scheduler": scheduler}
+    if scheduler == "processes of a cluster":
+        request.getfixturevalue("cluster")
+        settings = {}
+    calls = counted(monkeypatch, skmlp_dask._SumOfParts)
+    chunks = CHUNKS[n_parts]
+    with dask.config.set(**settings):
+        model = DaskMLPClassifierManual(20, **SETTINGS).fit(
+            partitioned(X, chunks),
+            partitioned(y, chunks),
+            None if weights is None else partitioned(weights, chunks),
+        )
+    assert len(calls) == n_local
+    assert model.n_iter_ == local.n_iter_ == 30
+    assert_allclose(parameters(model), parameters(local), rtol=1e-6, atol=1e-6)
+    assert_allclose(model.loss_curve_, local.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_parts", CHUNKS)
+def test_loss_and_gradient(rows, n_parts):
+    X, y, weights = rows
+    chunks = CHUNKS[n_parts]
+    model = DaskMLPClassifierManual(20, **SETTINGS)
+    data = skmlp_dask._read(
+        model,
+        partitioned(X, chunks),
+        partitioned(y, chunks),
+        partitioned(weights, chunks),
+        True,
+    )
+    model.n_features_in_ = data.n_features
+    model._set_targets(data.targets)
+    network = model._network(6)
+    encoded = skmlp_dask._encode(data, data.targets, None, data.dtype, True)
+    assert len(encoded.rows) == sum(size > 0 for size in chunks)
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    loss, gradient = skmlp_dask._SumOfParts(network, encoded, 0.5).loss_gradient(theta)
+    whole = Objective(network, X, y, weights, 0.5)
+    exact_loss, exact = whole.loss_gradient(theta)
+    assert_allclose(loss, exact_loss, rtol=1e-12)
+    assert np.abs(gradient - exact).max() < 1e-12 * np.abs(exact).max()
+    assert_allclose(skmlp_dask._SumOfParts(network, encoded, 0.5).loss(theta), loss)
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("convert", [None, sparse.csr_matrix, np.float32])
+@pytest.mark.parametrize("persist", [False, True])
+def test_chunks_of_every_kind(rows, unknown, convert, persist):
+    X, y, _ = rows
+    chunks = CHUNKS[3] if convert is not sparse.csr_matrix else (613, 387)
+    local_X = X.astype(np.float32) if convert is np.float32 else X
+    local = MLPClassifierManual(5, **SETTINGS).fit(local_X, y)
+    convert = (lambda block: block.astype(np.float32)) if convert is np.float32 else convert
+    X_parts = partitioned(X, chunks, unknown, convert)
+    model = DaskMLPClassifierManual(5, **SETTINGS)
+    model.fit(X_parts, partitioned(y, chunks, unknown), persist=persist)
+    assert model.coefs_[0].dtype == local.coefs_[0].dtype
+    rtol = 1e-6 if model.coefs_[0].dtype == np.float64 else 1e-2
+    assert_allclose(model.loss_, local.loss_, rtol=rtol)
+    if model.coefs_[0].dtype == np.float64:
+        assert_allclose(parameters(model), parameters(local), atol=1e-6)
+    proba = model.predict_proba(X_parts)
+    assert isinstance(proba, da.Array)
+    found = model.to_local().predict_proba(local_X)
+    assert_allclose(proba.compute(), found, rtol=1e-5)
+
+
+def test_columns_in_several_chunks(rows):
+    X, y, _ = rows
+    X_parts = da.from_array(X, chunks=(300, 2))
+    model = DaskMLPClassifierManual(5, **SETTINGS).fit(
+        X_parts, da.from_array(y, chunks=100)
+    )
+    local = MLPClassifierManual(5, **SETTINGS).fit(X, y)
+    assert_allclose(parameters(model), parameters(local), atol=1e-6)
+    assert_array_equal(model.predict(X_parts).compute(), local.predict(X))
+
+
+def test_dataframes(rows):
+    X, y, weights = rows
+    frame = pd.DataFrame(X, columns=list("abcdef"), index=np.arange(1000) * 2)
+    frame["y"], frame["w"] = np.array(["u", "v", "w"])[y], weights
+    parts = dd.from_pandas(frame, npartitions=4)
+    features = parts[list("abcdef")]
+    model = DaskMLPClassifierManual(5, **SETTINGS).fit(features, parts["y"], parts["w"])
+    local = MLPClassifierManual(5, **SETTINGS).fit(
+        frame[list("abcdef")], frame["y"], frame["w"]
+    )
+    assert_allclose(parameters(model), parameters(local), atol=1e-6)
+    assert list(model.feature_names_in_) == list("abcdef")
+    predicted, proba = model.predict(features), model.predict_proba(features)
+    assert isinstance(predicted, dd.Series)
+    assert isinstance(proba, dd.DataFrame)
+    assert list(proba.columns) == ["u", "v", "w"]
+    computed = proba.compute()
+    assert_array_equal(computed.index, frame.index)
+    assert_allclose(computed, local.predict_proba(frame[list("abcdef")]), atol=1e-6)
+    assert_array_equal(predicted.compute(), local.predict(frame[list("abcdef")]))
+    assert computed.dtypes.equals(proba.dtypes)
+    assert predicted.compute().dtype == predicted.dtype
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(features[list("bacdef")]).compute()
+
+
+def test_predictions_are_lazy_with_the_right_meta(rows):
+    X, y, _ = rows
+    X_parts, y_parts = partitioned(X, CHUNKS[3]), partitioned(y, CHUNKS[3])
+    model = DaskMLPClassifierManual(5, **SETTINGS).fit(X_parts, y_parts)
+    never = da.map_blocks(lambda: 1 / 0, dtype=float, chunks=((5,), (6,)))
+    for method, shape in (
+        ("predict", (1000,)),
+        ("predict_proba", (1000, 3)),
+        ("predict_log_proba", (1000, 3)),
+        ("decision_function", (1000, 3)),
+    ):
+        getattr(model, method)(never)
+        lazy = getattr(model, method)(X_parts)
+        computed = lazy.compute()
+        assert lazy.shape == computed.shape == shape
+        assert lazy.dtype == computed.dtype
+        assert_array_equal(computed, getattr(model.to_local(), method)(X))
+        assert_array_equal(getattr(model, method)(X), computed)
+    accuracy = (model.to_local().predict(X) == y).mean()
+    assert model.score(X_parts, y_parts) == accuracy
+
+
+@pytest.mark.parametrize("class_weight", [{0: 5}, "balanced"])
+def test_class_weights_and_validation_set(rows, class_weight):
+    X, y, weights = rows
+    chunks = CHUNKS[3]
+    settings = SETTINGS | {
+        "class_weight": class_weight,
+        "early_stopping": True,
+        "n_iter_no_change": 3,
+        "max_iter": 200,
+        "alpha": 0.01,
+    }
+    local = MLPClassifierManual(20, **settings).fit(
+        X[:600], y[:600], weights[:600], X_val=X[600:], y_val=y[600:]
+    )
+    chunks, val_chunks = (250, 0, 350), (100, 300)
+    model = DaskMLPClassifierManual(20, **settings).fit(
+        partitioned(X[:600], chunks),
+        partitioned(y[:600], chunks),
+        partitioned(weights[:600], chunks),
+        X_val=partitioned(X[600:], val_chunks),
+        y_val=partitioned(y[600:], val_chunks),
+    )
+    assert model.n_iter_ == local.n_iter_
+    assert model.best_iteration_ == local.best_iteration_
+    assert_allclose(model.validation_loss_curve_, local.validation_loss_curve_, rtol=1e-5)
+    assert_allclose(parameters(model), parameters(local), atol=1e-4)
+
+
+def test_multilabel():
+    X, Y = make_multilabel_classification(200, 6, n_classes=3, random_state=0)
+    X = X - X.mean(axis=0)
+    chunks = (70, 130)
+    model = DaskMLPClassifierManual(5, **SETTINGS)
+    model.fit(partitioned(X, chunks), partitioned(Y, chunks))
+    local = MLPClassifierManual(5, **SETTINGS).fit(X, Y)
+    assert_allclose(model.loss_, local.loss_, rtol=1e-6)
+    assert_allclose(parameters(model), parameters(local), atol=1e-4)
+    assert_array_equal(
+        model.predict(partitioned(X, chunks)).compute(), model.to_local().predict(X)
+    )
+
+
+def test_warm_start_and_initial_parameters(rows):
+    X, y, _ = rows
+    parts = partitioned(X, CHUNKS[3]), partitioned(y, CHUNKS[3])
+    local = MLPClassifierManual(5, warm_start=True, **SETTINGS).fit(X, y).fit(X, y)
+    model = DaskMLPClassifierManual(5, warm_start=True, **SETTINGS).fit(*parts)
+    start = {"coefs_init": model.coefs_, "intercepts_init": model.intercepts_}
+    again = DaskMLPClassifierManual(5, **SETTINGS).fit(*parts, **start)
+    model.fit(*parts)
+    assert_allclose(parameters(model), parameters(again), atol=1e-12)
+    assert_allclose(parameters(model), parameters(local), atol=1e-4)
+    with pytest.raises(ValueError, match=r"X has 2 features, but DaskMLP.* expecting 6"):
+        model.fit(parts[0][:, :2], parts[1])
+
+
+# --- what goes wrong -------------------------------------------------------------------
+
+
+def fails(X, y, weights=None, error=ValueError, match="", **params):
+    model = DaskMLPClassifierManual(5, **(SETTINGS | params))
+    before = dict(vars(model))
+    with pytest.raises(error, match=match):
+        model.fit(X, y, weights)
+    assert vars(model) == before
+
+
+def test_bad_partitions(rows):
+    X, y, weights = rows
+    chunks = CHUNKS[3]
+    X_parts, y_parts = partitioned(X, chunks), partitioned(y, chunks)
+    nan = X.copy()
+    nan[700, 2] = np.nan
+    fails(partitioned(nan, chunks), y_parts, match="In partition 2: Input X contains NaN")
+    fails(
+        partitioned(X, chunks, True),
+        partitioned(y, CHUNKS[17], True),
+        match="X has 3 partitions, but y has 17",
+    )
+    fails(
+        partitioned(X, (600, 400), True),
+        partitioned(y, (500, 500), True),
+        match=r"In partition \d: .* inconsistent numbers of rows: \[.00, 500\]",
+    )
+    narrow = da.concatenate([X_parts[:600], X_parts[600:, :]])
+    narrow = narrow.map_blocks(lambda block: block[:, :4] if len(block) == 387 else block)
+    fails(narrow, y_parts, match="differ in features: 6 and 4")
+    fails(
+        X_parts, y_parts, partitioned(-weights, chunks), match=r"In partition \d: Negative"
+    )
+    fails(X_parts, y_parts, partitioned(weights * 0, chunks), match="must be positive")
+    mixed = y_parts.astype(object).map_blocks(
+        lambda block: block.astype(str) if len(block) == 387 else block.astype(int)
+    )
+    fails(X_parts, mixed, match="labels of different types|Unknown label type")
+    fails(X_parts[:0], y_parts[:0], match="X has no rows|no rows")
+
+
+def test_a_class_in_one_partition_only(rows):
+    X, y, _ = rows
+    order = np.argsort(y, kind="stable")
+    X, y = X[order], y[order]
+    chunks = tuple(np.bincount(y))
+    model = DaskMLPClassifierManual(5, **SETTINGS)
+    model.fit(partitioned(X, chunks), partitioned(y, chunks))
+    local = MLPClassifierManual(5, **SETTINGS).fit(X, y)
+    assert_array_equal(model.classes_, [0, 1, 2])
+    assert_allclose(parameters(model), parameters(local), atol=1e-6)
+
+
+def test_weight_zero_in_a_whole_partition(rows):
+    X, y, weights = rows
+    weights = weights.copy()
+    weights[:613] = 0
+    chunks = CHUNKS[3]
+    model = DaskMLPClassifierManual(5, **SETTINGS).fit(
+        *(partitioned(array, chunks) for array in (X, y, weights))
+    )
+    local = MLPClassifierManual(5, **SETTINGS).fit(X, y, weights)
+    assert_allclose(parameters(model), parameters(local), atol=1e-6)
+
+
+def test_settings_that_do_not_work_on_partitions(rows):
+    X, y, _ = rows
+    parts = partitioned(X, (500, 500)), partitioned(y, (500, 500))
+    fails(*parts, match="solver='adam' does not work on partitions", solver="adam")
+    fails(*parts, match="early_stopping=True needs X_val", early_stopping=True)
+    fails(*parts, match="scoring='accuracy' does not work", scoring="accuracy")
+    fails(*parts, match="'alpha' parameter", alpha=-1)
+    fails(X, y, error=TypeError, match="X should be a Dask array .* MLPClassifierManual")
+    fails(parts[0], y, error=TypeError, match="y should be a Dask collection")
+    model = DaskMLPClassifierManual(5, **SETTINGS)
+    bad = partitioned(np.where(y == 2, 7, y), (500, 500))
+    with pytest.raises(
+        ValueError, match=r"validation set: In partition \d: .*classes \[7\]"
+    ):
+        model.fit(*parts, X_val=parts[0], y_val=bad)
+    with pytest.raises(ValueError, match="needs both X_val and y_val"):
+        model.fit(*parts, X_val=parts[0])
+    with pytest.raises(ValueError, match="In the validation set: X has 3 features"):
+        model.fit(*parts, X_val=parts[0][:, :3], y_val=parts[1])
+
+
+def test_an_unreadable_partition_gives_its_own_error(rows, cluster):
+    X, y, _ = rows
+
+    def unreadable(block, block_info=None):
+        if block_info and block_info[0]["chunk-location"][0] == 1:
+            raise OSError("file 1 is gone")
+        return block
+
+    chunks = (500, 300, 200)
+    X_parts = partitioned(X, chunks).map_blocks(unreadable, dtype=float)
+    start = time.monotonic()
+    fails(X_parts, partitioned(y, chunks), error=OSError, match="file 1 is gone")
+    assert time.monotonic() - start < 30
+    model = DaskMLPClassifierManual(5, **SETTINGS)
+    model.fit(partitioned(X, chunks), partitioned(y, chunks))
+    assert model.n_iter_ == 30
+
+
+def test_a_killed_worker_changes_nothing(rows):
+    """The partitions that it held are computed again, by a worker that lives."""
+    X, y, _ = rows
+    chunks = CHUNKS[17]
+    settings = SETTINGS | {"max_iter": 60}
+    local = MLPClassifierManual(5, **settings).fit(X, y)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster),
+    ):
+        pids = [worker.pid for worker in cluster.workers.values()]
+        evaluations = []
+        original = skmlp_dask._SumOfParts.loss_gradient
+
+        def kill_in_the_middle(self, theta):
+            evaluations.append(1)
+            if len(evaluations) == 10:
+                threading.Timer(0.01, os.kill, (pids[0], signal.SIGKILL)).start()
+            return original(self, theta)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(skmlp_dask._SumOfParts, "loss_gradient", kill_in_the_middle)
+            model = DaskMLPClassifierManual(5, **settings)
+            model.fit(partitioned(X, chunks), partitioned(y, chunks))
+        with pytest.raises(ProcessLookupError):
+            os.kill(pids[0], 0)
+    assert model.n_iter_ == local.n_iter_ == 60
+    assert_allclose(parameters(model), parameters(local), atol=1e-5)

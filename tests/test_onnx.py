@@ -1,0 +1,126 @@
+"""Models in ONNX predict what they predict here."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from skl2onnx import to_onnx
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_multilabel_classification
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+import skmlp.onnx  # noqa: F401, registers the converter
+from skmlp import MLPClassifierManual
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # of skl2onnx and onnx themselves
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+def run(model, X, **options):
+    """Outputs of the converted model, by onnxruntime."""
+    converted = to_onnx(model, X[:1], options=options or None)
+    session = onnxruntime.InferenceSession(
+        converted.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"X": X})
+
+
+def agree(model, X, rtol, atol):
+    label, proba = run(model, X, zipmap=False)
+    assert proba.dtype == X.dtype
+    assert_array_equal(label, model.predict(X))
+    assert_allclose(proba, model.predict_proba(X), rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("hidden", [(), (9,), (7, 5), (7, 6, 5)])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_every_activation_and_depth(digits, activation, hidden, dtype):
+    X, y = digits
+    X = X.astype(dtype)
+    model = MLPClassifierManual(hidden, activation, max_iter=10, random_state=0).fit(X, y)
+    agree(model, X, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("labels", ["int", "negative", "string", "object", "bool", "float"])
+@pytest.mark.parametrize("zipmap", [False, True, "columns"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_labels_and_zipmap_in_a_pipeline(iris, labels, zipmap, dtype):
+    X, y = iris
+    X = X.astype(dtype)
+    names = np.array(["setosa", "versicolor", "virginica"])
+    y = {
+        "int": y,
+        "negative": y - 5,
+        "string": names[y],
+        "object": names.astype(object)[y],
+        "bool": y > 0,
+        "float": y.astype(float),
+    }[labels]
+    pipe = make_pipeline(StandardScaler(), MLPClassifierManual(max_iter=40, random_state=0))
+    pipe.fit(X, y)
+    label, *proba = run(pipe, X, zipmap=zipmap)
+    assert_array_equal(label, pipe.predict(X))
+    expected = pipe.predict_proba(X)
+    if zipmap is True:
+        assert [set(row) for row in proba[0]] == [set(pipe.classes_)] * len(X)
+        proba = [[row[label] for row in proba[0]] for label in pipe.classes_]
+    elif zipmap is False:
+        proba = proba[0].T
+    assert_allclose(np.array(proba).reshape(expected.T.shape), expected.T, atol=1e-5)
+
+
+def test_the_defaults_of_to_onnx_run(iris):
+    """float64 data with dictionaries, which ONNX has for float32 only."""
+    X, y = iris
+    model = MLPClassifierManual(max_iter=40, random_state=0).fit(X, y)
+    label, dictionaries = run(model, X)
+    assert_array_equal(label, model.predict(X))
+    assert_allclose(
+        [list(row.values()) for row in dictionaries], model.predict_proba(X), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_multilabel(dtype):
+    X, Y = make_multilabel_classification(200, 10, n_classes=4, random_state=0)
+    X = X.astype(dtype)
+    pipe = make_pipeline(
+        StandardScaler(), MLPClassifierManual(20, "tanh", max_iter=40, random_state=0)
+    )
+    agree(pipe.fit(X, Y), X, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_saturated_probabilities(iris):
+    X, y = iris
+    X = (X * 1e3).astype(np.float32)
+    model = MLPClassifierManual((), max_iter=40, learning_rate_init=1.0, random_state=0)
+    agree(model.fit(X, y), X, rtol=0, atol=1e-5)
+
+
+def test_inside_a_column_transformer_pipeline(iris):
+    X, y = iris
+    X = X.astype(np.float32)
+    columns = make_column_transformer((StandardScaler(), [0, 1]), (MinMaxScaler(), [2, 3]))
+    pipe = make_pipeline(columns, MLPClassifierManual(max_iter=40, random_state=0))
+    agree(pipe.fit(X, y), X, rtol=0, atol=1e-5)
+
+
+def test_class_labels_as_an_output(iris):
+    X, y = iris
+    model = MLPClassifierManual(max_iter=40, random_state=0).fit(X, y)
+    outputs = run(model, X, zipmap=False, output_class_labels=True)
+    assert_array_equal(outputs[2], model.classes_)
+
+
+def test_labels_that_onnx_does_not_have(iris):
+    X, y = iris
+    model = MLPClassifierManual(max_iter=5, random_state=0).fit(X, y)
+    model.classes_ = np.array([0.5, 1.5, 2.5])
+    with pytest.raises(ValueError, match="ONNX labels are strings or integers"):
+        run(model, X, zipmap=False)
