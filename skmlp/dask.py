@@ -64,8 +64,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
     >>> X = da.random.default_rng(0).normal(size=(1000, 5), chunks=(250, 5))
     >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
     >>> model = DaskMLPClassifierManual(10, solver="lbfgs", tol=1e-2, random_state=0)
-    >>> model.fit(X, y).predict_proba(X)
-    dask.array<..., shape=(1000, 2), dtype=float64, chunksize=(250, 2), ...>
+    >>> model.fit(X, y).predict_proba(X).chunks
+    ((250, 250, 250, 250), (2,))
     """
 
     @with_callbacks
@@ -92,7 +92,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
 
         y : dask Array, Series or DataFrame of shape (n_samples,) or (n_samples, n_outputs)
             The class labels, or an indicator matrix; as many partitions as X, with as
-            many rows each. (Arrays with known chunks are rechunked to those of X.)
+            many rows each. Arrays with known chunks are rechunked to those of X.
 
         sample_weight : dask Array or Series of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
