@@ -32,6 +32,7 @@ from sklearn.utils.validation import (
 
 from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from skmlp._holdout import hold_out
+from skmlp._memory_map import assert_finite_in_blocks, give_back, memory_map
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
@@ -879,6 +880,7 @@ class MLPClassifierManual(
                 f"0 and 1, got an array of shape {shape}. For several classes of several "
                 "values, use sklearn.multioutput.MultiOutputClassifier."
             )
+        is_mapped = memory_map(X) is not None
         X, y = validate_data(
             self,
             X,
@@ -889,7 +891,10 @@ class MLPClassifierManual(
             order=None if self.solver == "lbfgs" else "C",
             multi_output=multilabel,
             reset=reset,
+            ensure_all_finite=not is_mapped,
         )
+        if is_mapped:
+            assert_finite_in_blocks(X, type(self).__name__)
         check_classification_targets(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
@@ -1227,8 +1232,11 @@ class MLPClassifierManual(
             if finish is not None:
                 finish(Z)
             outputs[rows] = Z
-            return np.isfinite(block.sum())  # cheap while the block is in cache
+            is_finite = np.isfinite(block.sum())  # cheap while the block is in cache
+            give_back(mapped)
+            return is_finite
 
+        mapped = memory_map(X)
         blocks = row_blocks(X.shape[0], network, X.dtype)
         largest_product = X.shape[0] * max(W.size for W in self.coefs_)
         with row_threads(len(blocks), largest_product) as map_rows:
@@ -1244,9 +1252,18 @@ class MLPClassifierManual(
         return outputs
 
     def _check_features(self, X):
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, reset=False
+        is_mapped = memory_map(X) is not None
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=self.coefs_[0].dtype,
+            reset=False,
+            ensure_all_finite=not is_mapped,
         )
+        if is_mapped:
+            assert_finite_in_blocks(X, type(self).__name__)
+        return X
 
 
 _DEFAULTS = inspect.signature(MLPClassifierManual).parameters

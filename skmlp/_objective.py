@@ -19,6 +19,8 @@ from scipy import sparse
 from scipy.linalg import get_blas_funcs
 from threadpoolctl import ThreadpoolController
 
+from skmlp._memory_map import give_back, memory_map
+
 # Block of rows: what its activations may take. Some 2000 rows of 100 units are few enough
 # for cache, and enough for the work of a call to outweigh the hand-over between threads.
 _BLOCK_BYTES = 2**21
@@ -28,6 +30,8 @@ _MAX_GROUPS = 16
 _TINY_PRODUCT = 9216
 # Rows gathered at a time for mini-batches
 _PIECE_BYTES = 2**18
+# Rows taken in order at a time: then those of a memory map are given back
+_IN_ORDER_BYTES = 2**24
 
 
 @lru_cache
@@ -207,6 +211,7 @@ class Objective:
         self.shuffle = shuffle
         self.dropout = float(dropout)
         self._map = map
+        self._mapped = memory_map(X)
         self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
         self._local = threading.local()
 
@@ -293,11 +298,14 @@ class Objective:
         Rows of dense data are gathered into one buffer: enough for a call to be worth
         its while, and few enough to stay in cache.
         """
-        if order is None:
-            everything = slice(None)
-            yield self.X, self.targets, self._weights(everything, factor)
-            return
         row_bytes = self.X.shape[1] * self.dtype.itemsize
+        if order is None:
+            step = max(_IN_ORDER_BYTES // (row_bytes * batch_size), 1) * batch_size
+            for start in range(0, self.n_rows, step):
+                rows = slice(start, start + step)
+                yield self.X[rows], self.targets[rows], self._weights(rows, factor)
+                give_back(self._mapped)
+            return
         n_rows = max(_PIECE_BYTES // (row_bytes * batch_size), 1) * batch_size
         dense = isinstance(self.X, np.ndarray)
         buffer = np.empty((n_rows, self.X.shape[1]), self.dtype) if dense else None
@@ -338,12 +346,12 @@ class Objective:
         return [blocks[a:b] for a, b in pairwise(ends)]
 
     def _group_loss(self, parameters, blocks):
-        return sum(
-            self.network.loss(
-                parameters, X, targets, weights, self._workspace(len(targets))
-            )
-            for X, targets, weights in blocks
-        )
+        total = 0.0
+        for X, targets, weights in blocks:
+            workspace = self._workspace(len(targets))
+            total += self.network.loss(parameters, X, targets, weights, workspace)
+            give_back(self._mapped)
+        return total
 
     def _group_loss_gradient(self, parameters, blocks, out):
         """Sum over the rows of one group; the gradient's sum goes to `out`."""
@@ -352,6 +360,7 @@ class Objective:
             total += self.network.loss_gradient(
                 parameters, X, targets, weights, gradient, self._workspace(len(targets))
             )
+            give_back(self._mapped)
             if gradient.vector is not out:
                 out += gradient.vector
             elif len(blocks) > 1:

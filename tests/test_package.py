@@ -19,7 +19,8 @@ ALLOWED = {
     "_activations": set(),
     "_losses": set(),
     "_network": {"_activations", "_losses"},
-    "_objective": set(),
+    "_memory_map": set(),
+    "_objective": {"_memory_map"},
     "_schedules": set(),
     "_solvers": set(),
     "_monitor": set(),
@@ -32,6 +33,7 @@ ALLOWED = {
     "_display": set(),
     "_classifier": {
         "_callbacks",
+        "_memory_map",
         "_network",
         "_objective",
         "_schedules",
@@ -43,7 +45,11 @@ ALLOWED = {
     },
     "__init__": {"_classifier", "_display"},
 }
-OPTIONAL = {"_display": {"matplotlib"}, "dask": {"dask", "pandas"}, "onnx": {"onnx", "skl2onnx"}}
+OPTIONAL = {
+    "_display": {"matplotlib"},
+    "dask": {"dask", "pandas"},
+    "onnx": {"onnx", "skl2onnx"},
+}
 REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl"}
 
 
