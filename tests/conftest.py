@@ -1,4 +1,5 @@
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -30,3 +31,11 @@ def close_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+def pytest_collection_modifyitems(items):
+    """Examples that draw need matplotlib, as the extra `plot` does."""
+    if find_spec("matplotlib") is None:
+        for item in items:
+            if any(name in item.nodeid for name in ("_display", "Display", "user_guide")):
+                item.add_marker(pytest.mark.skip(reason="needs matplotlib"))

@@ -5,20 +5,24 @@ import signal
 import threading
 import time
 
-import dask
-import dask.array as da
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from dask.distributed import Client, LocalCluster
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 
 from skmlp import MLPClassifierManual
-from skmlp import dask as skmlp_dask
 from skmlp._objective import Objective
+
+pytest.importorskip("distributed", reason="needs the extra dask")
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+from dask.distributed import Client, LocalCluster
+
+from skmlp import dask as skmlp_dask
 from skmlp.dask import DaskMLPClassifierManual
 
 pytestmark = [

@@ -1,17 +1,21 @@
 """Models in ONNX predict what they predict here."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from skl2onnx import to_onnx
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_multilabel_classification
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-import skmlp.onnx  # noqa: F401, registers the converter
 from skmlp import MLPClassifierManual
+
+pytest.importorskip("skl2onnx", reason="needs the extra onnx")
+onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was converted")
+
+from skl2onnx import to_onnx
+
+import skmlp.onnx  # noqa: F401, registers the converter
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

@@ -25,7 +25,11 @@ np.save(sys.argv[3], joblib.load(sys.argv[1]).predict_proba(X))
 
 
 def test_there_are_saved_models_of_every_kind():
-    assert {stem.split("-")[0] for stem in SAVED} == {"softmax", "multilabel", "partial_fit"}
+    assert {stem.split("-")[0] for stem in SAVED} == {
+        "softmax",
+        "multilabel",
+        "partial_fit",
+    }
 
 
 # they were saved with the oldest scikit-learn
