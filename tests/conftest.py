@@ -34,8 +34,13 @@ def close_figures():
 
 
 def pytest_collection_modifyitems(items):
-    """Examples that draw need matplotlib, as the extra `plot` does."""
-    if find_spec("matplotlib") is None:
-        for item in items:
-            if any(name in item.nodeid for name in ("_display", "Display", "user_guide")):
-                item.add_marker(pytest.mark.skip(reason="needs matplotlib"))
+    """Examples that draw, and the user guide, need the extras."""
+    needs = {
+        "_display": ["matplotlib"],
+        "Display": ["matplotlib"],
+        "user_guide": ["matplotlib", "dask", "skl2onnx"],
+    }
+    for item in items:
+        for name, modules in needs.items():
+            if name in item.nodeid and not all(map(find_spec, modules)):
+                item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(modules)}"))

@@ -4,7 +4,7 @@
 
 Workers are processes of one thread each. The time of a graph of the same shape over
 partitions of a single row is what Dask takes to schedule it, to send the parameters and to
-add up the gradients; the rest is arithmetic. Results go to `dask_scaling.md` beside this file.
+add up the gradients; the rest is arithmetic. Results go to `dask_scaling.md`, beside it.
 """
 
 import platform
@@ -88,8 +88,9 @@ def main():
 
 {platform.machine()}, 2 cores; Python {platform.python_version()},
 numpy {version("numpy")}, dask {version("dask")}.
-Loss and gradient of {N_ROWS:,} x {N_FEATURES} float64 in {N_PARTS} partitions, {HIDDEN} hidden
-units, {N_CLASSES} classes; medians of {REPEATS}. Workers are processes of one thread.
+Loss and gradient of {N_ROWS:,} x {N_FEATURES} float64 in {N_PARTS} partitions,
+{HIDDEN} hidden units, {N_CLASSES} classes; medians of {REPEATS}.
+Workers are processes of one thread.
 In memory, without Dask and on both cores, an evaluation takes {local:.3f} s.
 
 | workers | seconds an evaluation | evaluations a second | of it scheduling, s | share |

@@ -4,8 +4,8 @@ A file that is read in batches
 
 ``partial_fit`` trains for one epoch over the rows of a call, so data of any size can be
 read in batches, of a CSV file here (``pyarrow.parquet.ParquetFile.iter_batches`` does it
-for Parquet). The scaler learns in a first pass; then each pass over the file is an epoch, and
-each batch is reported.
+for Parquet). The scaler learns in a first pass; then each pass over the file is an epoch,
+and progress is reported.
 
 Run as a script, it writes the digits to a CSV file, trains from the file, and draws the
 loss of each batch to ``stream.png``, or to the file named on the command line.
