@@ -933,6 +933,8 @@ class MLPClassifierManual(
         if stops_early == "auto":
             stops_early = validation is not None or rows.X.shape[0] > 10_000
         if stops_early and validation is None:
+            if rows.weights is not None:
+                rows = rows.where(rows.weights > 0)  # where they could not be left out
             strata, names = self._targets().strata(rows.targets)
             train, held_out = hold_out(
                 rows.X,

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmlp._memory_map import memory_map
+
 
 class Rows(NamedTuple):
     """Validated rows of data, their targets and their weights.
@@ -30,7 +32,7 @@ class Rows(NamedTuple):
 
 
 def weigh(X, targets, sample_weight, class_weights):
-    """Rows with weights, of those that have any.
+    """Rows with weights; those without any are left out, but of a memory map.
 
     Parameters
     ----------
@@ -48,7 +50,10 @@ def weigh(X, targets, sample_weight, class_weights):
     if class_weights is not None:
         weights = class_weights[targets] * (1.0 if weights is None else weights)
     rows = Rows(X, targets, weights, sample_weight)
-    return rows if weights is None or weights.all() else rows.where(weights > 0)
+    # to leave rows of a memory map out would be to load the others; they add 0 as they are
+    if weights is None or weights.all() or memory_map(X) is not None:
+        return rows
+    return rows.where(weights > 0)
 
 
 def total_weight(rows):

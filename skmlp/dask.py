@@ -26,18 +26,31 @@ import dask
 import numpy as np
 from dask import array as da
 from dask import delayed
-from sklearn.base import _fit_context, clone
+from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _num_samples,
+    check_is_fitted,
+)
 
 from skmlp._callbacks import with_callbacks
 from skmlp._classifier import MLPClassifierManual, _is_fitted, _unchanged_on_error
 from skmlp._objective import Objective, row_threads
-from skmlp._rows import check_total, total_weight, weigh
+from skmlp._rows import check_total, weigh
 from skmlp._targets import ClassLabels, targets_of
 
 # Partial sums that one task adds up: a tree, so that no machine receives them all
 _SUMMANDS = 8
+
+
+def _has_no_partial_fit(estimator):
+    raise AttributeError(
+        "partial_fit is not available on partitions: fit takes all of them. For chunks in "
+        "memory, use MLPClassifierManual."
+    )
 
 
 class DaskMLPClassifierManual(MLPClassifierManual):
@@ -97,8 +110,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         sample_weight : dask Array or Series of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
 
-        X_val, y_val, sample_weight_val : dask collections, default=None
-            A validation set, as in `MLPClassifierManual.fit`.
+        X_val, y_val, sample_weight_val : dask collections or array-like, default=None
+            A validation set, as in `MLPClassifierManual.fit`, in partitions or in memory.
 
         coefs_init, intercepts_init : list of array-like, default=None
             Parameters to start from, as in `MLPClassifierManual.fit`.
@@ -143,14 +156,15 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             if not go_on:
                 self._forget()
             task = self._begin_task(X, y, sample_weight)
-            data = _read(self, X, y, sample_weight, persist)
-            self._set_features(data, go_on)
+            data = _read(_partitions(X, y, sample_weight), persist)
+            self._set_features(data, reset=not go_on)
             self._set_targets(data.targets, go_on)
             class_weights = data.targets.class_weights(
                 self.class_weight, data.targets.classes, data.class_counts
             )
             dtype = self.coefs_[0].dtype if go_on else data.dtype
             training = _encode(data, data.targets, class_weights, dtype, persist)
+            del data  # lets go of the partitions as they were read
             validation = None
             if has_validation_set:
                 validation = self._read_validation_set(
@@ -176,29 +190,29 @@ class DaskMLPClassifierManual(MLPClassifierManual):
                 "partitions."
             )
 
-    def _set_features(self, data, go_on):
-        if go_on and data.n_features != self.n_features_in_:
-            raise ValueError(
-                f"X has {data.n_features} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."
-            )
-        self.n_features_in_ = data.n_features
+    def _set_features(self, data, reset):
+        """Number and names of the features, checked as scikit-learn does, or set."""
+        like = np.empty((0, data.n_features))
         if data.feature_names is not None:
-            self.feature_names_in_ = np.array(data.feature_names, dtype=object)
+            import pandas as pd
+
+            like = pd.DataFrame(like, columns=list(data.feature_names))
+        _check_feature_names(self, like, reset=reset)
+        _check_n_features(self, like, reset=reset)
 
     def _read_validation_set(self, X, y, sample_weight, class_weights, dtype, persist):
         if X is None or y is None:
             raise ValueError("A validation set needs both X_val and y_val.")
+        in_memory = not any(map(dask.is_dask_collection, (X, y, sample_weight)))
         try:
-            data = _read(self, X, y, sample_weight, persist)
-            if data.n_features != self.n_features_in_:
-                raise ValueError(
-                    f"X has {data.n_features} features, but the training set has "
-                    f"{self.n_features_in_}."
-                )
+            parts = (
+                [(X, y, sample_weight)] if in_memory else _partitions(X, y, sample_weight)
+            )
+            data = _read(parts, persist)
+            self._set_features(data, reset=False)
             return _encode(data, self._targets(), class_weights, dtype, persist)
-        except ValueError as error:
-            raise ValueError(f"In the validation set: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"In the validation set: {error}") from error
 
     def _train_on_parts(self, training, validation, coefs_init, intercepts_init, task):
         """As `_train`, with the sums over rows formed where the rows are."""
@@ -218,6 +232,22 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         if task is not None:
             monitor.notify = self._notifier(network, training.dtype, monitor, task)
         self._solve(network, objective, theta, monitor)
+
+    @available_if(_has_no_partial_fit)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Not available: train on all partitions by `fit`, or on chunks in memory.
+
+        Parameters
+        ----------
+        X, y, classes, sample_weight : object
+            Of `MLPClassifierManual.partial_fit`, which takes chunks in memory.
+
+        Examples
+        --------
+        >>> from skmlp.dask import DaskMLPClassifierManual
+        >>> hasattr(DaskMLPClassifierManual(), "partial_fit")
+        False
+        """
 
     def to_local(self):
         """Return the plain estimator, with the same parameters and fitted attributes.
@@ -339,6 +369,57 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         """
         return self._lazily("decision_function", X)
 
+    def hidden_activations(self, X, layer=-1):
+        """Compute the outputs of a hidden layer; see `predict`.
+
+        Parameters
+        ----------
+        X : dask Array or DataFrame, or {array-like, sparse matrix}
+            The data, of shape (n_samples, n_features).
+
+        layer : int, default=-1
+            Which hidden layer: 0 is the first, -1 the last.
+
+        Returns
+        -------
+        H : dask Array or DataFrame, or ndarray
+            Of shape (n_samples, n_units), lazy if X is.
+
+        Examples
+        --------
+        >>> import dask.array as da
+        >>> from skmlp.dask import DaskMLPClassifierManual
+        >>> X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
+        >>> model = DaskMLPClassifierManual(3, solver="lbfgs", alpha=1.0, random_state=0)
+        >>> model.fit(X, X[:, 0] > 0).hidden_activations(X).shape
+        (100, 3)
+        """
+        return self._lazily("hidden_activations", X, layer=layer)
+
+    def transform(self, X):
+        """Compute the outputs of the last hidden layer; see `predict`.
+
+        Parameters
+        ----------
+        X : dask Array or DataFrame, or {array-like, sparse matrix}
+            The data, of shape (n_samples, n_features).
+
+        Returns
+        -------
+        H : dask Array or DataFrame, or ndarray
+            Of shape (n_samples, n_units), lazy if X is.
+
+        Examples
+        --------
+        >>> import dask.array as da
+        >>> from skmlp.dask import DaskMLPClassifierManual
+        >>> X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
+        >>> model = DaskMLPClassifierManual(3, solver="lbfgs", alpha=1.0, random_state=0)
+        >>> model.fit(X, X[:, 0] > 0).transform(X).shape
+        (100, 3)
+        """
+        return self._lazily("transform", X)
+
     def score(self, X, y, sample_weight=None):
         """Compute the share of rows whose labels are predicted.
 
@@ -367,19 +448,20 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         predicted, y, sample_weight = dask.compute(self.predict(X), y, sample_weight)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
-    def _lazily(self, method, X):
+    def _lazily(self, method, X, **arguments):
         """What a method of the local estimator returns, for each partition of X."""
         check_is_fitted(self)
         local = self.to_local()
         if not dask.is_dask_collection(X):
-            return getattr(local, method)(X)
+            return getattr(local, method)(X, **arguments)
         unnamed = self.to_local()
         vars(unnamed).pop("feature_names_in_", None)
         row = np.zeros((1, self.n_features_in_), self.coefs_[0].dtype)
-        nothing = getattr(unnamed, method)(row)[:0]
+        nothing = getattr(unnamed, method)(row, **arguments)[:0]
+        call = partial(_call, local, method, arguments)
         if isinstance(X, da.Array):
             X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
-            of_block = partial(_predict_block, local, method, nothing)
+            of_block = partial(_predict_block, call, nothing)
             if nothing.ndim == 1:
                 return X.map_blocks(of_block, drop_axis=1, meta=nothing)
             chunks = (X.chunks[0], (nothing.shape[1],))
@@ -390,21 +472,26 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         if nothing.ndim == 1:
             meta = pd.Series(nothing, index=index, name=method)
         else:
-            columns = self.classes_
+            is_hidden = method in ("transform", "hidden_activations")
+            columns = range(nothing.shape[1]) if is_hidden else self.classes_
             meta = pd.DataFrame(nothing, index=index, columns=columns)
         return X.map_partitions(
-            partial(_predict_frame, local, method, meta), meta=meta, enforce_metadata=False
+            partial(_predict_frame, call, meta), meta=meta, enforce_metadata=False
         )
 
 
-def _predict_block(model, method, nothing, X):
-    return getattr(model, method)(X) if X.shape[0] else nothing
+def _call(model, method, arguments, X):
+    return getattr(model, method)(X, **arguments)
 
 
-def _predict_frame(model, method, meta, X):
+def _predict_block(call, nothing, X):
+    return call(X) if X.shape[0] else nothing
+
+
+def _predict_frame(call, meta, X):
     if not len(X):
         return meta
-    values = getattr(model, method)(X)
+    values = call(X)
     if values.ndim == 1:
         return type(meta)(values, index=X.index, name=meta.name, dtype=meta.dtype)
     return type(meta)(values, index=X.index, columns=meta.columns)
@@ -415,8 +502,10 @@ class _Data(NamedTuple):
 
     Attributes
     ----------
-    parts : list of Delayed
-        Of (X, y, sample_weight), or None for a partition without rows.
+    parts : list of (int, Delayed)
+        Number of a partition, and its (X, y, sample_weight), of those with rows.
+    sizes : list of (int, float)
+        Rows and sample weight of each.
     targets : ClassLabels or LabelIndicators
         Of all partitions together.
     class_counts : ndarray of shape (K,)
@@ -428,6 +517,7 @@ class _Data(NamedTuple):
     """
 
     parts: list
+    sizes: list
     targets: object
     class_counts: np.ndarray
     n_features: int
@@ -441,7 +531,7 @@ class _Encoded(NamedTuple):
     Attributes
     ----------
     rows : list of Delayed
-        Of `Rows`; those without rows are left out.
+        Of `Rows`; partitions without weight are left out.
     n_rows : int
     total_weight : float
     dtype : {float32, float64}
@@ -457,6 +547,8 @@ class _Summary(NamedTuple):
     """What the client learns of a partition."""
 
     number: int
+    n_rows: int
+    weight: float
     targets: object
     class_counts: np.ndarray
     n_features: int
@@ -464,16 +556,11 @@ class _Summary(NamedTuple):
     dtype: np.dtype
 
 
-def _read(estimator, X, y, sample_weight, persist):
+def _read(parts, persist):
     """Validate every partition where it is; what they are together."""
-    plain = MLPClassifierManual(solver="lbfgs")
-    checked = [
-        delayed(_check_part, nout=2)(plain, number, *pieces)
-        for number, pieces in enumerate(_partitions(X, y, sample_weight))
-    ]
+    checked = [delayed(_check_part)(number, *pieces) for number, pieces in enumerate(parts)]
     if persist:
         checked = dask.persist(*checked)
-    parts = [delayed(_first)(pair) for pair in checked]
     summaries = dask.compute(*(delayed(_second)(pair) for pair in checked))
     summaries = [summary for summary in summaries if summary is not None]
     if not summaries:
@@ -483,7 +570,11 @@ def _read(estimator, X, y, sample_weight, persist):
         _check_that_parts_match(first, other)
     targets, counts = _merge_targets(summaries)
     return _Data(
-        parts,
+        [
+            (summary.number, delayed(_first)(checked[summary.number]))
+            for summary in summaries
+        ],
+        [(summary.n_rows, summary.weight) for summary in summaries],
         targets,
         counts,
         first.n_features,
@@ -539,17 +630,17 @@ def _blocks(data):
     return data.to_delayed()
 
 
-def _check_part(plain, number, X, y, sample_weight):
+def _check_part(number, X, y, sample_weight):
     """Validated (X, y, sample_weight) of a partition, and a `_Summary`."""
-    n_rows = [X.shape[0]] + [len(rows) for rows in (y, sample_weight) if rows is not None]
+    plain = MLPClassifierManual(solver="lbfgs")
     try:
+        n_rows = [_num_samples(rows) for rows in (X, y, sample_weight) if rows is not None]
         if len(set(n_rows)) > 1:
             raise ValueError(
                 f"X, y and sample_weight have inconsistent numbers of rows: {n_rows}."
             )
         if n_rows[0] == 0:
             return None, None
-        plain = clone(plain)  # the original may be shared by threads
         # weights that are all 0 are wrong in all of the data, but not in a part of them
         is_weightless = sample_weight is not None and not np.any(sample_weight)
         X, y, weights = plain._check_data(X, y, None if is_weightless else sample_weight)
@@ -562,7 +653,10 @@ def _check_part(plain, number, X, y, sample_weight):
         counts = np.bincount(targets.encode(y), sample_weight, len(counts))
     names = getattr(plain, "feature_names_in_", None)
     names = None if names is None else tuple(names)
-    summary = _Summary(number, targets, counts, X.shape[1], names, X.dtype)
+    weight = X.shape[0] if sample_weight is None else float(sample_weight.sum())
+    summary = _Summary(
+        number, X.shape[0], weight, targets, counts, X.shape[1], names, X.dtype
+    )
     return (X, y, sample_weight), summary
 
 
@@ -607,22 +701,26 @@ def _merge_targets(summaries):
 
 def _encode(data, targets, class_weights, dtype, persist):
     """Rows of each partition, with the targets and weights that all of them share."""
+    if isinstance(data.targets, ClassLabels) and isinstance(targets, ClassLabels):
+        targets.check(data.targets.classes)
+    total = sum(weight for _, weight in data.sizes)
+    if class_weights is not None:
+        total = float(
+            data.class_counts @ class_weights[targets.encode(data.targets.classes)]
+        )
+    check_total(total)
     rows = [
         delayed(_encode_part)(number, part, targets, class_weights, dtype)
-        for number, part in enumerate(data.parts)
+        for (number, part), (_, weight) in zip(data.parts, data.sizes, strict=True)
+        if weight > 0
     ]
     if persist:
         rows = dask.persist(*rows)
-    sizes = dask.compute(*(delayed(_size)(part) for part in rows))
-    total = sum(weight for _, weight in sizes)
-    check_total(total)
-    kept = [part for part, (n_rows, _) in zip(rows, sizes, strict=True) if n_rows]
-    return _Encoded(kept, sum(n_rows for n_rows, _ in sizes), total, np.dtype(dtype))
+    n_rows = sum(n for n, weight in data.sizes if weight > 0)
+    return _Encoded(list(rows), n_rows, total, np.dtype(dtype))
 
 
 def _encode_part(number, part, targets, class_weights, dtype):
-    if part is None:
-        return None
     X, y, sample_weight = part
     try:
         targets.check(y)
@@ -630,10 +728,6 @@ def _encode_part(number, part, targets, class_weights, dtype):
     except ValueError as error:
         raise ValueError(f"In partition {number}: {error}") from error
     return weigh(X.astype(dtype, copy=False), encoded, sample_weight, class_weights)
-
-
-def _size(rows):
-    return (0, 0.0) if rows is None else (rows.X.shape[0], float(total_weight(rows)))
 
 
 class _SumOfParts:

@@ -11,7 +11,8 @@
 >>> [output.name for output in onnx_model.graph.output]
 ['label', 'probabilities']
 
-Pipelines that end in the estimator are converted likewise. It needs the extra ``onnx``
+Pipelines that end in the estimator are converted likewise, for opset 13 and later; a
+`DaskMLPClassifierManual` is by its `to_local()`. It needs the extra ``onnx``
 (``pip install "skmlp[onnx]"``), and something that runs the result, such as onnxruntime.
 """
 
@@ -88,12 +89,18 @@ def _convert(scope, operator, container):
         z = node("Add", [node("MatMul", [h, constant("W", W)]), constant("b", b)])
         if i < len(layers) - 1:
             h = node(_OPERATORS[model.activation], z)
+    raw = operator.scope_inst.get_options(model, {"raw_scores": False})["raw_scores"]
     if model.out_activation_ == "logistic":
-        node("Cast", node("Sigmoid", z), proba, to=proba_type)
+        node("Cast", z if raw else node("Sigmoid", z), proba, to=proba_type)
         is_positive = node("Greater", [z, constant("zero", np.zeros(1))], op_version=13)
         node("Cast", is_positive, label, to=TensorProto.INT64)
         return
-    node("Cast", node("Softmax", z, axis=1, op_version=13), proba, to=proba_type)
+    if raw and len(model.classes_) == 2:
+        # the log-odds of either class, as `decision_function` has it of the second
+        scores = node("MatMul", [z, constant("signs", np.array([[1.0, -1], [-1, 1]]))])
+    else:
+        scores = z if raw else node("Softmax", z, axis=1, op_version=13)
+    node("Cast", scores, proba, to=proba_type)
     k = node("ArgMax", z, axis=1, keepdims=0, op_version=13)
     if _labels_are_strings(model):
         classes = np.array([str(label).encode() for label in model.classes_])
@@ -108,8 +115,9 @@ update_registered_converter(
     "SkmlpMLPClassifierManual",
     _shapes,
     _convert,
-    # what skl2onnx asks of every classifier; it acts on them itself
+    # what skl2onnx asks of every classifier; it acts on them itself, but for raw scores
     options={
+        "raw_scores": [False, True],
         "zipmap": [True, False, "columns"],
         "output_class_labels": [False, True],
         "nocl": [False, True],

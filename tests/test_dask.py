@@ -120,18 +120,16 @@ def test_partitions_give_what_memory_gives(
     assert_allclose(model.loss_curve_, local.loss_curve_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("scheduler", ["threads", "processes of a cluster"])
 @pytest.mark.parametrize("n_parts", CHUNKS)
-def test_loss_and_gradient(rows, n_parts):
+def test_loss_and_gradient(rows, n_parts, scheduler, request):
     X, y, weights = rows
+    if scheduler == "processes of a cluster":
+        request.getfixturevalue("cluster")
     chunks = CHUNKS[n_parts]
     model = DaskMLPClassifierManual(20, **SETTINGS)
-    data = skmlp_dask._read(
-        model,
-        partitioned(X, chunks),
-        partitioned(y, chunks),
-        partitioned(weights, chunks),
-        True,
-    )
+    parts = skmlp_dask._partitions(*(partitioned(a, chunks) for a in rows))
+    data = skmlp_dask._read(parts, persist=True)
     model.n_features_in_ = data.n_features
     model._set_targets(data.targets)
     network = model._network(6)
@@ -256,18 +254,144 @@ def test_class_weights_and_validation_set(rows, class_weight):
     assert_allclose(parameters(model), parameters(local), atol=1e-4)
 
 
-def test_multilabel():
+def test_validation_set_in_memory_and_its_weights(rows):
+    X, y, weights = rows
+    parts = partitioned(X[:600], (300, 300)), partitioned(y[:600], (300, 300))
+    settings = SETTINGS | {"early_stopping": "auto", "max_iter": 60}
+    local = MLPClassifierManual(20, **settings).fit(
+        X[:600], y[:600], X_val=X[600:], y_val=y[600:], sample_weight_val=weights[600:]
+    )
+    given = {"X_val": X[600:], "y_val": y[600:], "sample_weight_val": weights[600:]}
+    in_parts = {name: partitioned(array, (150, 250)) for name, array in given.items()}
+    for validation in (given, in_parts):
+        model = DaskMLPClassifierManual(20, **settings).fit(*parts, **validation)
+        assert model.n_iter_ == local.n_iter_
+        assert model.best_iteration_ == local.best_iteration_
+        assert local.best_iteration_ is not None
+        assert_allclose(
+            model.validation_loss_curve_, local.validation_loss_curve_, rtol=1e-5
+        )
+
+
+def test_names_of_features_are_compared(rows):
+    X, y, _ = rows
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    parts = dd.from_pandas(frame, npartitions=3)
+    y_parts = dd.from_pandas(pd.Series(y), npartitions=3)
+    model = DaskMLPClassifierManual(5, warm_start=True, **SETTINGS).fit(parts, y_parts)
+    before = parameters(model)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.fit(parts[list("bacdef")], y_parts)
+    with pytest.raises(ValueError, match="In the validation set: The feature names"):
+        model.fit(parts, y_parts, X_val=parts[list("bacdef")], y_val=y_parts)
+    assert_array_equal(parameters(model), before)
+    mixed = dd.from_delayed(
+        [dask.delayed(frame[:500]), dask.delayed(frame[500:][list("bacdef")])],
+        meta=frame[:0],
+        verify_meta=False,
+    )
+    y_parts = dd.from_delayed(
+        [dask.delayed(pd.Series(y[:500])), dask.delayed(pd.Series(y[500:]))]
+    )
+    fails(mixed, y_parts, match="Partitions 0 and 1 differ in feature names")
+
+
+def test_partitions_of_two_precisions(rows):
+    X, y, _ = rows
+    X_parts = partitioned(X, (613, 387)).map_blocks(
+        lambda block: block.astype(np.float32) if len(block) == 613 else block
+    )
+    model = DaskMLPClassifierManual(5, **SETTINGS).fit(X_parts, partitioned(y, (613, 387)))
+    assert model.coefs_[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("persist", [False, True])
+def test_how_often_partitions_are_read(rows, persist):
+    X, y, _ = rows
+    reads = []
+
+    def read(block):
+        if len(block):  # Dask tries it on nothing first
+            reads.append(1)
+        return block
+
+    X_parts = partitioned(X, (613, 387)).map_blocks(read, dtype=X.dtype, meta=X[:0])
+    calls = []
+    original = skmlp_dask._SumOfParts.loss_gradient
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="threads"):
+        patch.setattr(
+            skmlp_dask._SumOfParts,
+            "loss_gradient",
+            lambda self, theta: calls.append(1) or original(self, theta),
+        )
+        DaskMLPClassifierManual(5, **(SETTINGS | {"max_fun": 6})).fit(
+            X_parts, partitioned(y, (613, 387)), persist=persist
+        )
+    assert len(reads) == (2 if persist else 2 * (1 + len(calls)))
+    assert len(calls) >= 6
+
+
+def test_callbacks_follow_a_fit_of_partitions(rows):
+    callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    X, y, _ = rows
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = DaskMLPClassifierManual(5, **(SETTINGS | {"max_iter": 3})).set_callbacks(
+        monitor
+    )
+    X_parts, y_parts = partitioned(X, (500, 500)), partitioned(y, (500, 500))
+    model.fit(X_parts, y_parts)
+    scores = [row["accuracy"] for row in monitor.get_logs().data if "accuracy" in row]
+    assert len(scores) == 1 + 3
+    assert scores[0] == scores[-1] == model.score(X_parts, y_parts)
+
+
+def test_weighted_score_and_hidden_layers(rows):
+    X, y, weights = rows
+    X_parts, y_parts = partitioned(X, (500, 500)), partitioned(y, (500, 500))
+    model = DaskMLPClassifierManual((5, 4), **SETTINGS).fit(X_parts, y_parts)
+    local = model.to_local()
+    assert_allclose(
+        model.score(X_parts, y_parts, partitioned(weights, (500, 500))),
+        local.score(X, y, weights),
+    )
+    by_columns = da.from_array(X, chunks=(300, 2))
+    for lazy, exact in (
+        (model.transform(by_columns), local.transform(X)),
+        (model.hidden_activations(by_columns, layer=0), local.hidden_activations(X, 0)),
+        (model.predict_proba(by_columns), local.predict_proba(X)),
+    ):
+        assert isinstance(lazy, da.Array)
+        assert lazy.shape == exact.shape
+        assert_allclose(lazy.compute(), exact)
+
+
+def test_empty_partitions_of_frames(rows):
+    X, y, _ = rows
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    parts = dd.from_pandas(frame, npartitions=3)
+    model = DaskMLPClassifierManual(5, **SETTINGS)
+    model.fit(parts, dd.from_pandas(pd.Series(y), npartitions=3))
+    few = dd.from_delayed(
+        [dask.delayed(frame[:100]), dask.delayed(frame[:0])], meta=frame[:0]
+    )
+    assert len(model.predict(few).compute()) == 100
+    assert len(model.predict_proba(few).compute()) == 100
+    hidden = model.transform(few)
+    assert hidden.compute().shape == (100, 5)
+
+
+@pytest.mark.parametrize("convert", [None, sparse.csr_matrix])
+def test_multilabel(convert):
     X, Y = make_multilabel_classification(200, 6, n_classes=3, random_state=0)
     X = X - X.mean(axis=0)
     chunks = (70, 130)
     model = DaskMLPClassifierManual(5, **SETTINGS)
-    model.fit(partitioned(X, chunks), partitioned(Y, chunks))
+    model.fit(partitioned(X, chunks), partitioned(Y, chunks, convert=convert))
     local = MLPClassifierManual(5, **SETTINGS).fit(X, Y)
     assert_allclose(model.loss_, local.loss_, rtol=1e-6)
     assert_allclose(parameters(model), parameters(local), atol=1e-4)
-    assert_array_equal(
-        model.predict(partitioned(X, chunks)).compute(), model.to_local().predict(X)
-    )
+    found, exact = model.predict(partitioned(X, chunks)).compute(), local.predict(X)
+    assert_array_equal(found.toarray() if sparse.issparse(found) else found, exact)
 
 
 def test_warm_start_and_initial_parameters(rows):
@@ -361,14 +485,15 @@ def test_settings_that_do_not_work_on_partitions(rows):
     fails(parts[0], y, error=TypeError, match="y should be a Dask collection")
     model = DaskMLPClassifierManual(5, **SETTINGS)
     bad = partitioned(np.where(y == 2, 7, y), (500, 500))
-    with pytest.raises(
-        ValueError, match=r"validation set: In partition \d: .*classes \[7\]"
-    ):
+    with pytest.raises(ValueError, match=r"validation set: .*classes \[7\]"):
         model.fit(*parts, X_val=parts[0], y_val=bad)
     with pytest.raises(ValueError, match="needs both X_val and y_val"):
         model.fit(*parts, X_val=parts[0])
     with pytest.raises(ValueError, match="In the validation set: X has 3 features"):
         model.fit(*parts, X_val=parts[0][:, :3], y_val=parts[1])
+    with pytest.raises(TypeError, match="In the validation set: X should be a Dask"):
+        model.fit(*parts, X_val=X, y_val=parts[1])
+    assert not hasattr(DaskMLPClassifierManual(), "partial_fit")
 
 
 def test_an_unreadable_partition_gives_its_own_error(rows, cluster):

@@ -5,12 +5,15 @@ import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmlp import MLPClassifierManual
 from skmlp._memory_map import memory_map
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:batch_size=2000 is larger"),
+]
 
 GROWTH = """
 import resource, sys, warnings
@@ -22,7 +25,7 @@ y = np.arange(len(X)) % 3
 model = MLPClassifierManual(20, **eval(sys.argv[2]), max_iter=1, random_state=0)
 model.fit(X[:5000], y[:5000]).predict(X[:5000])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-model.fit(X, y).predict_proba(X)
+model.fit(X, y, np.where(y, 1.0, 0.0)).predict_proba(X)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
@@ -60,6 +63,23 @@ def test_a_memory_map_gives_what_an_array_gives(path, solver, mode):
     ]
     assert_array_equal(*(model.coefs_[0] for model in models))
     assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(array))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_weight_zero_of_a_memory_map(path, solver, early_stopping):
+    """The rows stay where they are, and add nothing."""
+    X = np.memmap(path, np.float64, "r", shape=(200_000, 200))[:4000:2]
+    y = np.arange(len(X)) % 3
+    weights = np.where(np.arange(len(X)) % 5, 1.0, 0.0)
+    settings = {"solver": solver, "max_iter": 3, "random_state": 0}
+    if solver == "adam":
+        settings |= {"batch_size": 2000, "shuffle": False}
+    models = [
+        MLPClassifierManual(5, early_stopping=early_stopping, **settings).fit(*data)
+        for data in ((X, y, weights), (X[weights > 0], y[weights > 0]))
+    ]
+    assert_allclose(*(model.coefs_[0] for model in models), rtol=1e-6, atol=1e-9)
 
 
 def test_changes_of_a_private_map_survive(path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_multilabel_classification
 from sklearn.pipeline import make_pipeline
@@ -113,6 +114,19 @@ def test_inside_a_column_transformer_pipeline(iris):
     columns = make_column_transformer((StandardScaler(), [0, 1]), (MinMaxScaler(), [2, 3]))
     pipe = make_pipeline(columns, MLPClassifierManual(max_iter=40, random_state=0))
     agree(pipe.fit(X, y), X, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_raw_scores_and_calibration(iris, n_classes):
+    X, y = iris
+    X, y = X[y < n_classes].astype(np.float32), y[y < n_classes]
+    net = MLPClassifierManual(5, max_iter=40, learning_rate_init=0.01, random_state=0)
+    net.fit(X, y)
+    _, scores = run(net, X, zipmap=False, raw_scores=True)
+    decision = net.decision_function(X)
+    expected = decision if n_classes > 2 else np.column_stack([-decision, decision])
+    assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+    agree(CalibratedClassifierCV(net, cv=3).fit(X, y), X, rtol=0, atol=1e-5)
 
 
 def test_class_labels_as_an_output(iris):

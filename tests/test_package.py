@@ -28,7 +28,7 @@ ALLOWED = {
     "_solvers": set(),
     "_monitor": set(),
     "_holdout": set(),
-    "_rows": set(),
+    "_rows": {"_memory_map"},
     "_targets": set(),
     "onnx": {"__init__"},
     "dask": {"_callbacks", "_classifier", "_objective", "_rows", "_targets"},
