@@ -37,7 +37,7 @@ from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
 from skmlp._rows import check_total, total_weight, weigh
-from skmlp._schedules import is_planned, make_schedule
+from skmlp._schedules import make_schedule
 from skmlp._solvers import (
     SGD,
     Adam,
@@ -514,17 +514,13 @@ class MLPClassifierManual(
         )
         self._warn_of_unused_parameters(has_validation_set, stacklevel=5)
         with _unchanged_on_error(self):
-            is_given = coefs_init is not None or intercepts_init is not None
-            go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
-            if not go_on:
-                self._forget()
+            go_on = self._goes_on(coefs_init, intercepts_init)
             task = self._begin_task(X, y, sample_weight)
             X, y, sample_weight = self._check_data(X, y, sample_weight)
             targets = targets_of(y)
             self._set_targets(targets, go_on)
             class_weights = targets.class_weights(self.class_weight, y, sample_weight)
-            rows = weigh(X, targets.encode(y), sample_weight, class_weights)
-            check_total(total_weight(rows))
+            rows = self._rows(X, y, sample_weight, class_weights)
             validation = None
             if has_validation_set:
                 validation = self._check_validation_set(
@@ -608,8 +604,7 @@ class MLPClassifierManual(
             targets = self._targets()
             targets.check(y)
             class_weights = targets.class_weights(self.class_weight, y, sample_weight)
-            rows = weigh(X, targets.encode(y), sample_weight, class_weights)
-            check_total(total_weight(rows))
+            rows = self._rows(X, y, sample_weight, class_weights)
             self._train(rows, incremental=True)
             return self
 
@@ -845,6 +840,14 @@ class MLPClassifierManual(
                     stacklevel=stacklevel,
                 )
 
+    def _goes_on(self, coefs_init, intercepts_init):
+        """Whether a fit goes on from the last; if not, what that left is removed."""
+        is_given = coefs_init is not None or intercepts_init is not None
+        go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
+        if not go_on:
+            self._forget()
+        return go_on
+
     def _targets(self):
         """What y is, as far as the fitted attributes tell."""
         if self.out_activation_ == "softmax":
@@ -880,21 +883,15 @@ class MLPClassifierManual(
                 f"0 and 1, got an array of shape {shape}. For several classes of several "
                 "values, use sklearn.multioutput.MultiOutputClassifier."
             )
-        is_mapped = memory_map(X) is not None
-        X, y = validate_data(
-            self,
+        X, y = self._validate(
             X,
             y,
-            accept_sparse="csr",
             dtype=dtype,
             # mini-batches gather rows, which lie together in C order only
             order=None if self.solver == "lbfgs" else "C",
             multi_output=multilabel,
             reset=reset,
-            ensure_all_finite=not is_mapped,
         )
-        if is_mapped:
-            assert_finite_in_blocks(X, type(self).__name__)
         check_classification_targets(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
@@ -902,16 +899,19 @@ class MLPClassifierManual(
             )
         return X, y, sample_weight
 
+    def _rows(self, X, y, sample_weight, class_weights):
+        """Validated data with encoded labels; ValueError if no row has a weight."""
+        rows = weigh(X, self._targets().encode(y), sample_weight, class_weights)
+        check_total(total_weight(rows))
+        return rows
+
     def _check_validation_set(self, X, y, sample_weight, class_weights, dtype):
         if X is None or y is None:
             raise ValueError("A validation set needs both X_val and y_val.")
         try:
             X, y, sample_weight = self._check_data(X, y, sample_weight, dtype)
-            targets = self._targets()
-            targets.check(y)
-            rows = weigh(X, targets.encode(y), sample_weight, class_weights)
-            check_total(total_weight(rows))
-            return rows
+            self._targets().check(y)
+            return self._rows(X, y, sample_weight, class_weights)
         except ValueError as error:
             raise ValueError(f"In the validation set: {error}") from error
 
@@ -936,7 +936,7 @@ class MLPClassifierManual(
             if rows.weights is not None:
                 rows = rows.where(rows.weights > 0)  # where they could not be left out
             strata, names = self._targets().strata(rows.targets)
-            train, held_out = hold_out(
+            train, others = hold_out(
                 rows.X,
                 strata,
                 rows.sample_weight,
@@ -944,7 +944,7 @@ class MLPClassifierManual(
                 fraction=self.validation_fraction,
                 seed=self._seed_,
             )
-            rows, validation = rows.where(train), rows.where(held_out)
+            rows, validation = rows.where(train), rows.where(others)
         n_blocks = len(row_blocks(rows.X.shape[0], network, rows.X.dtype))
         # 2 even of few rows: large products of mini-batches are shared by two threads
         with row_threads(max(n_blocks, 2)) as map_rows:
@@ -956,7 +956,10 @@ class MLPClassifierManual(
                 dropout=self.dropout,
                 map=map_rows,
             )
-            validate = validation and self._validator(network, validation, map_rows, scorer)
+            validate = None
+            if validation is not None:
+                held_out = Objective(network, *validation[:3], alpha=0, map=map_rows)
+                validate = self._validator(held_out, validation, scorer)
             monitor = self._monitor(validate, stops_early, incremental)
             if task is not None:
                 monitor.notify = self._notifier(network, rows.X.dtype, monitor, task)
@@ -983,9 +986,11 @@ class MLPClassifierManual(
             )
         self._report(network, result, monitor, objective)
 
-    def _validator(self, network, rows, map_rows, scorer):
-        """Loss and score of held-out rows, as a function of the flat vector."""
-        objective = Objective(network, *rows[:3], alpha=0, map=map_rows)
+    def _validator(self, objective, rows=None, scorer=None):
+        """Loss and score of held-out rows, as a function of the flat vector.
+
+        Without a scorer, the score is the negative loss, and no rows are needed.
+        """
         if scorer is None:
 
             def validate(theta):
@@ -1000,7 +1005,7 @@ class MLPClassifierManual(
 
         def validate(theta):
             fitted = copy.copy(self)
-            vars(fitted).update(_fitted_attributes(network, theta, rows.X.dtype))
+            vars(fitted).update(_fitted_attributes(objective.network, theta, rows.X.dtype))
             vars(fitted).pop("feature_names_in_", None)  # X is an array by now
             return objective.loss(theta), float(scorer(fitted, rows.X, y, **weights))
 
@@ -1026,7 +1031,16 @@ class MLPClassifierManual(
         return np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
 
     def _has_planned_rate(self):
-        return self.solver != "lbfgs" and is_planned(self.learning_rate)
+        return self.solver != "lbfgs" and self._schedule().is_planned
+
+    def _schedule(self, first_epoch=0):
+        return make_schedule(
+            self.learning_rate,
+            self.learning_rate_init,
+            self.power_t,
+            first_epoch=first_epoch,
+            n_epochs=self.max_iter,
+        )
 
     def _network(self, n_features):
         sizes = self._hidden_sizes()
@@ -1102,13 +1116,7 @@ class MLPClassifierManual(
             objective,
             theta,
             rule,
-            make_schedule(
-                self.learning_rate,
-                self.learning_rate_init,
-                self.power_t,
-                first_epoch=first_epoch,
-                n_epochs=self.max_iter,
-            ),
+            self._schedule(first_epoch),
             state=state,
             batch_size=min(batch_size, objective.n_rows),
             max_iter=1 if incremental else self.max_iter,
@@ -1254,18 +1262,17 @@ class MLPClassifierManual(
         return outputs
 
     def _check_features(self, X):
+        return self._validate(X, dtype=self.coefs_[0].dtype, reset=False)
+
+    def _validate(self, X, *y, **options):
+        """scikit-learn's `validate_data`, which would load all of a memory map."""
         is_mapped = memory_map(X) is not None
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=self.coefs_[0].dtype,
-            reset=False,
-            ensure_all_finite=not is_mapped,
+        data = validate_data(
+            self, X, *y, accept_sparse="csr", ensure_all_finite=not is_mapped, **options
         )
         if is_mapped:
-            assert_finite_in_blocks(X, type(self).__name__)
-        return X
+            assert_finite_in_blocks(data[0] if y else data, type(self).__name__)
+        return data
 
 
 _DEFAULTS = inspect.signature(MLPClassifierManual).parameters

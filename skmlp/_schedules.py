@@ -105,11 +105,6 @@ def _over_training(rate, first_epoch, n_epochs):
     return Schedule(rate_of_epoch, is_planned=True)
 
 
-def is_planned(learning_rate):
-    """Whether the rate is planned for the whole training, so that plateaus don't end it."""
-    return callable(learning_rate) or learning_rate in ("cosine", "one_cycle")
-
-
 def make_schedule(learning_rate, init, power_t, first_epoch, n_epochs):
     """The schedule that `learning_rate` names, or is.
 

@@ -27,8 +27,7 @@ class ClassLabels:
         """Raise ValueError if y is a matrix, or has a label that is not a class."""
         if y.ndim != 1:
             raise ValueError(f"y has shape {y.shape}; expected is one label a row.")
-        are_texts = [array.dtype.kind in "USO" for array in (y, self.classes)]
-        comparable = are_texts[0] == are_texts[1]
+        comparable = are_texts(y) == are_texts(self.classes)
         unknown = np.setdiff1d(y, self.classes) if comparable else np.unique(y)
         if unknown.size:
             raise ValueError(
@@ -187,3 +186,8 @@ def targets_of(y):
     if y.ndim == 1:
         return ClassLabels(np.unique(y))
     return LabelIndicators(np.arange(y.shape[1]), sparse.issparse(y))
+
+
+def are_texts(labels):
+    """Whether an array holds texts, which numbers can't be compared with."""
+    return labels.dtype.kind in "USO"

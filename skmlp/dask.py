@@ -40,7 +40,7 @@ from skmlp._callbacks import with_callbacks
 from skmlp._classifier import MLPClassifierManual, _is_fitted, _unchanged_on_error
 from skmlp._objective import Objective, row_threads
 from skmlp._rows import check_total, weigh
-from skmlp._targets import ClassLabels, targets_of
+from skmlp._targets import ClassLabels, are_texts, targets_of
 
 # Partial sums that one task adds up: a tree, so that no machine receives them all
 _SUMMANDS = 8
@@ -151,10 +151,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         self._check_settings(has_validation_set)
         self._warn_of_unused_parameters(has_validation_set, stacklevel=5)
         with _unchanged_on_error(self):
-            is_given = coefs_init is not None or intercepts_init is not None
-            go_on = self.warm_start and hasattr(self, "coefs_") and not is_given
-            if not go_on:
-                self._forget()
+            go_on = self._goes_on(coefs_init, intercepts_init)
             task = self._begin_task(X, y, sample_weight)
             data = _read(_partitions(X, y, sample_weight), persist)
             self._set_features(data, reset=not go_on)
@@ -221,12 +218,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         objective = _SumOfParts(network, training, self.alpha)
         validate = None
         if validation is not None:
-            held_out = _SumOfParts(network, validation, 0.0)
-
-            def validate(theta):
-                loss = held_out.loss(theta)
-                return loss, -loss
-
+            validate = self._validator(_SumOfParts(network, validation, 0.0))
         stops_early = bool(self.early_stopping) and validation is not None
         monitor = self._monitor(validate, stops_early, incremental=False)
         if task is not None:
@@ -685,9 +677,7 @@ def _merge_targets(summaries):
             )
         return first, np.zeros(len(first.classes))
     for summary in summaries:
-        if (summary.targets.classes.dtype.kind in "USO") != (
-            first.classes.dtype.kind in "USO"
-        ):
+        if are_texts(summary.targets.classes) != are_texts(first.classes):
             raise ValueError(
                 f"Partitions {summaries[0].number} and {summary.number} of y have labels "
                 f"of different types: {first.classes} and {summary.targets.classes}."

@@ -68,7 +68,7 @@ def test_dropout_draws_other_units_for_every_batch(batch_size):
 
 
 def test_dropout_keeps_the_expected_output():
-    """Without hidden nonlinearity, expected logits are those without dropout."""
+    """A mask is 0 or 1 / (1 - rate), and 1 on average: of each row, and of each unit."""
     network = Network((3, 200, 2), "identity")
     dropout = network.dropout(0.3, 5000, np.random.default_rng(0), np.float64)
     (mask,) = dropout.masks
