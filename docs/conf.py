@@ -19,11 +19,12 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
+    "equations",
     "references",
 ]
 nitpicky = True
 default_role = "name-or-code"
-exclude_patterns = ["_build", "examples", "user_guide.md"]
+exclude_patterns = ["_build", "examples"]
 
 # Pages in Markdown
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
@@ -31,7 +32,7 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-# The reference: what numpydoc calls an error is one, but for sections not every method needs
+# The reference: what numpydoc calls an error is one, but for what not every method needs
 autodoc_member_order = "groupwise"
 numpydoc_class_members_toctree = False
 optional = {"GL01", "GL08", "SA01", "EX01", "ES01", "RT02", "RT03", "YD01"}
@@ -55,6 +56,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
 }
 
+html_context = {"default_mode": "auto"}
 html_theme = "pydata_sphinx_theme"
 html_title = f"skmlp {release}"
 html_static_path = ["_static"]

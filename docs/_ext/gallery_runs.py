@@ -1,4 +1,4 @@
-"""How the gallery runs the examples: each afresh, and writing nothing beside the sources."""
+"""How the gallery runs the examples: each afresh, nothing written beside the sources."""
 
 import os
 import warnings
