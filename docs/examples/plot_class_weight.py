@@ -16,7 +16,6 @@ from sklearn.datasets import load_diabetes
 from sklearn.metrics import (
     ConfusionMatrixDisplay,
     PrecisionRecallDisplay,
-    classification_report,
     log_loss,
     precision_score,
     recall_score,
@@ -36,6 +35,16 @@ print(f"{y.sum()} of {len(y)} patients are in the class to be found")
 # cross-validation in ten folds.
 
 folds = StratifiedKFold(10, shuffle=True, random_state=0)
+
+
+def report(name, p, threshold=0.5):
+    precision, recall = precision_score(y, p > threshold), recall_score(y, p > threshold)
+    print(
+        f"{name:25} precision {precision:.2f}, recall {recall:.2f} above "
+        f"{threshold:.2f}; log-loss {log_loss(y, p):.3f}"
+    )
+
+
 probabilities = {}
 for class_weight in (None, "balanced"):
     network = MLPClassifierManual(
@@ -50,8 +59,7 @@ for class_weight in (None, "balanced"):
     name = f"class_weight={class_weight!r}"
     p = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
     probabilities[name] = p
-    print(f"\n{name}, log-loss {log_loss(y, p):.3f}:")
-    print(classification_report(y, p > 0.5, target_names=["other", "fastest"]))
+    report(name, p)
 
 # %%
 # The confusion matrices count patients, each put into the class that is more probable.
@@ -118,6 +126,4 @@ plt.show()
 # or ``TunedThresholdClassifierCV``, make a classifier of it. At the share of the class, the
 # network without weights finds as many of these patients as the balanced one does.
 
-p = probabilities["class_weight=None"]
-print("No weights, threshold at the share of the class:")
-print(classification_report(y, p > y.mean(), target_names=["other", "fastest"]))
+report("class_weight=None", probabilities["class_weight=None"], threshold=y.mean())
