@@ -19,7 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
-    "equations",
+    "blocks",
     "references",
 ]
 nitpicky = True
@@ -33,6 +33,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # The reference: what numpydoc calls an error is one, but for what not every method needs
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "groupwise"
 numpydoc_class_members_toctree = False
 optional = {"GL01", "GL08", "SA01", "EX01", "ES01", "RT02", "RT03", "YD01"}
@@ -63,6 +64,9 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_sidebars = {  # pages without pages below them
+    page: [] for page in ("coming_from_mlpclassifier", "derivation", "contributing")
+}
 html_theme_options = {
     "navbar_align": "left",
     "show_toc_level": 2,

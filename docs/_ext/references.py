@@ -51,7 +51,9 @@ def resolve(app, env, node, contnode):
             return objects.resolve_xref(
                 env, node["refdoc"], app.builder, "obj", name, node, contnode
             )
-    return contnode if node.get("is_name_or_code") else None
+    if node.get("is_name_or_code"):
+        return nodes.literal("", contnode.astext())
+    return None
 
 
 def _link(address, contnode):
