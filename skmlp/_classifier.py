@@ -284,7 +284,7 @@ class MLPClassifierManual(
     n_features_in_ : int
         Number of features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if `X` had them and they are all strings.
 
     See Also

@@ -34,11 +34,14 @@ def close_figures():
 
 
 def pytest_collection_modifyitems(items):
-    """Examples that draw, and the user guide, need the extras."""
+    """Examples that draw, and some pages, need the extras, or a new scikit-learn."""
     needs = {
         "_display": ["matplotlib"],
         "Display": ["matplotlib"],
-        "user_guide": ["matplotlib", "dask", "skl2onnx"],
+        "docs/guide/callbacks": ["sklearn.callback", "rich"],
+        "docs/guide/curves": ["matplotlib"],
+        "docs/guide/large_data": ["dask"],
+        "docs/guide/persistence": ["onnxruntime", "skl2onnx", "skops"],
     }
     for item in items:
         for name, modules in needs.items():

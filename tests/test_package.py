@@ -3,6 +3,7 @@
 import ast
 import doctest
 import inspect
+import json
 import operator
 import pathlib
 import subprocess
@@ -139,3 +140,33 @@ def test_import_is_quiet_and_needs_no_extra():
         [sys.executable, "-W", "error", "-c", code], capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"[]\n", b"")
+
+
+DOCS = SOURCE.parent / "docs"
+
+
+def test_the_results_page_says_what_was_recorded(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "benchmarks")
+    import report
+
+    results = json.loads((DOCS / "benchmarks" / "results.json").read_text())
+    page = (DOCS / "benchmarks" / "results.md").read_text()
+    assert page.startswith(report.as_text(results))
+
+
+def test_the_picture_of_the_architecture_has_every_module():
+    picture = (DOCS / "_static" / "architecture.svg").read_text()
+    assert [name for name in ALLOWED if f"{name}.py" not in picture] == ["__init__"]
+
+
+@pytest.mark.parametrize("command", ["python -m pytest", "python -m sphinx"])
+def test_one_command_wherever_it_is_named(command):
+    pages = [SOURCE.parent / "README.md", SOURCE.parent / "CONTRIBUTING.md"]
+    lines = [
+        line
+        for page in [*pages, DOCS / "contributing.md"]
+        for line in page.read_text().splitlines()
+        if line.startswith("pip install") and command in line
+    ]
+    assert len(lines) == 3
+    assert len(set(lines)) == 1

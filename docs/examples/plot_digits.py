@@ -76,6 +76,7 @@ models = {
 figure, (left, right) = plt.subplots(
     ncols=2, figsize=(11, 4.6), layout="constrained", width_ratios=[1.15, 1]
 )
+left.set_prop_cycle(color=["#0072B2", "#D55E00", "#009E73"])
 LossCurveDisplay.from_estimators(models, ax=left, log_scale=True, linewidth=2)
 left.set(
     xscale="log",

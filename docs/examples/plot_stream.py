@@ -46,7 +46,12 @@ for X, _ in batches():
 
 n_epochs = 30
 model = MLPClassifierManual(
-    50, batch_size=50, learning_rate_init=0.01, max_iter=n_epochs * 7, random_state=0
+    50,
+    solver="adam",
+    batch_size=50,
+    learning_rate_init=0.01,
+    max_iter=n_epochs * 7,
+    random_state=0,
 )
 for epoch in range(n_epochs):
     for X, y in batches():

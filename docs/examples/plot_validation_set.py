@@ -36,6 +36,7 @@ sklearn.set_config(enable_metadata_routing=True)
 
 def make_model(**params):
     network = MLPClassifierManual(
+        solver="adam",
         early_stopping=True,
         learning_rate_init=0.01,
         max_iter=100,
