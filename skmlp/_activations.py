@@ -30,11 +30,14 @@ class Activation(NamedTuple):
         and Bengio (2010, eq. 16) derive 6 for units of slope one at zero; the
         logistic function has slope 1/4 and a mean of 1/2, and starts at 2, the
         value that scikit-learn's MLPClassifier uses.
+    center : float
+        phi(0), the middle of its outputs if it has one: where they are centred.
     """
 
     forward: Callable[[np.ndarray, np.ndarray], None]
     backward: Callable[[np.ndarray, np.ndarray], None]
     glorot_factor: float
+    center: float = 0.0
 
 
 def _identity(Z, b):
@@ -88,7 +91,7 @@ def _relu_backward(H, delta):
 
 ACTIVATIONS = {
     "identity": Activation(_identity, _identity_backward, 6.0),
-    "logistic": Activation(_logistic, _logistic_backward, 2.0),
+    "logistic": Activation(_logistic, _logistic_backward, 2.0, center=0.5),
     "tanh": Activation(_tanh, _tanh_backward, 6.0),
     "relu": Activation(_relu, _relu_backward, 6.0),
 }

@@ -4,6 +4,7 @@ import copy
 import inspect
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -30,7 +31,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmlp._alpha import draw_splits, sample, search_alpha
 from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from skmlp._coordinates import (
+    feature_moments,
+    mean_and_scale,
+    raw_parameters,
+    standard_coordinates,
+)
 from skmlp._holdout import hold_out
 from skmlp._memory_map import assert_finite_in_blocks, give_back, memory_map
 from skmlp._monitor import Monitor
@@ -339,9 +347,10 @@ class MLPClassifierManual(
         ],
         "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "standardize": ["boolean"],
+        "solver": [StrOptions({"auto", "lbfgs", "sgd", "adam"})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "batch_size": [
@@ -379,9 +388,10 @@ class MLPClassifierManual(
         activation="logistic",
         *,
         dropout=0.0,
-        alpha=0.0001,
+        alpha="auto",
         class_weight=None,
-        solver="adam",
+        standardize=True,
+        solver="auto",
         random_state=None,
         warm_start=False,
         batch_size="auto",
@@ -396,7 +406,7 @@ class MLPClassifierManual(
         epsilon=1e-8,
         max_iter=200,
         max_fun=15000,
-        tol=1e-4,
+        tol=2e-4,
         n_iter_no_change=10,
         early_stopping=False,
         scoring="loss",
@@ -408,6 +418,7 @@ class MLPClassifierManual(
         self.dropout = dropout
         self.alpha = alpha
         self.class_weight = class_weight
+        self.standardize = standardize
         self.solver = solver
         self.random_state = random_state
         self.warm_start = warm_start
@@ -587,7 +598,7 @@ class MLPClassifierManual(
         True
         """
         self._validate_params()
-        self._warn_of_unused_parameters(has_validation_set=False, stacklevel=3)
+        self._warn_of_unused_parameters(False, stacklevel=3, incremental=True)
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which sees one "
@@ -790,28 +801,32 @@ class MLPClassifierManual(
         """Number of columns that `transform` returns."""
         return len(self.coefs_[-1])
 
-    def _warn_of_unused_parameters(self, has_validation_set, stacklevel):
+    def _solver(self, incremental=False):
+        """The solver that 'auto' stands for, or that was named."""
+        if self.solver != "auto":
+            return self.solver
+        return "adam" if incremental or self.dropout else "lbfgs"
+
+    def _warn_of_unused_parameters(self, has_validation_set, stacklevel, incremental=False):
         """Raise or warn where a parameter was set that has no part in the fit."""
-        if self.dropout and self.solver == "lbfgs":
+        solver = self._solver(incremental)
+        if self.dropout and solver == "lbfgs":
             raise ValueError(
                 f"dropout={self.dropout} works with solver='sgd' and 'adam', not with "
                 "'lbfgs': it draws other units for every mini-batch."
             )
         unused = {
             name: (
-                f"solver={self.solver!r}",
+                f"solver={self.solver!r}" + f", here {solver!r}" * (self.solver == "auto"),
                 f"solver={' and '.join(f'{solver!r}' for solver in solvers)}",
             )
             for name, solvers in _SOLVERS_THAT_USE.items()
-            if self.solver not in solvers
+            if solver not in solvers
         }
         stops_early = "early_stopping=True or 'auto'"
         if not self.early_stopping:
             unused["validation_fraction"] = "early_stopping=False", stops_early
-            if self.solver == "lbfgs":
-                others = f"solver='sgd' and 'adam', or {stops_early}"
-                unused["n_iter_no_change"] = "solver='lbfgs'", others
-            if self._has_planned_rate():
+            if self._has_planned_rate(solver):
                 unused["n_iter_no_change"] = (
                     f"learning_rate={self.learning_rate!r}",
                     f"the other schedules, or {stops_early}",
@@ -888,7 +903,7 @@ class MLPClassifierManual(
             y,
             dtype=dtype,
             # mini-batches gather rows, which lie together in C order only
-            order=None if self.solver == "lbfgs" else "C",
+            order=None if self._solver() == "lbfgs" else "C",
             multi_output=multilabel,
             reset=reset,
         )
@@ -928,7 +943,7 @@ class MLPClassifierManual(
         """Minimise the objective over validated data, and set the fitted attributes."""
         scorer = None if self.scoring == "loss" else check_scoring(self, self.scoring)
         network = self._network(rows.X.shape[1])
-        theta = self._start(network, rows.X.dtype, coefs_init, intercepts_init)
+        drawn = None if hasattr(self, "coefs_") else self._draw(network, rows.X.dtype)
         stops_early = not incremental and self.early_stopping
         if stops_early == "auto":
             stops_early = validation is not None or rows.X.shape[0] > 10_000
@@ -948,24 +963,84 @@ class MLPClassifierManual(
         n_blocks = len(row_blocks(rows.X.shape[0], network, rows.X.dtype))
         # 2 even of few rows: large products of mini-batches are shared by two threads
         with row_threads(max(n_blocks, 2)) as map_rows:
-            objective = Objective(
-                network,
-                *rows[:3],
-                self.alpha,
-                shuffle=self.shuffle,
-                dropout=self.dropout,
-                map=map_rows,
+            coordinates = self._coordinates(
+                network, rows.X.dtype, lambda: feature_moments(rows.X, rows.weights)
+            )
+            theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
+            make_objective = partial(_objective, network, coordinates, map_rows)
+            self._set_alpha(
+                lambda seed: (
+                    sample(rows, seed),
+                    None if validation is None else sample(validation, seed),
+                ),
+                partial(_search_objective, network, coordinates, map_rows),
+                theta,
+                incremental,
+            )
+            objective = make_objective(
+                rows, self.alpha_, shuffle=self.shuffle, dropout=self.dropout
             )
             validate = None
             if validation is not None:
-                held_out = Objective(network, *validation[:3], alpha=0, map=map_rows)
+                held_out = make_objective(validation, 0.0)
                 validate = self._validator(held_out, validation, scorer)
             monitor = self._monitor(validate, stops_early, incremental)
             if task is not None:
-                monitor.notify = self._notifier(network, rows.X.dtype, monitor, task)
-            self._solve(network, objective, theta, monitor, incremental)
+                monitor.notify = self._notifier(objective, monitor, task)
+            self._solve(objective, theta, monitor, incremental)
 
-    def _solve(self, network, objective, theta, monitor, incremental=False):
+    def _draw(self, network, dtype):
+        """Draw the initial parameters, and what all else that is random follows from."""
+        random_state = check_random_state(self.random_state)
+        theta = network.initialize(random_state, dtype)
+        self._seed_ = int(random_state.randint(np.iinfo(np.int32).max))
+        return theta
+
+    def _coordinates(self, network, dtype, moments):
+        """Those that the network is trained in: of a fit that goes on, the same as before.
+
+        Parameters
+        ----------
+        network : Network
+        dtype : {float32, float64}
+        moments : callable
+            Returns the features' moments.
+        """
+        if not hasattr(self, "coefs_"):
+            with np.errstate(over="ignore"):
+                scaling = mean_and_scale(moments()) if self.standardize else None
+            self._feature_scaling_ = scaling
+        if self._feature_scaling_ is None:
+            return None
+        return standard_coordinates(network, *self._feature_scaling_, dtype)
+
+    def _set_alpha(self, draw, make_objective, theta, incremental=False):
+        """Choose alpha, or take it as it is given; a fit that goes on keeps its choice.
+
+        Parameters
+        ----------
+        draw : callable
+            ``draw(seed)`` returns training rows and validation rows, or None for these.
+        make_objective : callable
+            ``make_objective(rows, alpha)`` returns an objective.
+        theta : ndarray of shape (P,)
+        incremental : bool
+        """
+        if self.alpha != "auto":
+            self.alpha_ = float(self.alpha)
+        elif incremental and not hasattr(self, "alpha_"):
+            self.alpha_ = _ALPHA_OF_PARTS
+        elif not hasattr(self, "coefs_"):
+            rows, validation = draw(self._seed_)
+            if validation is None:
+                strata, _ = self._targets().strata(rows.targets)
+                splits = draw_splits(rows, strata, self._seed_)
+            else:
+                splits = [(rows, validation)]
+            losses = search_alpha(make_objective, theta, splits)
+            self.alpha_ = min(losses, key=losses.get)
+
+    def _solve(self, objective, theta, monitor, incremental=False):
         """Minimise any objective of a network's flat vector; set the fitted attributes."""
         try:
             result = self._minimize(objective, theta, monitor, incremental)
@@ -984,7 +1059,7 @@ class MLPClassifierManual(
                 "the best. Check scoring, and the scale of the validation set.",
                 stacklevel=6,
             )
-        self._report(network, result, monitor, objective)
+        self._report(result, monitor, objective)
 
     def _validator(self, objective, rows=None, scorer=None):
         """Loss and score of held-out rows, as a function of the flat vector.
@@ -1005,7 +1080,7 @@ class MLPClassifierManual(
 
         def validate(theta):
             fitted = copy.copy(self)
-            vars(fitted).update(_fitted_attributes(objective.network, theta, rows.X.dtype))
+            vars(fitted).update(_fitted_attributes(objective, theta))
             vars(fitted).pop("feature_names_in_", None)  # X is an array by now
             return objective.loss(theta), float(scorer(fitted, rows.X, y, **weights))
 
@@ -1018,20 +1093,19 @@ class MLPClassifierManual(
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         return FitTask(self, self.max_iter, X, y, metadata)
 
-    def _notifier(self, network, dtype, monitor, task):
+    def _notifier(self, objective, monitor, task):
         """What tells the callbacks of an iteration."""
 
         def fitted_attributes():
-            fitted = _fitted_attributes(network, monitor.theta, dtype)
-            return fitted | self._record(monitor)
+            return _fitted_attributes(objective, monitor.theta) | self._record(monitor)
 
         return lambda: task.end_iteration(fitted_attributes)
 
     def _hidden_sizes(self):
         return np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
 
-    def _has_planned_rate(self):
-        return self.solver != "lbfgs" and self._schedule().is_planned
+    def _has_planned_rate(self, solver):
+        return solver != "lbfgs" and self._schedule().is_planned
 
     def _schedule(self, first_epoch=0):
         return make_schedule(
@@ -1053,29 +1127,37 @@ class MLPClassifierManual(
         sizes = [n_features, *map(int, sizes), len(self.classes_)]
         return Network(sizes, self.activation, self.out_activation_)
 
-    def _start(self, network, dtype, coefs_init, intercepts_init):
-        """Flat vector to start from: the present parameters, given or newly drawn ones."""
-        if not hasattr(self, "coefs_"):
-            random_state = check_random_state(self.random_state)
-            theta = network.initialize(random_state, dtype)
-            self._seed_ = int(random_state.randint(np.iinfo(np.int32).max))
-            _, coefs, intercepts = network.parameters(theta)
-            _fill(coefs, coefs_init, "coefs_init")
-            _fill(intercepts, intercepts_init, "intercepts_init")
-            return theta
-        shapes = [W.shape for W in self.coefs_]
-        if shapes != network.coef_shapes:
-            raise ValueError(
-                "hidden_layer_sizes has changed: warm_start and partial_fit go on with "
-                f"layers of shapes {shapes}, not {network.coef_shapes}. Set it back, or "
-                "call fit with warm_start=False."
-            )
-        return network.flatten(self.coefs_, self.intercepts_, dtype)
+    def _start(self, network, drawn, coordinates, coefs_init, intercepts_init):
+        """Flat vector to start from: drawn, given, or that of the present parameters."""
+        if drawn is not None:
+            if coefs_init is None and intercepts_init is None:
+                return drawn
+            parameters = raw_parameters(network, coordinates, drawn)
+            _fill(parameters.coefs, coefs_init, "coefs_init")
+            _fill(parameters.intercepts, intercepts_init, "intercepts_init")
+        else:
+            shapes = [W.shape for W in self.coefs_]
+            if shapes != network.coef_shapes:
+                raise ValueError(
+                    "hidden_layer_sizes has changed: warm_start and partial_fit go on with "
+                    f"layers of shapes {shapes}, not {network.coef_shapes}. Set it back, "
+                    "or call fit with warm_start=False."
+                )
+            theta = network.flatten(self.coefs_, self.intercepts_, self.coefs_[0].dtype)
+            parameters = network.parameters(theta)
+            exact = getattr(self, "_moments_", {}).get("theta")
+            if exact is not None:
+                vector = raw_parameters(network, coordinates, exact).vector
+                if np.array_equal(vector, theta):
+                    return exact.copy()
+        if coordinates is not None:
+            coordinates.from_raw(parameters)
+        return parameters.vector
 
     def _monitor(self, validate, stops_early, incremental):
         patience = self.n_iter_no_change
-        if not stops_early and (self.solver == "lbfgs" or self._has_planned_rate()):
-            patience = np.inf  # the gradient, or the end of the plan, tells when it is done
+        if not stops_early and self._has_planned_rate(self._solver(incremental)):
+            patience = np.inf  # the end of the plan tells when it is done
         earlier = {}
         if incremental and getattr(self, "best_loss_", None) is not None:
             earlier = {"best_loss": self.best_loss_, "n_stalled": self._n_stalled_}
@@ -1089,17 +1171,17 @@ class MLPClassifierManual(
         )
 
     def _minimize(self, objective, theta, monitor, incremental):
-        state = self._take_state(incremental)
-        if self.solver == "lbfgs":
+        solver = self._solver(incremental)
+        state = self._take_state(incremental, solver)
+        if solver == "lbfgs":
             return minimize_lbfgs(
                 objective,
                 theta,
                 max_iter=self.max_iter,
                 max_fun=self.max_fun,
-                tol=self.tol,
                 on_iteration=monitor,
             )
-        if self.solver == "sgd":
+        if solver == "sgd":
             rule = SGD(self.momentum, self.nesterovs_momentum)
         else:
             rule = Adam(self.beta_1, self.beta_2, self.epsilon)
@@ -1129,14 +1211,15 @@ class MLPClassifierManual(
         # Kept where a later call goes on from them, and fits the parameters that are kept
         if incremental or (self.warm_start and not monitor.watches_score):
             self._moments_ = {
-                "solver": self.solver,
+                "solver": solver,
+                "theta": result.theta.copy(),
                 "n_steps": state.n_steps,
                 "vectors": state.moments,
             }
             self._n_plateaus_ = state.n_plateaus
         return result
 
-    def _take_state(self, incremental):
+    def _take_state(self, incremental, solver):
         """State of the earlier calls to go on from; a new one without any.
 
         The moments leave the estimator: they must not outlive a change of the parameters
@@ -1150,7 +1233,7 @@ class MLPClassifierManual(
             # a new fit has new patience
             n_plateaus=n_plateaus if incremental else 0,
         )
-        if moments.get("solver") == self.solver:
+        if moments.get("solver") == solver:
             state.n_steps = moments["n_steps"]
             state.moments = [np.array(vector) for vector in moments["vectors"]]
         return state
@@ -1165,10 +1248,10 @@ class MLPClassifierManual(
         )
         return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
 
-    def _report(self, network, result, monitor, objective):
+    def _report(self, result, monitor, objective):
         """Set the fitted attributes."""
         vars(self).update(self._record(monitor))
-        vars(self).update(_fitted_attributes(network, result.theta, objective.dtype))
+        vars(self).update(_fitted_attributes(objective, result.theta))
         self.loss_ = result.loss
         if not monitor.watches_score:
             self.best_loss_ = min(monitor.best_loss, result.loss)
@@ -1276,11 +1359,33 @@ class MLPClassifierManual(
 
 
 _DEFAULTS = inspect.signature(MLPClassifierManual).parameters
+# alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
+# the rows of a call, so what suits the whole would be too strong
+_ALPHA_OF_PARTS = 1e-4
 
 
-def _fitted_attributes(network, theta, dtype):
+def _objective(network, coordinates, map, rows, alpha, **options):
+    return Objective(network, *rows[:3], alpha, coordinates=coordinates, map=map, **options)
+
+
+def _search_objective(network, coordinates, map, rows, alpha):
+    """An objective in the same coordinates on few rows, in single precision if possible.
+
+    Alpha is wanted to a factor of 3, and single precision takes half of the time. Dense
+    rows are standardised first, lest they lose the digits that tell them apart.
+    """
+    if coordinates is not None and isinstance(rows.X, np.ndarray):
+        X = (rows.X - coordinates.means[0]) / coordinates.scales[0]
+        rows = rows._replace(X=X.astype(np.float32))
+        coordinates = coordinates.without_features()
+    return _objective(network, coordinates, map, rows, alpha)
+
+
+def _fitted_attributes(objective, theta):
     """What a fitted estimator predicts with."""
-    _, coefs, intercepts = network.parameters(theta.astype(dtype, copy=False))
+    network = objective.network
+    theta = theta.astype(objective.dtype, copy=False)
+    _, coefs, intercepts = raw_parameters(network, objective.coordinates, theta)
     return {
         "coefs_": coefs,
         "intercepts_": intercepts,

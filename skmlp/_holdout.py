@@ -1,4 +1,4 @@
-"""The validation set of early stopping."""
+"""Rows to hold out: the validation set of early stopping, and folds to choose alpha on."""
 
 import numpy as np
 from scipy import sparse
@@ -40,8 +40,7 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
             f"but there is only 1 sample of class {names[: len(single)][single]}. Add "
             "samples, or set early_stopping=False."
         )
-    _, first, group = np.unique(_fingerprints(X, k), return_index=True, return_inverse=True)
-    weight = np.bincount(group, weight)
+    first, group, weight = _distinct(X, k, weight)
     random_state = np.random.RandomState(seed)
     train, held_out = [], []
     for label in np.unique(k):
@@ -62,6 +61,44 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
             " set early_stopping=False."
         )
     return train, held_out
+
+
+def folds(X, k, sample_weight, *, n_folds, seed):
+    """Deal the rows out to folds, of about equal weight in each class.
+
+    As in `hold_out`, distinct rows are dealt out, and copies of a row are in one fold.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    k : ndarray of shape (n,) of int
+        Class index of each row.
+    sample_weight : ndarray of shape (n,) or None
+    n_folds : int
+    seed : int
+
+    Returns
+    -------
+    fold : ndarray of shape (n,) of int
+        In 0, ..., n_folds - 1.
+    n_distinct : int
+        Number of distinct rows.
+    """
+    weight = np.ones(len(k)) if sample_weight is None else sample_weight
+    first, group, weight = _distinct(X, k, weight)
+    random_state = np.random.RandomState(seed)
+    fold = np.empty(len(first), int)
+    for label in np.unique(k):
+        rows = random_state.permutation(np.flatnonzero(k[first] == label))
+        middles = np.cumsum(weight[rows]) - weight[rows] / 2
+        fold[rows] = n_folds * middles / weight[rows].sum()
+    return fold[group], len(first)
+
+
+def _distinct(X, k, weight):
+    """Index of the first copy of each distinct row, number of each row, total weights."""
+    _, first, group = np.unique(_fingerprints(X, k), return_index=True, return_inverse=True)
+    return first, group, np.bincount(group, weight)
 
 
 def _fingerprints(X, k):

@@ -19,6 +19,7 @@ from scipy import sparse
 from scipy.linalg import get_blas_funcs
 from threadpoolctl import ThreadpoolController
 
+from skmlp._coordinates import raw_parameters
 from skmlp._memory_map import give_back, memory_map
 
 # Block of rows: what its activations may take. Some 2000 rows of 100 units are few enough
@@ -178,6 +179,9 @@ class Objective:
         Whether mini-batches take the rows in random order.
     dropout : float in [0, 1), default=0
         Probability that a hidden unit is left out for a row of a mini-batch.
+    coordinates : Coordinates, optional
+        Those that theta is in, gradients are with respect to, and the penalty is on; None
+        for the weights and biases themselves.
     total_weight : float, optional
         S, if the rows are a part of the data only: the objectives of the parts, one of
         them with alpha and the others without, then add up to that of the whole.
@@ -195,6 +199,7 @@ class Objective:
         *,
         shuffle=True,
         dropout=0.0,
+        coordinates=None,
         total_weight=None,
         map=map,
     ):
@@ -210,6 +215,7 @@ class Objective:
         self._strength = float(alpha) / self.total_weight
         self.shuffle = shuffle
         self.dropout = float(dropout)
+        self.coordinates = coordinates
         self._map = map
         self._mapped = memory_map(X)
         self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
@@ -217,9 +223,10 @@ class Objective:
 
     def loss(self, theta):
         """F(theta); see `loss_gradient`."""
-        parameters = self.network.parameters(theta.astype(self.dtype, copy=False))
+        theta = theta.astype(self.dtype, copy=False)
+        parameters = raw_parameters(self.network, self.coordinates, theta)
         losses = self._map(partial(self._group_loss, parameters), self._groups)
-        return sum(losses) + self._penalty(self._penalised(parameters.vector))
+        return sum(losses) + self._penalty(self._penalised(theta))
 
     def loss_gradient(self, theta):
         """F(theta) and its gradient.
@@ -234,12 +241,15 @@ class Objective:
         loss : float
         gradient : ndarray of shape (P,), in the precision of X
         """
-        parameters = self.network.parameters(theta.astype(self.dtype, copy=False))
+        theta = theta.astype(self.dtype, copy=False)
+        parameters = raw_parameters(self.network, self.coordinates, theta)
         sums = np.empty((len(self._groups), theta.size), self.dtype)
         group_loss = partial(self._group_loss_gradient, parameters)
         loss = sum(self._map(group_loss, self._groups, sums))
         gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-        weights = self._penalised(parameters.vector)
+        if self.coordinates is not None:
+            self.coordinates.pull_back(self.network.parameters(gradient))
+        weights = self._penalised(theta)
         self._axpy(weights, gradient, weights.size, self._strength)
         return loss + self._penalty(weights), gradient
 
@@ -270,13 +280,16 @@ class Objective:
             yield self.loss_gradient(theta)
             return
         order = rng.permutation(self.n_rows) if self.shuffle else None
-        parameters = self.network.parameters(theta)
+        parameters = raw_parameters(self.network, self.coordinates, theta)
         gradient = self.network.parameters(np.empty_like(theta))
         penalised = self._penalised(theta)
         for X, targets, weights in self._pieces(order, batch_size, n_batches):
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
                 n_rows = min(batch_size, len(targets) - start)
+                if self.coordinates is not None:
+                    np.copyto(parameters.vector, theta)
+                    self.coordinates.to_raw(parameters)
                 loss = self.network.loss_gradient(
                     parameters,
                     X[rows],
@@ -286,6 +299,8 @@ class Objective:
                     self._workspace(n_rows, self._map),
                     self._draw_dropout(n_rows, rng) if self.dropout else None,
                 )
+                if self.coordinates is not None:
+                    self.coordinates.pull_back(gradient)
                 self._axpy(penalised, gradient.vector, penalised.size, self._strength)
                 yield loss + self._penalty(penalised), gradient.vector
 

@@ -228,7 +228,7 @@ def minimize_stochastic(
     )
 
 
-def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
+def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
     """Minimise by L-BFGS, `scipy.optimize.minimize(method="L-BFGS-B")`.
 
     Parameters
@@ -238,14 +238,14 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
         Start; left as it is.
     max_iter, max_fun : int
         Iterations and evaluations at the most.
-    tol : float
-        Converged when no component of the gradient is larger.
     on_iteration : callable
         ``on_iteration(theta, loss) -> {'', 'stalled', 'stop'}``, after each iteration.
 
     Returns
     -------
     result : Result
+        Converged if `on_iteration` stopped it, or if the loss can't be lowered within the
+        precision of the data's type.
 
     Raises
     ------
@@ -281,8 +281,8 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, tol, on_iteration):
         options={
             "maxiter": max_iter,
             "maxfun": max_fun,
-            "gtol": tol,
-            # tol alone decides, down to what the arithmetic can resolve
+            "gtol": 0.0,
+            # on_iteration decides, down to what the arithmetic can resolve
             "ftol": max(64 * np.finfo(np.float64).eps, np.finfo(objective.dtype).eps),
         },
     )
@@ -307,6 +307,6 @@ def _lbfgs_message(solution, max_iter, max_fun):
             "features, increase tol, or use float64 data."
         )
     return (
-        f"L-BFGS stopped at {limit} before the gradient was below tol. Increase "
-        "max_iter and max_fun, scale the features, or increase alpha or tol."
+        f"L-BFGS stopped at {limit}, and the loss was still falling. Increase max_iter and "
+        "max_fun, scale the features, or increase alpha or tol."
     )

@@ -1,0 +1,187 @@
+"""Coordinates in which every layer has centred inputs, and the first one scaled ones.
+
+A layer sees ``h W + b``. With means m and scales s of its inputs h, the same function is
+``((h - m) / s) W' + b'`` where
+
+    W = diag(1/s) W',    b = b' - m W,
+
+a linear, invertible change of variables. Training on (W', b') is training on standardised
+inputs, though no input is touched: sparse data stay sparse, and data in a memory map stay
+there. Gradients follow by the chain rule: ``dW' = diag(1/s) (dW - m^T db)``, ``db' = db``.
+
+References
+----------
+Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural Networks: Tricks
+of the Trade, 1998, sections 4.3 and 4.4.
+"""
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import get_blas_funcs
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from skmlp._memory_map import give_back, memory_map
+
+_BLOCK_BYTES = 2**24
+
+
+class Coordinates:
+    """The change of variables of all layers of a network.
+
+    Parameters
+    ----------
+    means : list of ndarray of shape (fan_in,) or None
+        m of each layer; None for zeros.
+    scales : list of ndarray of shape (fan_in,) or None
+        s of each layer; None for ones.
+    """
+
+    def __init__(self, means, scales):
+        self.means = means
+        self.scales = scales
+
+    def without_features(self):
+        """The same coordinates for features that are standardised already, in float32."""
+        means = [m if m is None else m.astype(np.float32) for m in self.means[1:]]
+        return Coordinates([None, *means], [None, *self.scales[1:]])
+
+    def to_raw(self, parameters):
+        """From (W', b') to (W, b), in place."""
+        for W, b, mean, scale in self._layers(parameters):
+            if scale is not None:
+                W /= scale[:, np.newaxis]
+            if mean is not None:
+                b -= mean @ W
+
+    def from_raw(self, parameters):
+        """From (W, b) to (W', b'), in place."""
+        for W, b, mean, scale in self._layers(parameters):
+            if mean is not None:
+                b += mean @ W
+            if scale is not None:
+                W *= scale[:, np.newaxis]
+
+    def pull_back(self, gradient):
+        """From the gradient with respect to (W, b) to that for (W', b'), in place."""
+        for dW, db, mean, scale in self._layers(gradient):
+            if mean is not None:  # a rank-one update in one pass; dW is in Fortran order
+                get_blas_funcs("ger", (dW,))(-1, mean, db, a=dW, overwrite_a=True)
+            if scale is not None:
+                dW /= scale[:, np.newaxis]
+
+    def _layers(self, parameters):
+        return zip(
+            parameters.coefs, parameters.intercepts, self.means, self.scales, strict=True
+        )
+
+
+def raw_parameters(network, coordinates, theta):
+    """Weights and biases at theta.
+
+    Parameters
+    ----------
+    network : Network
+    coordinates : Coordinates or None
+        Those of theta.
+    theta : ndarray of shape (P,)
+
+    Returns
+    -------
+    parameters : Parameters
+        Of a copy of theta, without coordinates of theta itself.
+    """
+    if coordinates is None:
+        return network.parameters(theta)
+    parameters = network.parameters(theta.copy())
+    coordinates.to_raw(parameters)
+    return parameters
+
+
+def standard_coordinates(network, mean, scale, dtype):
+    """Coordinates that standardise the features and centre the hidden layers' outputs.
+
+    Parameters
+    ----------
+    network : Network
+    mean, scale : ndarray of shape (d,)
+        Of the features.
+    dtype : {float32, float64}
+    """
+    center = network.activation.center
+    hidden = network.layer_sizes[1:-1]
+    centers = [np.full(size, center, dtype) if center else None for size in hidden]
+    return Coordinates(
+        [mean.astype(dtype), *centers], [scale.astype(dtype), *[None] * len(hidden)]
+    )
+
+
+def mean_and_scale(moments):
+    """Mean and standard deviation of each feature; 1 for the deviation of a constant.
+
+    Parameters
+    ----------
+    moments : tuple
+        Of `feature_moments`.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (d,)
+    """
+    mean, variance, _ = moments
+    scale = np.sqrt(variance)
+    # what rounding leaves of the variance of a constant is no scale
+    constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, scale)
+
+
+def feature_moments(X, weights):
+    """Mean, variance and total weight of the features.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+        A memory map is read in blocks.
+    weights : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    mean, variance : ndarray of shape (d,), float64
+    total : float
+    """
+    n_rows = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
+    mapped, moments = memory_map(X), None
+    for start in range(0, X.shape[0], n_rows):
+        rows = slice(start, start + n_rows)
+        of_block = _block_moments(X[rows], None if weights is None else weights[rows])
+        moments = of_block if moments is None else merge_moments(moments, of_block)
+        give_back(mapped)
+    return moments
+
+
+def merge_moments(one, other):
+    """Moments of two sets of rows together.
+
+    References
+    ----------
+    T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance",
+    The American Statistician 37 (1983), eq. 2.1.
+    """
+    (mean, variance, total), (other_mean, other_variance, other_total) = one, other
+    if other_total == 0:
+        return one
+    share = other_total / (total + other_total)
+    step = other_mean - mean
+    variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
+    return mean + share * step, variance, total + other_total
+
+
+def _block_moments(X, weights):
+    total = X.shape[0] if weights is None else weights.sum()
+    if total == 0:
+        return np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0.0
+    if sparse.issparse(X):
+        mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=weights)
+        return mean, variance, total
+    X = X.astype(np.float64, copy=False)
+    mean = np.average(X, axis=0, weights=weights)
+    return mean, np.average((X - mean) ** 2, axis=0, weights=weights), total
