@@ -16,15 +16,15 @@ _NEXT_ITERATIONS = 25
 
 # Most rows that the search looks at. They are dealt out to folds, and as many of the folds
 # take their turn as held-out rows as it takes to measure the loss on enough rows.
-_MOST_ROWS = 1500
+MOST_ROWS = 1500
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
 # Fewer distinct rows than this tell nothing
 _FEWEST_ROWS = 20
 
 
-def search_alpha(make_objective, theta, splits):
-    """Alpha with the smallest loss on held-out rows, by descent from 1.
+def search_alpha(make_objective, theta, splits, unit=1.0):
+    """Losses on held-out rows for some values of alpha, by descent from the first.
 
     In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
     alpha [1]_, which does not depend on the number of rows: so alpha can be found on a part
@@ -39,6 +39,8 @@ def search_alpha(make_objective, theta, splits):
         Start of the first fit.
     splits : list of (Rows, Rows)
         Rows to train on, rows to measure the loss on.
+    unit : float, default=1.0
+        Where the search starts.
 
     Returns
     -------
@@ -52,6 +54,7 @@ def search_alpha(make_objective, theta, splits):
        Neural Computation 4 (1992).
     """
     held_out = [make_objective(rows, 0.0) for _, rows in splits]
+    alphas = {i: unit * 10.0 ** (i / 2) for i in _HALF_DECADES}
     losses = {}
 
     def fit(alpha, starts, n_iterations):
@@ -74,19 +77,19 @@ def search_alpha(make_objective, theta, splits):
     def descend(step, thetas):
         i = 0
         while i + step in _HALF_DECADES:
-            thetas = fit(_power(i + step), thetas, _NEXT_ITERATIONS)
-            if not losses[_power(i + step)] < losses[_power(i)]:
+            thetas = fit(alphas[i + step], thetas, _NEXT_ITERATIONS)
+            if not losses[alphas[i + step]] < losses[alphas[i]]:
                 return i
             i += step
         return i
 
-    thetas = fit(_power(0), [theta] * len(splits), _FIRST_ITERATIONS)
+    thetas = fit(alphas[0], [theta] * len(splits), _FIRST_ITERATIONS)
     if descend(-1, thetas) == 0:
         descend(1, thetas)
     return losses
 
 
-def sample(rows, seed, n_most=_MOST_ROWS):
+def sample(rows, seed, n_most=MOST_ROWS):
     """All rows that have a weight, or some drawn at random if there are too many."""
     n_rows = rows.X.shape[0]
     if n_rows > n_most:
@@ -116,8 +119,6 @@ def draw_splits(rows, strata, seed):
     if n_distinct < _FEWEST_ROWS:
         return []
     n_splits = min(-(-_ENOUGH_HELD_OUT * _N_FOLDS // n_distinct), _N_FOLDS)
-    return [(rows.where(fold != i), rows.where(fold == i)) for i in range(n_splits)]
-
-
-def _power(half_decades):
-    return 10.0 ** (half_decades / 2)
+    # of few distinct rows with many copies, a fold may have none
+    present = [i for i in range(n_splits) if 0 < np.sum(fold == i) < len(fold)]
+    return [(rows.where(fold != i), rows.where(fold == i)) for i in present]

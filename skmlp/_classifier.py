@@ -97,14 +97,15 @@ class MLPClassifierManual(
         F = (1/S) [sum_i s_i (-log y_i[class of i]) + (alpha/2) (||W||^2 + ||V||^2)]
 
     where s_i is the weight of row i (sample weight times class weight) and S the sum of the
-    weights over the whole training set. Weight 2 on a row is the row twice, and weight 0 is
+    weights over the whole training set; the penalty is on the weights of standardised
+    features (see `standardize`). Weight 2 on a row is the row twice, and weight 0 is
     the row left out (though its label still counts as a class). If y is a multilabel
     indicator matrix, each of its columns has a logistic output, ``y = sigmoid(h V + d)``,
     and the loss of a row is the sum of their cross-entropies.
 
     The parameters have the names and meanings of `sklearn.neural_network.MLPClassifier`;
     where an effect differs, it is said below. They are grouped: architecture
-    (`hidden_layer_sizes` to `dropout`), objective (`alpha`, `class_weight`), solver
+    (`hidden_layer_sizes` to `dropout`), objective (`alpha` to `standardize`), solver
     (`solver` to `epsilon`), stopping (`max_iter` to `validation_fraction`) and output
     (`verbose`).
 
@@ -125,10 +126,16 @@ class MLPClassifierManual(
         ``(delta V^T) * m * phi'(h)``. Works with 'sgd' and 'adam' only, and takes memory
         for all hidden units of a mini-batch.
 
-    alpha : float, default=0.0001
+    alpha : float or 'auto', default='auto'
         Strength of the L2 penalty on the weights; biases are not penalised. It weighs
         against the *sum* of the losses, as in the formula above, and so means the same
-        for every batch size.
+        for every batch size: a normal prior of precision alpha on each weight [7]_.
+        'auto' chooses it, as `alpha_`, by the loss on held-out rows: short fits by L-BFGS
+        on 1500 rows at most, of alpha=1 and then of weaker or stronger penalties by
+        factors of sqrt(10), until one is no better. All rows are then fitted with what was
+        chosen. The held-out rows are those of the validation set, if there is one. With
+        fewer than 20 distinct rows it is 1, in `partial_fit` 0.0001. A fit that goes on,
+        by `warm_start` or `partial_fit`, keeps the choice.
 
     class_weight : dict or 'balanced', default=None
         Weights of the classes, ``{label: weight}``; they multiply the weights of the rows
@@ -136,9 +143,18 @@ class MLPClassifierManual(
         that are not named weigh 1. 'balanced' gives every class of the training set the
         same total weight. Not for multilabel y.
 
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. L-BFGS is
-        usually the fastest to an accurate minimum on up to some ten thousand rows.
+    standardize : bool, default=True
+        Whether to train in standardised coordinates: as if the features had been divided
+        by their standard deviation after subtraction of their mean, and the hidden
+        layers' logistic outputs centred at 1/2 [8]_. A change of variables does it:
+        X is not copied, sparse X stays sparse, and `coefs_` act on X as it is. The
+        penalty is then on the weights of the standardised features. Data that are
+        standardised already lose nothing; the hidden layers still learn faster. A fit
+        that goes on keeps the means and deviations of the first call.
+
+    solver : {'auto', 'lbfgs', 'sgd', 'adam'}, default='auto'
+        Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. 'auto' is
+        'lbfgs', and 'adam' for `dropout` and in `partial_fit`, where 'lbfgs' can't be.
 
     random_state : int, RandomState instance or None, default=None
         Draws the initial parameters, the order of the rows, the units that drop out and
@@ -201,15 +217,14 @@ class MLPClassifierManual(
     max_fun : int, default=15000
         Most evaluations of the objective. Used by 'lbfgs'.
 
-    tol : float, default=1e-4
-        'sgd' and 'adam' stop when the loss (with early stopping, the validation score)
-        has not improved by `tol` for more than `n_iter_no_change` epochs; 'lbfgs'
-        without early stopping stops when no component of the gradient exceeds `tol`, or
-        when the loss can't be lowered within the precision of the data's type.
+    tol : float, default=2e-4
+        A fit stops when the loss (with early stopping, the validation score) has not
+        improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
+        'lbfgs' also stops when the loss can't be lowered within the precision of the
+        data's type, as it is to with ``tol=0``.
 
     n_iter_no_change : int or inf, default=10
-        Iterations without improvement that are forgiven. Used by 'sgd' and 'adam', and by
-        every solver with early stopping.
+        Iterations without improvement that are forgiven.
 
     early_stopping : bool or 'auto', default=False
         Whether to stop when the score on a validation set no longer improves, with every
@@ -235,6 +250,9 @@ class MLPClassifierManual(
 
     Attributes
     ----------
+    alpha_ : float
+        The `alpha` of the objective, given or chosen.
+
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted; for multilabel y the numbers of its columns.
 
@@ -322,21 +340,20 @@ class MLPClassifierManual(
        using large learning rates", 2019, arXiv:1708.07120.
     .. [6] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
        overfitting", JMLR 15 (2014).
+    .. [7] D. J. C. MacKay, "A practical Bayesian framework for backpropagation networks",
+       Neural Computation 4 (1992).
+    .. [8] Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural
+       Networks: Tricks of the Trade, 1998, sections 4.3 and 4.4.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import train_test_split
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from skmlp import MLPClassifierManual
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> model = make_pipeline(
-    ...     StandardScaler(),
-    ...     MLPClassifierManual(solver="lbfgs", alpha=1.0, random_state=0),
-    ... )
-    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.96
+    >>> model = MLPClassifierManual(random_state=0).fit(X_train, y_train)
+    >>> model.score(X_test, y_test) > 0.96
     True
     """
 
@@ -440,6 +457,10 @@ class MLPClassifierManual(
         self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.verbose = verbose
+
+    def __setstate__(self, state):
+        # models that were saved before there was `standardize`
+        super().__setstate__({"standardize": False, "_feature_scaling_": None} | state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -973,7 +994,7 @@ class MLPClassifierManual(
                     sample(rows, seed),
                     None if validation is None else sample(validation, seed),
                 ),
-                partial(_search_objective, network, coordinates, map_rows),
+                partial(search_objective, network, coordinates, map_rows),
                 theta,
                 incremental,
             )
@@ -1037,7 +1058,9 @@ class MLPClassifierManual(
                 splits = draw_splits(rows, strata, self._seed_)
             else:
                 splits = [(rows, validation)]
-            losses = search_alpha(make_objective, theta, splits)
+            # weights that are small throughout, such as of sum 1, need a small penalty
+            unit = min(1.0, total_weight(rows) / rows.X.shape[0])
+            losses = search_alpha(make_objective, theta, splits, unit)
             self.alpha_ = min(losses, key=losses.get)
 
     def _solve(self, objective, theta, monitor, incremental=False):
@@ -1368,7 +1391,7 @@ def _objective(network, coordinates, map, rows, alpha, **options):
     return Objective(network, *rows[:3], alpha, coordinates=coordinates, map=map, **options)
 
 
-def _search_objective(network, coordinates, map, rows, alpha):
+def search_objective(network, coordinates, map, rows, alpha):
     """An objective in the same coordinates on few rows, in single precision if possible.
 
     Alpha is wanted to a factor of 3, and single precision takes half of the time. Dense

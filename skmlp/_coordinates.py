@@ -108,6 +108,8 @@ def standard_coordinates(network, mean, scale, dtype):
     dtype : {float32, float64}
     """
     center = network.activation.center
+    # a scale whose square underflows is none: weights are divided by it
+    scale = np.where(scale**2 < np.finfo(dtype).tiny, 1.0, scale)
     hidden = network.layer_sizes[1:-1]
     centers = [np.full(size, center, dtype) if center else None for size in hidden]
     return Coordinates(
@@ -131,7 +133,8 @@ def mean_and_scale(moments):
     scale = np.sqrt(variance)
     # what rounding leaves of the variance of a constant is no scale
     constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(constant, 1.0, scale)
+    overflown = ~(np.isfinite(mean) & np.isfinite(scale))  # such features stay as they are
+    return np.where(overflown, 0.0, mean), np.where(constant | overflown, 1.0, scale)
 
 
 def feature_moments(X, weights):

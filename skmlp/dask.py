@@ -19,13 +19,15 @@ It needs the extra ``dask`` (``pip install "skmlp[dask]"``). With a `distributed
 the partitions live on its workers; without one, Dask uses threads of this process.
 """
 
-from functools import partial
+import math
+from functools import partial, reduce
 from typing import NamedTuple
 
 import dask
 import numpy as np
 from dask import array as da
 from dask import delayed
+from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
@@ -36,10 +38,17 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from skmlp._alpha import MOST_ROWS, sample
 from skmlp._callbacks import with_callbacks
-from skmlp._classifier import MLPClassifierManual, _is_fitted, _unchanged_on_error
+from skmlp._classifier import (
+    MLPClassifierManual,
+    _is_fitted,
+    _unchanged_on_error,
+    search_objective,
+)
+from skmlp._coordinates import feature_moments, merge_moments
 from skmlp._objective import Objective, row_threads
-from skmlp._rows import check_total, weigh
+from skmlp._rows import Rows, check_total, weigh
 from skmlp._targets import ClassLabels, are_texts, targets_of
 
 # Partial sums that one task adds up: a tree, so that no machine receives them all
@@ -62,7 +71,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
     sums that are formed in another order.
 
     The constructor is that of `MLPClassifierManual`, whose documentation describes the
-    parameters. ``solver="lbfgs"`` and ``scoring="loss"`` are required, and
+    parameters. ``solver="lbfgs"`` (or 'auto') and ``scoring="loss"`` are required, and
     `early_stopping` needs a validation set, since no rows are held out ('auto' stops early
     if there is one).
 
@@ -173,9 +182,10 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             return self
 
     def _check_settings(self, has_validation_set):
-        if self.solver != "lbfgs":
+        if self._solver() != "lbfgs":
             raise ValueError(
-                f"solver={self.solver!r} does not work on partitions: set solver='lbfgs'."
+                f"solver={self._solver()!r} does not work on partitions: 'lbfgs' does, "
+                "without dropout."
             )
         if self.scoring != "loss":
             raise ValueError(
@@ -214,16 +224,31 @@ class DaskMLPClassifierManual(MLPClassifierManual):
     def _train_on_parts(self, training, validation, coefs_init, intercepts_init, task):
         """As `_train`, with the sums over rows formed where the rows are."""
         network = self._network(self.n_features_in_)
-        theta = self._start(network, training.dtype, coefs_init, intercepts_init)
-        objective = _SumOfParts(network, training, self.alpha)
+        going_on = hasattr(self, "coefs_")
+        drawn = None if going_on else self._draw(network, training.dtype)
+        with row_threads(2) as map_rows:
+            coordinates = self._coordinates(
+                network, training.dtype, lambda: _moments(training)
+            )
+            theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
+            self._set_alpha(
+                lambda seed: (
+                    _sample(training, seed),
+                    None if validation is None else _sample(validation, seed),
+                ),
+                partial(search_objective, network, coordinates, map_rows),
+                theta,
+            )
+        objective = _SumOfParts(network, training, self.alpha_, coordinates)
         validate = None
         if validation is not None:
-            validate = self._validator(_SumOfParts(network, validation, 0.0))
+            held_out = _SumOfParts(network, validation, 0.0, coordinates)
+            validate = self._validator(held_out)
         stops_early = bool(self.early_stopping) and validation is not None
         monitor = self._monitor(validate, stops_early, incremental=False)
         if task is not None:
-            monitor.notify = self._notifier(network, training.dtype, monitor, task)
-        self._solve(network, objective, theta, monitor)
+            monitor.notify = self._notifier(objective, monitor, task)
+        self._solve(objective, theta, monitor)
 
     @available_if(_has_no_partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -720,6 +745,48 @@ def _encode_part(number, part, targets, class_weights, dtype):
     return weigh(X.astype(dtype, copy=False), encoded, sample_weight, class_weights)
 
 
+def _moments(data):
+    """Moments of the features in all partitions."""
+    return _tree([delayed(_part_moments)(rows) for rows in data.rows], _merge).compute()
+
+
+def _part_moments(rows):
+    return feature_moments(rows.X, rows.weights)
+
+
+def _merge(moments):
+    return reduce(merge_moments, moments)
+
+
+def _sample(data, seed):
+    """Rows of all partitions, or of each its share of as many as `sample` draws."""
+    share = min(1.0, MOST_ROWS / data.n_rows)
+    parts = dask.compute(*(delayed(_sample_part)(rows, seed, share) for rows in data.rows))
+    return Rows(*(_stack(pieces) for pieces in zip(*parts, strict=True)))
+
+
+def _sample_part(rows, seed, share):
+    return sample(rows, seed, math.ceil(share * rows.X.shape[0]))
+
+
+def _stack(pieces):
+    if pieces[0] is None:
+        return None
+    if sparse.issparse(pieces[0]):
+        return sparse.vstack(pieces, format="csr")
+    return np.concatenate(pieces)
+
+
+def _tree(values, add):
+    """One delayed value, from tasks that each add up a few."""
+    while len(values) > 1:
+        values = [
+            delayed(add)(values[start : start + _SUMMANDS])
+            for start in range(0, len(values), _SUMMANDS)
+        ]
+    return values[0]
+
+
 class _SumOfParts:
     """An objective whose rows are in partitions: the sum of an `Objective` of each.
 
@@ -729,10 +796,12 @@ class _SumOfParts:
     data : _Encoded
     alpha : float
         The first partition's objective has the penalty, the others have none.
+    coordinates : Coordinates or None
     """
 
-    def __init__(self, network, data, alpha):
+    def __init__(self, network, data, alpha, coordinates=None):
         self.network = network
+        self.coordinates = coordinates
         self.dtype, self.n_rows = data.dtype, data.n_rows
         self._rows = data.rows
         self._alphas = [alpha] + [0.0] * (len(data.rows) - 1)
@@ -748,22 +817,27 @@ class _SumOfParts:
 
     def _sum(self, method, theta):
         theta = delayed(theta.astype(self.dtype, copy=False))
+        coordinates = delayed(self.coordinates)
         values = [
-            delayed(_evaluate)(method, theta, self.network, rows, alpha, self._total_weight)
+            delayed(_evaluate)(
+                method, theta, self.network, coordinates, rows, alpha, self._total_weight
+            )
             for rows, alpha in zip(self._rows, self._alphas, strict=True)
         ]
-        while len(values) > 1:
-            values = [
-                delayed(_add)(values[start : start + _SUMMANDS])
-                for start in range(0, len(values), _SUMMANDS)
-            ]
-        return values[0].compute()
+        return _tree(values, _add).compute()
 
 
-def _evaluate(method, theta, network, rows, alpha, total):
+def _evaluate(method, theta, network, coordinates, rows, alpha, total):
     # Partitions run side by side: one thread for each is enough
     with row_threads(1) as map_rows:
-        objective = Objective(network, *rows[:3], alpha, total_weight=total, map=map_rows)
+        objective = Objective(
+            network,
+            *rows[:3],
+            alpha,
+            coordinates=coordinates,
+            total_weight=total,
+            map=map_rows,
+        )
         return getattr(objective, method)(theta)
 
 

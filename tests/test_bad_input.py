@@ -182,7 +182,9 @@ def test_bad_layer_sizes_name_the_entry(sizes):
     ids=["float64", "float32"],
 )
 def test_data_that_overflow_the_arithmetic_are_an_error(solver, data):
-    model = MLPClassifierManual(solver=solver, activation="relu", random_state=0)
+    model = MLPClassifierManual(
+        solver=solver, activation="relu", standardize=False, alpha=1e-4, random_state=0
+    )
     match = "Training diverged.*Scale the features.*learning_rate_init"
     with pytest.raises(ValueError, match=match):
         model.fit(data, y)
@@ -209,15 +211,10 @@ def test_too_large_steps_are_an_error_at_once(activation):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("scale", [1e3, 1e30])
-def test_huge_data_train_to_a_finite_model_or_fail_clearly(solver, activation, scale):
+def test_huge_data_train_to_a_finite_model(solver, activation, scale):
     model = MLPClassifierManual(
         5, activation, solver=solver, max_iter=20, batch_size=10, random_state=0
     )
-    if solver == "sgd" and scale == 1e30 and activation in ("identity", "relu"):
-        # nothing bounds the hidden units, and steps are in proportion to the gradient
-        with pytest.raises(ValueError, match="Training diverged"):
-            model.fit(scale * X, y)
-        return
     model.fit(scale * X, y)
     assert np.isfinite(model.loss_curve_).all()
     assert all(np.isfinite(a).all() for a in (*model.coefs_, *model.intercepts_))
@@ -293,7 +290,7 @@ def test_validation_set_of_one_row_is_too_small():
 
 
 def test_batch_larger_than_the_data_warns():
-    model = MLPClassifierManual(batch_size=100, tol=1.0, random_state=0)
+    model = MLPClassifierManual(solver="adam", batch_size=100, tol=1.0, random_state=0)
     with pytest.warns(UserWarning, match="batch_size=100 is larger than the 40") as record:
         model.fit(X, y)
     assert record[0].filename == __file__
@@ -316,7 +313,9 @@ def test_prediction_of_bad_data():
 
 @pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
 def test_predictions_beyond_the_arithmetic_warn(method):
-    model = MLPClassifierManual(activation="identity", random_state=0, tol=0.1).fit(X, y)
+    model = MLPClassifierManual(
+        activation="identity", alpha=1e-4, standardize=False, random_state=0, tol=0.1
+    ).fit(X, y)
     model.coefs_[0] *= 1e10
     with pytest.warns(RuntimeWarning, match="Predictions are not finite") as record:
         getattr(model, method)(1e308 * np.ones((5, 3)))

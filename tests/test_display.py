@@ -21,7 +21,7 @@ def model():
     X = rng.normal(size=(200, 5))
     y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
     return MLPClassifierManual(
-        20, learning_rate_init=0.1, early_stopping=True, random_state=0
+        20, solver="adam", learning_rate_init=0.1, early_stopping=True, random_state=0
     ).fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
 
 

@@ -104,7 +104,9 @@ def test_multilabel(dtype):
 def test_saturated_probabilities(iris):
     X, y = iris
     X = (X * 1e3).astype(np.float32)
-    model = MLPClassifierManual((), max_iter=40, learning_rate_init=1.0, random_state=0)
+    model = MLPClassifierManual(
+        (), max_iter=40, solver="adam", learning_rate_init=1.0, random_state=0
+    )
     agree(model.fit(X, y), X, rtol=0, atol=1e-5)
 
 
@@ -120,7 +122,9 @@ def test_inside_a_column_transformer_pipeline(iris):
 def test_raw_scores_and_calibration(iris, n_classes):
     X, y = iris
     X, y = X[y < n_classes].astype(np.float32), y[y < n_classes]
-    net = MLPClassifierManual(5, max_iter=40, learning_rate_init=0.01, random_state=0)
+    net = MLPClassifierManual(
+        5, max_iter=40, solver="adam", learning_rate_init=0.01, random_state=0
+    )
     net.fit(X, y)
     _, scores = run(net, X, zipmap=False, raw_scores=True)
     decision = net.decision_function(X)

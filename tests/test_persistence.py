@@ -49,7 +49,14 @@ def test_models_of_earlier_versions_load(stem, suffix):
         model.predict_proba(X[::10]), np.load(DATA / f"{stem}.npy"), rtol=1e-12, atol=1e-15
     )
     if stem.startswith("partial_fit"):
-        again = MLPClassifierManual(5, learning_rate_init=0.05, max_iter=20, random_state=0)
+        again = MLPClassifierManual(
+            5,
+            solver="adam",
+            standardize=False,  # which those models were before there was a choice
+            learning_rate_init=0.05,
+            max_iter=20,
+            random_state=0,
+        )
         for _ in range(4):
             again.partial_fit(X, y, classes=[0, 1, 2])
         model.partial_fit(X, y)

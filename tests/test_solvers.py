@@ -103,7 +103,6 @@ def test_lbfgs_finds_the_minimum_and_calls_the_hook():
         np.zeros(3),
         max_iter=100,
         max_fun=1000,
-        tol=1e-10,
         on_iteration=lambda theta, loss: seen.append((theta.copy(), loss)) or "",
     )
     assert result.converged
@@ -119,7 +118,7 @@ def test_the_hook_stops_every_solver():
     for minimize in (
         lambda hook: run(Adam(0.9, 0.999, 1e-8), on_iteration=hook),
         lambda hook: minimize_lbfgs(
-            Quadratic(), np.zeros(3), max_iter=9, max_fun=99, tol=0, on_iteration=hook
+            Quadratic(), np.zeros(3), max_iter=9, max_fun=99, on_iteration=hook
         ),
     ):
         calls = []
@@ -146,9 +145,7 @@ def test_stop_iteration_from_a_scorer_is_an_error():
         raise StopIteration
 
     with pytest.raises(RuntimeError, match="StopIteration was raised"):
-        minimize_lbfgs(
-            Quadratic(), np.zeros(3), max_iter=9, max_fun=99, tol=0, on_iteration=hook
-        )
+        minimize_lbfgs(Quadratic(), np.zeros(3), max_iter=9, max_fun=99, on_iteration=hook)
     with pytest.raises(StopIteration):
         run(SGD(0.5, False), on_iteration=hook)
 
@@ -158,9 +155,7 @@ def test_stop_iteration_from_a_scorer_is_an_error():
 )
 def test_lbfgs_says_which_limit_it_hit(limit, message):
     options = {"max_iter": 100, "max_fun": 100} | limit
-    result = minimize_lbfgs(
-        Quadratic(), np.zeros(3), tol=1e-12, on_iteration=lambda *_: "", **options
-    )
+    result = minimize_lbfgs(Quadratic(), np.zeros(3), on_iteration=lambda *_: "", **options)
     assert not result.converged
     assert message in result.message
 
@@ -228,7 +223,6 @@ def test_first_non_finite_value_raises():
                 np.zeros(3),
                 max_iter=5,
                 max_fun=5,
-                tol=0,
                 on_iteration=lambda *_: "",
             )
 
