@@ -39,7 +39,7 @@ def make_model(**params):
         solver="adam",
         early_stopping=True,
         learning_rate_init=0.01,
-        max_iter=100,
+        max_iter=200,
         random_state=0,
         **params,
     ).set_fit_request(X_val=True, y_val=True)
