@@ -15,8 +15,8 @@ from scipy.linalg import blas
 
 _DIVERGED = (
     "Training diverged: the loss, its gradient or the parameters are no longer finite. "
-    "Scale the features, for example with sklearn.preprocessing.StandardScaler, or lower "
-    "learning_rate_init (solver='sgd' or 'adam')."
+    "Scale the features, as standardize=True does, or lower learning_rate_init "
+    "(solver='sgd' or 'adam')."
 )
 
 
@@ -303,10 +303,10 @@ def _lbfgs_message(solution, max_iter, max_fun):
         limit = f"max_fun={max_fun} evaluations"
     else:
         return (
-            f"L-BFGS could not lower the loss further ({solution.message}). Scale the "
-            "features, increase tol, or use float64 data."
+            f"L-BFGS could not lower the loss further ({solution.message}). Increase tol, "
+            "set standardize=True, or use float64 data."
         )
     return (
-        f"L-BFGS stopped at {limit}, and the loss was still falling. Increase max_iter and "
-        "max_fun, scale the features, or increase alpha or tol."
+        f"L-BFGS stopped at {limit}, and the loss was still falling by more than tol. "
+        "Increase max_iter and max_fun, or tol if the result is good enough."
     )

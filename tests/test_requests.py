@@ -559,16 +559,20 @@ def test_saturated_labels(dtype):
     """Logits of +-1e3: sure of every label, finite loss and log-probabilities."""
     X = np.array([[1e3], [-1e3], [1e3], [-1e3]], dtype)
     Y = np.array([[1, 0], [0, 1], [1, 0], [0, 1]])
-    settings = {"hidden_layer_sizes": (), "solver": "lbfgs", "standardize": False}
-    model = short(max_fun=1, alpha=1e-4, **settings)
-    with pytest.warns(ConvergenceWarning, match="max_fun=1"):
-        model.fit(X, Y, coefs_init=[[[1.0, -1.0]]], intercepts_init=[[0.0, 0.0]])
+    settings = {
+        "hidden_layer_sizes": (),
+        "solver": "sgd",
+        "learning_rate": lambda fraction: 0.0,  # the start is the end
+        "standardize": False,
+        "max_iter": 1,
+    }
+    model = short(alpha=1e-4, **settings)
+    model.fit(X, Y, coefs_init=[[[1.0, -1.0]]], intercepts_init=[[0.0, 0.0]])
     assert_allclose(model.decision_function(X), X @ np.array([[1, -1]], dtype))
     assert_array_equal(model.predict_proba(X), Y)
     assert_allclose(model.predict_log_proba(X), np.where(Y, 0, -1e3), rtol=1e-6)
-    wrong = short(max_fun=1, alpha=0, **settings)
-    with pytest.warns(ConvergenceWarning, match="max_fun=1"):
-        wrong.fit(X, 1 - Y, coefs_init=[[[1.0, -1.0]]], intercepts_init=[[0.0, 0.0]])
+    wrong = short(alpha=0, **settings)
+    wrong.fit(X, 1 - Y, coefs_init=[[[1.0, -1.0]]], intercepts_init=[[0.0, 0.0]])
     assert_allclose(wrong.loss_, 2e3, rtol=1e-6)
 
 
@@ -727,17 +731,14 @@ def test_dropout_with_lbfgs_is_an_error(iris):
 # --- a start of one's own -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", STOCHASTIC)
 def test_initial_weights(iris, solver):
     X, y = iris
     rng = np.random.default_rng(0)
     coefs = [rng.normal(size=(4, 10)), rng.normal(size=(10, 3)).tolist()]
     intercepts = [np.zeros(10), [1.0, 2.0, 3.0]]
-    model = short(solver=solver, max_iter=1)
-    if solver != "lbfgs":
-        model.set_params(learning_rate_init=1e-12)
-    else:
-        model.set_params(max_fun=1)  # the start is the end
+    model = short(solver=solver, alpha=1e-4, max_iter=1)
+    model.set_params(learning_rate=lambda fraction: 0.0)  # the start is the end
     model.fit(X, y, coefs_init=coefs, intercepts_init=intercepts)
     for found, given in zip(
         model.coefs_ + model.intercepts_, coefs + intercepts, strict=True
@@ -746,6 +747,17 @@ def test_initial_weights(iris, solver):
     assert isinstance(coefs[1], list)  # what was given is left as it was
     only = short(solver=solver, max_iter=1).fit(X, y, coefs_init=coefs)
     assert only.coefs_[0].shape == (4, 10)
+
+
+def test_lbfgs_stays_at_a_minimum_that_it_starts_from(iris):
+    X, y = iris
+    settings = {"solver": "lbfgs", "alpha": 1.0, "tol": 0, "max_iter": 5000}
+    there = short(**settings).fit(X, y)
+    again = short(**settings).fit(
+        X, y, coefs_init=there.coefs_, intercepts_init=there.intercepts_
+    )
+    assert_allclose(again.loss_curve_, there.loss_, rtol=1e-9)
+    assert_allclose(again.coefs_[0], there.coefs_[0], atol=1e-3)
 
 
 def test_half_a_start_is_a_fresh_start(iris):
