@@ -333,6 +333,40 @@ def test_how_often_partitions_are_read(rows, persist):
     assert len(calls) >= 6
 
 
+def test_defaults_choose_what_they_choose_in_memory(rows):
+    """Means, scales and, where all rows are few enough to look at, alpha."""
+    X, y, _ = rows
+    X = X * [1, 1000, 0.01, 1, 1, 1] + [5, 0, 0, 0, 0, 0]
+    y = np.where(np.arange(1000) % 3, y, 0)  # noise, for one alpha to be clearly the best
+    with dask.config.set(scheduler="threads"):
+        model = DaskMLPClassifierManual(5, random_state=0)
+        model.fit(partitioned(X, (613, 387)), partitioned(y, (613, 387)))
+    local = MLPClassifierManual(5, random_state=0).fit(X, y)
+    for found, expected in zip(
+        model._feature_scaling_, local._feature_scaling_, strict=True
+    ):
+        assert_allclose(found, expected, rtol=1e-10)
+    assert model.alpha_ == local.alpha_
+    assert_allclose(model.predict_proba(X), local.predict_proba(X), atol=1e-3)
+
+
+def test_alpha_of_many_rows_is_chosen_on_a_sample(rows, monkeypatch):
+    X, y, weights = rows
+    monkeypatch.setattr(skmlp_dask, "MOST_ROWS", 200)
+    with dask.config.set(scheduler="threads"):
+        data = skmlp_dask._read(
+            skmlp_dask._partitions(
+                *(partitioned(part, (613, 387)) for part in (X, y, weights))
+            ),
+            persist=True,
+        )
+        encoded = skmlp_dask._encode(data, data.targets, None, data.dtype, True)
+        drawn = skmlp_dask._sample(encoded, seed=0)
+    assert 190 < len(drawn.X) <= 201
+    originals = set(map(tuple, X))
+    assert all(tuple(row) in originals for row in drawn.X)
+
+
 def test_callbacks_follow_a_fit_of_partitions(rows):
     callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
     X, y, _ = rows

@@ -20,7 +20,6 @@ from dask.distributed import Client, LocalCluster
 from skmlp import dask as skmlp_dask
 from skmlp._network import Network
 from skmlp._objective import Objective, row_threads
-from skmlp.dask import DaskMLPClassifierManual
 
 N_ROWS, N_FEATURES, N_CLASSES, HIDDEN, N_PARTS = 2_000_000, 50, 3, 100, 20
 REPEATS = 7
@@ -31,7 +30,7 @@ def objective(n_rows, network):
     rng = da.random.default_rng(0)
     X = rng.normal(size=(n_rows, N_FEATURES), chunks=(n_rows // N_PARTS, N_FEATURES))
     y = da.arange(n_rows, chunks=n_rows // N_PARTS) % N_CLASSES
-    data = skmlp_dask._read(DaskMLPClassifierManual(), X, y, None, True)
+    data = skmlp_dask._read(skmlp_dask._partitions(X, y, None), True)
     encoded = skmlp_dask._encode(data, data.targets, None, data.dtype, True)
     return skmlp_dask._SumOfParts(network, encoded, 1.0)
 

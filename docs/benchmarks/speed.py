@@ -411,7 +411,7 @@ def run_works(threads, repeats, works):
                 ("skmlp", MLPClassifierManual),
                 ("scikit-learn", MLPClassifier),
             ]:
-                models[name] = cls(activation="logistic", max_iter=1)
+                models[name] = cls(activation="logistic", solver="adam", max_iter=1)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     models[name].fit(X[:2000], k[:2000])
@@ -440,10 +440,11 @@ def status(key):
         if line.startswith(key):
             return int(line.split()[1]) / 1024
 cls = {"skmlp": MLPClassifierManual, "scikit-learn": MLPClassifier}[sys.argv[1]]
-cls((100,), "logistic", solver="lbfgs", max_iter=1).fit(X[:500], y[:500])
+settings = {"solver": "lbfgs", "alpha": 1e-4, "hidden_layer_sizes": (100,)}
+cls(activation="logistic", max_iter=1, **settings).fit(X[:500], y[:500])
 open("/proc/self/clear_refs", "w").write("5")  # resets the peak
 before = status("VmRSS")
-cls((100,), "logistic", solver="lbfgs", max_iter=3).fit(X, y)
+cls(activation="logistic", max_iter=3, **settings).fit(X, y)
 print(status("VmHWM") - before)
 """
 
