@@ -31,6 +31,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmlp._activations import ACTIVATIONS
 from skmlp._alpha import draw_splits, sample, search_alpha
 from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from skmlp._coordinates import (
@@ -362,7 +363,7 @@ class MLPClassifierManual(
             "array-like",
             Interval(Integral, 1, None, closed="left"),
         ],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -969,18 +970,7 @@ class MLPClassifierManual(
         if stops_early == "auto":
             stops_early = validation is not None or rows.X.shape[0] > 10_000
         if stops_early and validation is None:
-            if rows.weights is not None:
-                rows = rows.where(rows.weights > 0)  # where they could not be left out
-            strata, names = self._targets().strata(rows.targets)
-            train, others = hold_out(
-                rows.X,
-                strata,
-                rows.sample_weight,
-                names=names,
-                fraction=self.validation_fraction,
-                seed=self._seed_,
-            )
-            rows, validation = rows.where(train), rows.where(others)
+            rows, validation = self._hold_out(rows)
         n_blocks = len(row_blocks(rows.X.shape[0], network, rows.X.dtype))
         # 2 even of few rows: large products of mini-batches are shared by two threads
         with row_threads(max(n_blocks, 2)) as map_rows:
@@ -1009,6 +999,21 @@ class MLPClassifierManual(
             if task is not None:
                 monitor.notify = self._notifier(objective, monitor, task)
             self._solve(objective, theta, monitor, incremental)
+
+    def _hold_out(self, rows):
+        """Rows to train on, and rows for early stopping to look at."""
+        if rows.weights is not None:
+            rows = rows.where(rows.weights > 0)  # where they could not be left out
+        strata, names = self._targets().strata(rows.targets)
+        train, others = hold_out(
+            rows.X,
+            strata,
+            rows.sample_weight,
+            names=names,
+            fraction=self.validation_fraction,
+            seed=self._seed_,
+        )
+        return rows.where(train), rows.where(others)
 
     def _draw(self, network, dtype):
         """Draw the initial parameters, and what all else that is random follows from."""
@@ -1049,9 +1054,11 @@ class MLPClassifierManual(
         """
         if self.alpha != "auto":
             self.alpha_ = float(self.alpha)
-        elif incremental and not hasattr(self, "alpha_"):
+        elif hasattr(self, "alpha_"):
+            return
+        elif incremental:
             self.alpha_ = _ALPHA_OF_PARTS
-        elif not hasattr(self, "coefs_"):
+        else:
             rows, validation = draw(self._seed_)
             if validation is None:
                 strata, _ = self._targets().strata(rows.targets)

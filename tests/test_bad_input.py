@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skmlp import MLPClassifierManual
+from skmlp._activations import ACTIVATIONS
 
 SOLVERS = ["lbfgs", "sgd", "adam"]
 # one set of parameters often serves several solvers here
@@ -209,7 +210,7 @@ def test_too_large_steps_are_an_error_at_once(activation):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("scale", [1e3, 1e30])
 def test_huge_data_train_to_a_finite_model(solver, activation, scale):
     model = MLPClassifierManual(

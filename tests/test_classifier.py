@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from skmlp import MLPClassifierManual
+from skmlp._activations import ACTIVATIONS
 from skmlp._network import Network
 from skmlp._objective import Objective
 
@@ -63,7 +64,7 @@ def test_constructor_is_that_of_mlpclassifier():
 # --- fit: solvers, quality, structure -------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver_learns_digits(digits, solver, activation):
     X, y = digits

@@ -8,6 +8,7 @@ from sklearn.datasets import load_wine
 from sklearn.preprocessing import StandardScaler
 
 from skmlp import MLPClassifierManual
+from skmlp._activations import ACTIVATIONS
 from skmlp._coordinates import (
     feature_moments,
     mean_and_scale,
@@ -17,8 +18,6 @@ from skmlp._coordinates import (
 )
 from skmlp._network import Network
 from skmlp._objective import Objective
-
-ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 
 
 @pytest.fixture

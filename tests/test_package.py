@@ -46,6 +46,7 @@ ALLOWED = {
     "_callbacks": set(),
     "_display": set(),
     "_classifier": {
+        "_activations",
         "_alpha",
         "_callbacks",
         "_coordinates",
