@@ -56,10 +56,13 @@ def load(name):
     return frame[frame.columns[:-1]], frame[frame.columns[-1]].astype(str)
 
 
-def preprocessing():
-    """Standardised numbers, one-hot categories."""
+def preprocessing(scaled=True):
+    """Standardised numbers (or as they are), one-hot categories."""
     return make_column_transformer(
-        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (
+            StandardScaler() if scaled else "passthrough",
+            make_column_selector(dtype_include="number"),
+        ),
         (
             OneHotEncoder(handle_unknown="ignore", sparse_output=False),
             make_column_selector(dtype_exclude="number"),

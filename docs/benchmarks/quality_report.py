@@ -1,0 +1,248 @@
+"""Write the page on the defaults, with its pictures, from the recorded results.
+
+python docs/benchmarks/quality_report.py
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+HERE = Path(__file__).parent
+OURS, *THEIRS = (
+    "MLPClassifierManual()",
+    "MLPClassifier()",
+    "LogisticRegression()",
+    "HistGradientBoosting()",
+)
+TIES = {"log_loss": 0.01, "accuracy": 0.005}
+SIGN = {"log_loss": -1, "accuracy": 1}
+COLOURS = dict(
+    zip([OURS, *THEIRS], ["#D55E00", "#0072B2", "#56B4E9", "#009E73"], strict=True)
+)
+MARKERS = dict(zip([OURS, *THEIRS], "osD^", strict=True))
+
+
+def read(name):
+    """Machine and rows of a file of `quality.py`."""
+    content = json.loads((HERE / name).read_text())
+    return content["machine"], pd.DataFrame(content["rows"])
+
+
+def medians(rows, metric):
+    """Median over the splits, by set and candidate."""
+    return rows.pivot_table(metric, "set", "candidate", "median")
+
+
+def gains(rows, theirs, metric):
+    """How much better we are on each set."""
+    table = medians(rows, metric)
+    return SIGN[metric] * (table[OURS] - table[theirs])
+
+
+def count(gain, metric):
+    """Wins, ties and losses, where differences up to the tie count as none."""
+    wins, losses = (gain > TIES[metric]).sum(), (gain < -TIES[metric]).sum()
+    return f"{wins} / {len(gain) - wins - losses} / {losses}"
+
+
+def markdown(header, rows):
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def comparison(rows):
+    """Us against each baseline, for both metrics, and without each set in turn."""
+    lines = []
+    for theirs in THEIRS:
+        for metric in TIES:
+            gain = gains(rows, theirs, metric)
+            left_out = [gain.drop(name).mean() for name in gain.index]
+            lines.append(
+                [
+                    f"`{theirs}`",
+                    metric.replace("_", "-"),
+                    count(gain, metric),
+                    f"{gain.mean():+.4f}",
+                    f"{gain.median():+.4f}",
+                    f"{gain.min():+.4f} ({gain.idxmin()})",
+                    f"{min(left_out):+.4f} to {max(left_out):+.4f}",
+                ]
+            )
+    header = [
+        "against",
+        "metric",
+        "wins / ties / losses",
+        "mean gain",
+        "median gain",
+        "worst set",
+        "mean gain, any one set left out",
+    ]
+    return markdown(header, lines)
+
+
+def by_set(rows, metric):
+    """The metric of each candidate on each set, the best in bold."""
+    table = medians(rows, metric)[[OURS, *THEIRS]]
+    sizes = rows.groupby("set")[["n_train", "n_features", "n_classes"]].first()
+    best = table.min(axis=1) if SIGN[metric] < 0 else table.max(axis=1)
+    lines = []
+    for name in table.index:
+        cells = [
+            f"**{value:.4f}**" if value == best[name] else f"{value:.4f}"
+            for value in table.loc[name]
+        ]
+        lines.append([name, *sizes.loc[name], *cells])
+    return markdown(["set", "n", "d", "K", *(f"`{name}`" for name in table)], lines)
+
+
+def variants(rows, groups):
+    """Mean log-loss, accuracy and seconds of variants, and their wins over the defaults."""
+    lines = []
+    default = rows[rows["candidate"] == "defaults"]
+    for group in groups:
+        for candidate in rows[rows["group"] == group]["candidate"].unique():
+            those = rows[(rows["group"] == group) & (rows["candidate"] == candidate)]
+            here = default[default["set"].isin(those["set"])]
+            loss, reference = (
+                part.groupby("set")["log_loss"].median() for part in (those, here)
+            )
+            lines.append(
+                [
+                    candidate,
+                    f"{loss.mean():.4f}",
+                    f"{reference.mean():.4f}",
+                    count(reference - loss, "log_loss"),
+                    f"{those.groupby('set')['accuracy'].median().mean():.4f}",
+                    f"{here.groupby('set')['accuracy'].median().mean():.4f}",
+                    f"{those['seconds'].sum() / here['seconds'].sum():.2f}",
+                ]
+            )
+    header = [
+        "variant",
+        "log-loss",
+        "of the defaults",
+        "wins / ties / losses",
+        "accuracy",
+        "of the defaults",
+        "time, relative",
+    ]
+    return markdown(header, lines)
+
+
+def unscaled(rows):
+    """Accuracy and log-loss of raw and of scaled features."""
+    rows = rows[rows["group"] == "unscaled"]
+    lines = []
+    for candidate in rows["candidate"].unique():
+        for metric in ("accuracy", "log_loss"):
+            table = rows[rows["candidate"] == candidate].pivot_table(
+                metric, "set", "scaled", "median"
+            )
+            cells = [
+                f"{table[False][name]:.4f} / {table[True][name]:.4f}"
+                for name in table.index
+            ]
+            lines.append(
+                [
+                    f"`{candidate}`" if "(" in candidate else candidate,
+                    metric.replace("_", "-"),
+                    *cells,
+                ]
+            )
+    return markdown(["", "raw / scaled", *sorted(rows["set"].unique())], lines)
+
+
+def draw_sets(rows):
+    """Log-loss of the four candidates on every set."""
+    table = medians(rows, "log_loss")
+    table = table.loc[table[THEIRS[0]].sort_values().index]
+    figure, ax = plt.subplots(figsize=(8, 5.4), layout="constrained")
+    for name in (*THEIRS, OURS):
+        ax.plot(
+            table[name].clip(lower=1e-3),
+            table.index,
+            MARKERS[name],
+            color=COLOURS[name],
+            label=name,
+            markersize=8,
+            zorder=3 if name == OURS else 2,
+        )
+    ax.set(xscale="log", xlabel="log-loss on held-out rows (further left is better)")
+    ax.set_xlim(left=9e-4)
+    ax.grid(alpha=0.3)
+    ax.legend(loc="upper left")
+    ax.set_title("Untuned classifiers on 17 tables, medians of the splits")
+    figure.savefig(HERE / "defaults.png", dpi=110)
+
+
+def draw_alpha(rows):
+    """What alpha each set got, beside the log-loss of fixed ones."""
+    fixed = rows[rows["candidate"].isin([f"alpha={a}" for a in ("0.01", "0.1", "1", "10")])]
+    table = fixed.pivot_table("log_loss", "set", "alpha", "median")
+    chosen = rows[rows["candidate"] == "defaults"].groupby("set")
+    figure, (left, right) = plt.subplots(
+        ncols=2, figsize=(10, 4.4), layout="constrained", width_ratios=[1, 1.2]
+    )
+    left.plot(table.columns, table.mean(), "o-", color=COLOURS[THEIRS[0]], label="fixed")
+    left.axhline(
+        chosen["log_loss"].median().mean(), color=COLOURS[OURS], ls="--", label='"auto"'
+    )
+    left.set(xscale="log", xlabel="alpha", ylabel="mean log-loss over the sets")
+    left.legend()
+    left.grid(alpha=0.3)
+    best = table.idxmin(axis=1)
+    order = best.sort_values().index
+    right.plot(best[order], order, "s", color=COLOURS[THEIRS[0]], label="best of the fixed")
+    right.plot(
+        chosen["alpha"].median()[order], order, "o", color=COLOURS[OURS], label="chosen"
+    )
+    right.set(xscale="log", xlabel="alpha")
+    right.legend()
+    right.grid(alpha=0.3)
+    figure.savefig(HERE / "defaults_alpha.png", dpi=110)
+
+
+def page(text, replacements):
+    """The page's text with its tables."""
+    for name, value in replacements.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def main():
+    machine, rows = read("quality.json")
+    _, study = read("study.json")
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    table = medians(rows, "seconds").sum()
+    warned = rows[(rows["candidate"] == OURS) & rows["warned"]]["set"].unique()
+    replacements = {
+        "machine": f"{machine['cores']} cores ({machine['processor']}), load at the start "
+        f"{machine['load at the start']:.2f}, {machine['date']}; {versions}; float64",
+        "splits": str(rows["split"].nunique()),
+        "comparison": comparison(rows),
+        "log_loss": by_set(rows, "log_loss"),
+        "accuracy": by_set(rows, "accuracy"),
+        "seconds": markdown(
+            [f"`{name}`" for name in [OURS, *THEIRS]],
+            [[f"{table[name]:.1f}" for name in [OURS, *THEIRS]]],
+        ),
+        "ratio": f"{table[THEIRS[0]] / table[OURS]:.1f}",
+        "warned": ", ".join(warned) or "none",
+        "unscaled": unscaled(study),
+    }
+    for group in study["group"].unique():
+        replacements[group] = variants(study, [group])
+    text = (HERE / "defaults.md.in").read_text()
+    (HERE / "defaults.md").write_text(page(text, replacements))
+    draw_sets(rows)
+    draw_alpha(study)
+
+
+if __name__ == "__main__":
+    main()
