@@ -89,8 +89,8 @@ class Network:
     layer_sizes : sequence of int
         (n_features, hidden units..., n_outputs); two entries make it multinomial
         logistic regression.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}
-        Nonlinearity of every hidden layer.
+    activation : str
+        A key of `ACTIVATIONS`: nonlinearity of every hidden layer.
     output : {'softmax', 'logistic'}
         One class of several, or each label on its own.
     """
