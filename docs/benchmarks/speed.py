@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -230,7 +231,9 @@ def estimator_fit(cls, solver, X, k, hidden, batch, epochs):
 def skmlp_fit(solver, X, k, hidden, n_classes, batch, epochs, threads):
     from skmlp import MLPClassifierManual
 
-    return estimator_fit(MLPClassifierManual, solver, X, k, hidden, batch, epochs)
+    # the same work as the others do
+    cls = partial(MLPClassifierManual, standardize=False)
+    return estimator_fit(cls, solver, X, k, hidden, batch, epochs)
 
 
 def sklearn_fit(solver, X, k, hidden, n_classes, batch, epochs, threads):
