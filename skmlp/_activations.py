@@ -11,13 +11,14 @@ of every block of rows would cost more than the arithmetic:
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Activation(NamedTuple):
-    """A hidden layer's nonlinearity, and the scale at which its weights start.
+    """A hidden layer's nonlinearity, and what its weights start by.
 
     Attributes
     ----------
@@ -26,10 +27,9 @@ class Activation(NamedTuple):
     backward : callable
         ``backward(H, delta)``: delta becomes delta * phi', in place.
     glorot_factor : float
-        Weights start uniform within sqrt(glorot_factor / (fan_in + fan_out)). Glorot
-        and Bengio (2010, eq. 16) derive 6 for units of slope one at zero; the
-        logistic function has slope 1/4 and a mean of 1/2, and starts at 2, the
-        value that scikit-learn's MLPClassifier uses.
+        Without standardised coordinates, weights start uniform within
+        sqrt(glorot_factor / (fan_in + fan_out)), as in scikit-learn's MLPClassifier:
+        6 (Glorot and Bengio, 2010, eq. 16), or 2 for the logistic function.
     center : float
         phi(0), the middle of its outputs if it has one: where they are centred.
     """
@@ -95,3 +95,23 @@ ACTIVATIONS = {
     "tanh": Activation(_tanh, _tanh_backward, 6.0),
     "relu": Activation(_relu, _relu_backward, 6.0),
 }
+
+
+@lru_cache
+def mean_square(activation, variance):
+    """E (phi(z) - center)^2 for normal z of mean 0, by Gauss-Hermite quadrature.
+
+    Parameters
+    ----------
+    activation : Activation
+    variance : float
+        Of z.
+
+    Returns
+    -------
+    mean_square : float
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    H = (np.sqrt(variance) * nodes)[:, np.newaxis]
+    activation.forward(H, np.zeros(1))
+    return float(weights @ (H[:, 0] - activation.center) ** 2 / weights.sum())

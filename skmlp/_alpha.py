@@ -1,100 +1,199 @@
 """The strength of the penalty, chosen on held-out rows."""
 
 import math
+from functools import partial
 
 import numpy as np
 
-from skmlp._holdout import folds
+from skmlp._holdout import count_distinct, distinct, folds
+from skmlp._memory_map import memory_map
+from skmlp._rows import Rows
 from skmlp._solvers import minimize_lbfgs
 
-# The search starts at 1, a standard normal prior on the weights of standardised inputs,
-# and goes by factors of sqrt(10), down or up, at most to these powers of 10.
-_HALF_DECADES = range(-6, 5)
-# L-BFGS iterations from the initial parameters, and from those of the alpha before
-_FIRST_ITERATIONS = 50
-_NEXT_ITERATIONS = 25
+# Candidates, in half decades of the unit: the decades that every search sees, from the
+# strongest on, and how far it may go beyond them
+_FIRST = (2, 0, -2, -4)
+_STRONGEST, _WEAKEST = 4, -6
+# Most iterations of a candidate; the rule that stops the fit stops it, too
+_MAX_ITER = 100
 
-# Most rows that the search looks at. They are dealt out to folds, and as many of the folds
-# take their turn as held-out rows as it takes to measure the loss on enough rows.
-MOST_ROWS = 1500
+# Rows to train on and the most that are looked at in all. A few are dealt out to folds, and
+# as many of the folds take their turn as held-out rows as it takes to see enough of them.
+_TRAINING_ROWS = 1200
+MOST_ROWS = 3000
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
-# Fewer distinct rows than this tell nothing
+# Fewer distinct rows than this tell nothing; their penalty is weak enough for any of them
+# to be learnt
 _FEWEST_ROWS = 20
+_ALPHA_OF_FEW = 0.01
 
 
-def search_alpha(make_objective, theta, splits, unit=1.0):
-    """Losses on held-out rows for some values of alpha, by descent from the first.
+def search_alpha(
+    make_objective, theta, splits, *, unit, entropy, make_monitor, max_iter, map=map
+):
+    """Losses on held-out rows for some values of alpha.
 
     In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
     alpha [1]_, which does not depend on the number of rows: so alpha can be found on a part
-    of them. The fits are short, each starts where that of the alpha before ended, and the
-    first that is no better ends the search.
+    of them. All candidates are trained alike: from one start, until the rule that will stop
+    the fit stops them. Four decades are tried on the first split, and more beyond an end
+    that is the best. Those that are not clearly worse race on over the other splits [2]_.
+    At last, the half decade on the better side of the best is tried.
 
     Parameters
     ----------
     make_objective : callable
         ``make_objective(rows, alpha)`` returns an objective.
     theta : ndarray of shape (P,)
-        Start of the first fit.
+        Start of every fit.
     splits : list of (Rows, Rows)
         Rows to train on, rows to measure the loss on.
-    unit : float, default=1.0
-        Where the search starts.
+    unit : float
+        Mean weight of a distinct row: what the decades are multiplied by.
+    entropy : float
+        Mean loss of a prediction by the shares of the classes.
+    make_monitor : callable
+        Returns a new `Monitor`, which stops a fit.
+    max_iter : int
+        Most iterations of the fit itself.
+    map : callable, default=map
+        Runs the fits of several candidates.
 
     Returns
     -------
     losses : dict of {float: float}
-        Held-out loss, summed over the splits, of each alpha that was tried; the best is
-        the one with the smallest.
+        Mean held-out loss of each alpha that went all the way, stronger ones first: the
+        best is the first with the smallest.
 
     References
     ----------
     .. [1] D. J. C. MacKay, "A practical Bayesian framework for backpropagation networks",
        Neural Computation 4 (1992).
+    .. [2] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
-    held_out = [make_objective(rows, 0.0) for _, rows in splits]
-    alphas = {i: unit * 10.0 ** (i / 2) for i in _HALF_DECADES}
-    losses = {}
-
-    def fit(alpha, starts, n_iterations):
-        thetas = [
-            minimize_lbfgs(
-                make_objective(rows, alpha),
-                start,
-                max_iter=n_iterations,
-                max_fun=10 * n_iterations,
-                on_iteration=lambda theta, loss: "",
-            ).theta
-            for (rows, _), start in zip(splits, starts, strict=True)
-        ]
-        losses[alpha] = math.fsum(
-            objective.total_weight * objective.loss(theta)
-            for objective, theta in zip(held_out, thetas, strict=True)
-        )
-        return thetas
-
-    def descend(step, thetas):
-        i = 0
-        while i + step in _HALF_DECADES:
-            thetas = fit(alphas[i + step], thetas, _NEXT_ITERATIONS)
-            if not losses[alphas[i + step]] < losses[alphas[i]]:
-                return i
-            i += step
-        return i
-
-    thetas = fit(alphas[0], [theta] * len(splits), _FIRST_ITERATIONS)
-    if descend(-1, thetas) == 0:
-        descend(1, thetas)
-    return losses
+    if not splits:
+        return {_ALPHA_OF_FEW * unit: math.nan}
+    train = partial(
+        minimize_lbfgs,
+        theta=theta,
+        max_iter=min(max_iter, _MAX_ITER),
+        max_fun=10 * _MAX_ITER,
+    )
+    race = _Race(make_objective, splits, unit, train, make_monitor, map)
+    race.run(0, _FIRST)
+    while race.edge() is not None:
+        race.run(0, [race.edge()])
+    survivors, n_seen = set(race.losses), 0
+    for split, (_, validation) in enumerate(splits):
+        if split > 0 and len(survivors) == 1:
+            break
+        if split > 0:
+            race.run(split, survivors)
+        n_seen += len(validation.targets)
+        # differences of the losses of rows are of the order of half the entropy
+        bound = race.mean(race.best(survivors)) + entropy / 2 / math.sqrt(n_seen)
+        if split < len(splits) - 1:
+            survivors = {i for i in survivors if race.mean(i) <= bound}
+    survivors.add(race.add_between(race.best(survivors)))
+    return {race.alpha(i): race.mean(i) for i in sorted(survivors, reverse=True)}
 
 
-def sample(rows, seed, n_most=MOST_ROWS):
-    """All rows that have a weight, or some drawn at random if there are too many."""
+class _Race:
+    """Held-out losses of candidates, numbered by half decades of the unit.
+
+    Attributes
+    ----------
+    losses : dict of {int: list of float}
+        Of each candidate, its mean loss on the held-out rows of the splits so far.
+    """
+
+    def __init__(self, make_objective, splits, unit, train, make_monitor, map):
+        self._make_objective = make_objective
+        self._splits = splits
+        self._unit = unit
+        self._train = train
+        self._make_monitor = make_monitor
+        self._map = map
+        self._held_out = [make_objective(rows, 0.0) for _, rows in splits]
+        self.losses = {}
+
+    def alpha(self, candidate):
+        """The strength that a candidate stands for."""
+        return self._unit * 10.0 ** (candidate / 2)
+
+    def run(self, split, candidates):
+        """Train the candidates on a split, and measure their losses."""
+        candidates = sorted(candidates)  # the weaker the penalty, the longer it takes
+        losses = self._map(partial(self._measure, split), candidates)
+        for candidate, loss in zip(candidates, losses, strict=True):
+            self.losses.setdefault(candidate, []).append(loss)
+
+    def mean(self, candidate):
+        """Mean loss on all held-out rows that a candidate has seen."""
+        losses = self.losses[candidate]
+        weights = [held_out.total_weight for held_out in self._held_out]
+        return float(np.average(losses, weights=weights[: len(losses)]))
+
+    def best(self, candidates):
+        """The candidate with the smallest mean loss; of equals, the strongest penalty."""
+        return min(sorted(candidates, reverse=True), key=self.mean)
+
+    def edge(self):
+        """The decade beyond the best, if it has none; None at the ends."""
+        best = self.best(self.losses)
+        for beyond in (best + 2, best - 2):
+            if beyond not in self.losses and _WEAKEST <= beyond <= _STRONGEST:
+                return beyond
+        return None
+
+    def add_between(self, best):
+        """Run the half decade between the best and its better neighbour."""
+        neighbours = self.losses.keys() & {best - 2, best + 2}
+        neighbour = min(sorted(neighbours, reverse=True), key=lambda i: self.losses[i][0])
+        between = (best + neighbour) // 2
+        for split in range(len(self.losses[best])):
+            self.run(split, [between])
+        return between
+
+    def _measure(self, split, candidate):
+        rows, _ = self._splits[split]
+        objective = self._make_objective(rows, self.alpha(candidate))
+        theta = self._train(objective, on_iteration=self._make_monitor()).theta
+        return self._held_out[split].loss(theta)
+
+
+def sample(rows, strata, seed, n_most=MOST_ROWS):
+    """All rows that have a weight, or some drawn at random if there are too many.
+
+    Of many rows, distinct ones are drawn, each with the weight of all its copies: so a
+    weight is as good as copies. (Those of a memory map are drawn as they are, lest all of
+    it is read.)
+
+    Parameters
+    ----------
+    rows : Rows
+    strata : ndarray of shape (n,) of int
+        Class index of each row.
+    seed : int
+    n_most : int, default=MOST_ROWS
+
+    Returns
+    -------
+    rows : Rows
+    """
     n_rows = rows.X.shape[0]
-    if n_rows > n_most:
-        drawn = np.random.RandomState(seed).permutation(n_rows)[:n_most]
-        rows = rows.where(np.sort(drawn))
+    random_state = np.random.RandomState(seed)
+    if n_rows > n_most and memory_map(rows.X) is not None:
+        rows = rows.where(np.sort(random_state.permutation(n_rows)[:n_most]))
+    elif n_rows > n_most:
+        first, group, _ = distinct(rows.X, strata, np.ones(n_rows))
+        drawn = random_state.permutation(len(first))[:n_most]
+        of_copies = [
+            np.bincount(group, weights)[drawn]
+            for weights in (rows.weights, rows.sample_weight)
+        ]
+        rows = Rows(rows.X[first[drawn]], rows.targets[first[drawn]], *of_copies)
     return rows if rows.weights is None else rows.where(rows.weights > 0)
 
 
@@ -113,12 +212,20 @@ def draw_splits(rows, strata, seed):
     -------
     splits : list of (Rows, Rows)
     """
-    fold, n_distinct = folds(
-        rows.X, strata, rows.sample_weight, n_folds=_N_FOLDS, seed=seed
-    )
+    n_distinct = count_distinct(rows.X, strata)
     if n_distinct < _FEWEST_ROWS:
         return []
-    n_splits = min(-(-_ENOUGH_HELD_OUT * _N_FOLDS // n_distinct), _N_FOLDS)
+    # of more rows than it takes to train, the others are held out, at little cost
+    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // _TRAINING_ROWS)
+    fold = folds(rows.X, strata, rows.sample_weight, n_folds=n_folds, seed=seed)
+    if n_folds > _N_FOLDS:
+        held_out = [fold >= _N_FOLDS - 1]
+    else:
+        n_splits = min(-(-_ENOUGH_HELD_OUT * _N_FOLDS // n_distinct), _N_FOLDS)
+        held_out = [fold == i for i in range(n_splits)]
     # of few distinct rows with many copies, a fold may have none
-    present = [i for i in range(n_splits) if 0 < np.sum(fold == i) < len(fold)]
-    return [(rows.where(fold != i), rows.where(fold == i)) for i in present]
+    return [
+        (rows.where(~mask), rows.where(mask))
+        for mask in held_out
+        if 0 < mask.sum() < len(mask)
+    ]

@@ -2,12 +2,14 @@
 
 import copy
 import inspect
+import math
 import warnings
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -40,12 +42,12 @@ from skmlp._coordinates import (
     raw_parameters,
     standard_coordinates,
 )
-from skmlp._holdout import hold_out
+from skmlp._holdout import count_distinct, hold_out
 from skmlp._memory_map import assert_finite_in_blocks, give_back, memory_map
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
-from skmlp._rows import check_total, total_weight, weigh
+from skmlp._rows import check_total, shares, total_weight, weigh
 from skmlp._schedules import make_schedule
 from skmlp._solvers import (
     SGD,
@@ -979,13 +981,13 @@ class MLPClassifierManual(
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
             make_objective = partial(_objective, network, coordinates, map_rows)
+            entropy = network.output.entropy(shares(rows, network.layer_sizes[-1]))
             self._set_alpha(
-                lambda seed: (
-                    sample(rows, seed),
-                    None if validation is None else sample(validation, seed),
-                ),
-                partial(search_objective, network, coordinates, map_rows),
+                partial(self._draw_samples, _sample, rows, validation),
+                partial(search_objective, network, coordinates),
                 theta,
+                entropy,
+                map_rows,
                 incremental,
             )
             objective = make_objective(
@@ -995,10 +997,10 @@ class MLPClassifierManual(
             if validation is not None:
                 held_out = make_objective(validation, 0.0)
                 validate = self._validator(held_out, validation, scorer)
-            monitor = self._monitor(validate, stops_early, incremental)
+            monitor = self._monitor(entropy, validate, stops_early, incremental)
             if task is not None:
                 monitor.notify = self._notifier(objective, monitor, task)
-            self._solve(objective, theta, monitor, incremental)
+            self._solve(objective, theta, monitor, entropy, incremental)
 
     def _hold_out(self, rows):
         """Rows to train on, and rows for early stopping to look at."""
@@ -1018,7 +1020,7 @@ class MLPClassifierManual(
     def _draw(self, network, dtype):
         """Draw the initial parameters, and what all else that is random follows from."""
         random_state = check_random_state(self.random_state)
-        theta = network.initialize(random_state, dtype)
+        theta = network.initialize(random_state, dtype, self.standardize)
         self._seed_ = int(random_state.randint(np.iinfo(np.int32).max))
         return theta
 
@@ -1040,7 +1042,16 @@ class MLPClassifierManual(
             return None
         return standard_coordinates(network, *self._feature_scaling_, dtype)
 
-    def _set_alpha(self, draw, make_objective, theta, incremental=False):
+    def _draw_samples(self, sample, rows, validation, seed):
+        """Rows for the search to train on, and to validate on or None."""
+        targets = self._targets()
+        if validation is not None:
+            validation = sample(validation, targets, seed)
+        return sample(rows, targets, seed), validation
+
+    def _set_alpha(
+        self, draw, make_objective, theta, entropy, map_fits, incremental=False
+    ):
         """Choose alpha, or take it as it is given; a fit that goes on keeps its choice.
 
         Parameters
@@ -1050,6 +1061,9 @@ class MLPClassifierManual(
         make_objective : callable
             ``make_objective(rows, alpha)`` returns an objective.
         theta : ndarray of shape (P,)
+        entropy : float
+        map_fits : callable
+            A ``map`` for the fits of the search.
         incremental : bool
         """
         if self.alpha != "auto":
@@ -1060,17 +1074,26 @@ class MLPClassifierManual(
             self.alpha_ = _ALPHA_OF_PARTS
         else:
             rows, validation = draw(self._seed_)
+            strata, _ = self._targets().strata(rows.targets)
             if validation is None:
-                strata, _ = self._targets().strata(rows.targets)
                 splits = draw_splits(rows, strata, self._seed_)
             else:
                 splits = [(rows, validation)]
-            # weights that are small throughout, such as of sum 1, need a small penalty
-            unit = min(1.0, total_weight(rows) / rows.X.shape[0])
-            losses = search_alpha(make_objective, theta, splits, unit)
+            losses = search_alpha(
+                make_objective,
+                theta,
+                splits,
+                unit=total_weight(rows) / count_distinct(rows.X, strata),
+                entropy=entropy,
+                make_monitor=partial(
+                    Monitor, self.tol * _bits(entropy), self.n_iter_no_change
+                ),
+                max_iter=self.max_iter,
+                map=map_fits,
+            )
             self.alpha_ = min(losses, key=losses.get)
 
-    def _solve(self, objective, theta, monitor, incremental=False):
+    def _solve(self, objective, theta, monitor, entropy, incremental=False):
         """Minimise any objective of a network's flat vector; set the fitted attributes."""
         try:
             result = self._minimize(objective, theta, monitor, incremental)
@@ -1087,6 +1110,15 @@ class MLPClassifierManual(
             warnings.warn(
                 "No validation score was a number, so the last parameters are kept, not "
                 "the best. Check scoring, and the scale of the validation set.",
+                stacklevel=6,
+            )
+        if result.converged and not incremental and result.loss > 0.999 * entropy > 0:
+            warnings.warn(
+                "The fit is no better than a constant prediction of the classes' shares: "
+                f"its loss is {result.loss:.6g}, theirs is {entropy:.6g}. If the features "
+                "should tell more, try another random_state, a larger n_iter_no_change, or "
+                f"a weaker penalty than alpha={self.alpha_:.3g}.",
+                ConvergenceWarning,
                 stacklevel=6,
             )
         self._report(result, monitor, objective)
@@ -1184,15 +1216,17 @@ class MLPClassifierManual(
             coordinates.from_raw(parameters)
         return parameters.vector
 
-    def _monitor(self, validate, stops_early, incremental):
+    def _monitor(self, entropy, validate, stops_early, incremental):
         patience = self.n_iter_no_change
         if not stops_early and self._has_planned_rate(self._solver(incremental)):
             patience = np.inf  # the end of the plan tells when it is done
         earlier = {}
         if incremental and getattr(self, "best_loss_", None) is not None:
             earlier = {"best_loss": self.best_loss_, "n_stalled": self._n_stalled_}
+        # the calls of partial_fit may each see few classes; a score has a scale of its own
+        has_scale = incremental or (stops_early and self.scoring != "loss")
         return Monitor(
-            self.tol,
+            self.tol if has_scale else self.tol * _bits(entropy),
             patience,
             validate,
             watches_score=stops_early,
@@ -1385,7 +1419,7 @@ class MLPClassifierManual(
         )
         if is_mapped:
             assert_finite_in_blocks(data[0] if y else data, type(self).__name__)
-        return data
+        return (_canonical(data[0]), *data[1:]) if y else _canonical(data)
 
 
 _DEFAULTS = inspect.signature(MLPClassifierManual).parameters
@@ -1394,11 +1428,29 @@ _DEFAULTS = inspect.signature(MLPClassifierManual).parameters
 _ALPHA_OF_PARTS = 1e-4
 
 
+def _canonical(X):
+    """X, or for a CSR matrix with several entries in one place a copy with their sums."""
+    if sparse.issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
 def _objective(network, coordinates, map, rows, alpha, **options):
     return Objective(network, *rows[:3], alpha, coordinates=coordinates, map=map, **options)
 
 
-def search_objective(network, coordinates, map, rows, alpha):
+def _sample(rows, targets, seed):
+    strata, _ = targets.strata(rows.targets)
+    return sample(rows, strata, seed)
+
+
+def _bits(entropy):
+    """The entropy of the classes in bits, but at most 1, and 1 for a single class."""
+    return min(entropy / math.log(2), 1.0) or 1.0
+
+
+def search_objective(network, coordinates, rows, alpha):
     """An objective in the same coordinates on few rows, in single precision if possible.
 
     Alpha is wanted to a factor of 3, and single precision takes half of the time. Dense
@@ -1408,7 +1460,7 @@ def search_objective(network, coordinates, map, rows, alpha):
         X = (rows.X - coordinates.means[0]) / coordinates.scales[0]
         rows = rows._replace(X=X.astype(np.float32))
         coordinates = coordinates.without_features()
-    return _objective(network, coordinates, map, rows, alpha)
+    return Objective(network, *rows[:3], alpha, coordinates=coordinates)
 
 
 def _fitted_attributes(objective, theta):

@@ -187,4 +187,6 @@ def _block_moments(X, weights):
         return mean, variance, total
     X = X.astype(np.float64, copy=False)
     mean = np.average(X, axis=0, weights=weights)
+    # the rounding of a sum grows with its length; that of a mean of what is left does not
+    mean += np.average(X - mean, axis=0, weights=weights)
     return mean, np.average((X - mean) ** 2, axis=0, weights=weights), total

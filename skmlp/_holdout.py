@@ -40,7 +40,7 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
             f"but there is only 1 sample of class {names[: len(single)][single]}. Add "
             "samples, or set early_stopping=False."
         )
-    first, group, weight = _distinct(X, k, weight)
+    first, group, weight = distinct(X, k, weight)
     random_state = np.random.RandomState(seed)
     train, held_out = [], []
     for label in np.unique(k):
@@ -81,21 +81,24 @@ def folds(X, k, sample_weight, *, n_folds, seed):
     -------
     fold : ndarray of shape (n,) of int
         In 0, ..., n_folds - 1.
-    n_distinct : int
-        Number of distinct rows.
     """
     weight = np.ones(len(k)) if sample_weight is None else sample_weight
-    first, group, weight = _distinct(X, k, weight)
+    first, group, weight = distinct(X, k, weight)
     random_state = np.random.RandomState(seed)
     fold = np.empty(len(first), int)
     for label in np.unique(k):
         rows = random_state.permutation(np.flatnonzero(k[first] == label))
         middles = np.cumsum(weight[rows]) - weight[rows] / 2
         fold[rows] = n_folds * middles / weight[rows].sum()
-    return fold[group], len(first)
+    return fold[group]
 
 
-def _distinct(X, k, weight):
+def count_distinct(X, k):
+    """Number of distinct rows."""
+    return len(np.unique(_fingerprints(X, k)))
+
+
+def distinct(X, k, weight):
     """Index of the first copy of each distinct row, number of each row, total weights."""
     _, first, group = np.unique(_fingerprints(X, k), return_index=True, return_inverse=True)
     return first, group, np.bincount(group, weight)

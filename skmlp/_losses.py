@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 
 
 class Output(NamedTuple):
@@ -21,11 +22,15 @@ class Output(NamedTuple):
         rows; Z becomes its gradient, the weighted residuals weights * (y - t).
     proba, log_proba : callable
         ``proba(Z)``: Z becomes the probabilities y, or their logarithms, in place.
+    entropy : callable
+        ``entropy(shares)``: the mean loss of the best constant prediction, which is the
+        share of the weight that each class or label has.
     """
 
     cross_entropy: Callable
     proba: Callable[[np.ndarray], None]
     log_proba: Callable[[np.ndarray], None]
+    entropy: Callable[[np.ndarray], float]
 
 
 def _shift(Z):
@@ -129,7 +134,17 @@ def _sigmoid(Z, E):
     return np.where(Z < 0, E, 1) / (1 + E)
 
 
+def softmax_entropy(shares):
+    """-sum_k p_k log p_k, in nats."""
+    return float(entr(shares).sum())
+
+
+def sigmoid_entropy(shares):
+    """-sum_k p_k log p_k + (1 - p_k) log (1 - p_k), in nats."""
+    return float((entr(shares) + entr(1 - shares)).sum())
+
+
 OUTPUTS = {
-    "softmax": Output(softmax_cross_entropy, softmax, log_softmax),
-    "logistic": Output(sigmoid_cross_entropy, sigmoid, log_sigmoid),
+    "softmax": Output(softmax_cross_entropy, softmax, log_softmax, softmax_entropy),
+    "logistic": Output(sigmoid_cross_entropy, sigmoid, log_sigmoid, sigmoid_entropy),
 }

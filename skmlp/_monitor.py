@@ -4,9 +4,16 @@ import time
 
 import numpy as np
 
+# A plateau gains speed: so much more in the younger half of the patience than in the older
+_GAINING = 1.25
+
 
 class Monitor:
     """Called by the solver after each iteration; says when progress has stalled.
+
+    Before a minimum, the loss falls ever more slowly and its gradient fades. On a plateau,
+    around a saddle point, both are as small, but they grow. So where the gradient is known,
+    a stall is an end only if neither of them gained in the last iterations.
 
     Parameters
     ----------
@@ -59,13 +66,14 @@ class Monitor:
         self.best_loss = best_loss
         self.n_stalled = n_stalled
         self.losses = []
+        self._slopes = []
         self.validation_losses = []
         self.scores = []
         self.theta = self.best_theta = self.best_iteration = self.notify = None
         self.best_score = np.nan
         self._start = time.perf_counter()
 
-    def __call__(self, theta, loss):
+    def __call__(self, theta, loss, slope=None):
         """Record an iteration.
 
         Parameters
@@ -73,6 +81,8 @@ class Monitor:
         theta : ndarray of shape (P,)
             Copied.
         loss : float
+        slope : float, optional
+            Norm of the gradient.
 
         Returns
         -------
@@ -95,16 +105,31 @@ class Monitor:
             self.scores.append(score)
         self.theta = theta
         self.losses.append(loss)
+        self._slopes.append(slope)
         self.best_loss = min(self.best_loss, loss)
         self.n_stalled = 0 if improved else self.n_stalled + 1
         if self.verbose:
             self._print_line()
-        stalled = self.n_stalled > self.patience
+        stalled = self.n_stalled > self.patience and (
+            self.watches_score or not self._is_gaining()
+        )
         if stalled:
             self.n_stalled = 0
         if self.notify is not None and self.notify():
             return "stop"
         return "stalled" if stalled else ""
+
+    def _is_gaining(self):
+        """Whether the loss falls faster than it did, or its gradient has grown."""
+        half = self.patience // 2
+        if half == 0 or self._slopes[-1] is None:
+            return False
+        before, middle, now = self.losses[-1 - 2 * half :: half]
+        older, younger = self._slopes[-2 * half : -half], self._slopes[-half:]
+        return (
+            middle - now > _GAINING * (before - middle)
+            or np.median(younger) > _GAINING * np.median(older)
+        )
 
     def _print_line(self):
         line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"

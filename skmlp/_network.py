@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp._activations import ACTIVATIONS
+from skmlp._activations import ACTIVATIONS, mean_square
 from skmlp._losses import OUTPUTS
 
 # Size of a product, multiplications times bytes a number, from which two threads are worth
 # their hand-over: some 200 us of work for each
 _LARGE_PRODUCT = 2**26
+# Deviation of the first hidden layer's biases at the start: where on the rows the units bend
+_BIAS_SPREAD = 0.5
 
 
 class Parameters(NamedTuple):
@@ -120,17 +122,20 @@ class Network:
         pieces = [np.ravel(piece, order="F") for piece in (*coefs, *intercepts)]
         return np.concatenate(pieces, dtype=dtype, casting="same_kind")
 
-    def initialize(self, random_state, dtype):
-        """Random parameters, uniform within +-sqrt(factor / (fan_in + fan_out)).
+    def initialize(self, random_state, dtype, standardized=False):
+        """Random parameters, each layer's weights and biases uniform around 0.
 
-        The factor belongs to the activation (`Activation.glorot_factor`); weights and
-        biases of a layer share the bound, and are drawn in the order that
-        scikit-learn's MLPClassifier draws them.
+        For standardised inputs they have the standard deviations of `_deviations`, else
+        both are within +-sqrt(factor / (fan_in + fan_out)), with the activation's
+        `glorot_factor`, and drawn in the order that scikit-learn's MLPClassifier draws
+        them.
 
         Parameters
         ----------
         random_state : numpy.random.RandomState
         dtype : {float32, float64}
+        standardized : bool, default=False
+            Whether the parameters are those of standardised coordinates.
 
         Returns
         -------
@@ -142,11 +147,33 @@ class Network:
         feedforward neural networks", AISTATS 2010, eq. 16.
         """
         coefs, intercepts = [], []
-        for fan_in, fan_out in self.coef_shapes:
-            bound = np.sqrt(self.activation.glorot_factor / (fan_in + fan_out))
-            coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
-            intercepts.append(random_state.uniform(-bound, bound, fan_out))
+        for layer, (fan_in, fan_out) in enumerate(self.coef_shapes):
+            if standardized:
+                bounds = np.sqrt(3) * np.array(self._deviations(layer))
+            else:
+                factor = self.activation.glorot_factor
+                bounds = np.full(2, np.sqrt(factor / (fan_in + fan_out)))
+            coefs.append(random_state.uniform(-bounds[0], bounds[0], (fan_in, fan_out)))
+            intercepts.append(random_state.uniform(-bounds[1], bounds[1], fan_out))
         return self.flatten(coefs, intercepts, dtype)
+
+    def _deviations(self, layer):
+        """Standard deviations of a layer's weights and biases: (40), (41) and (42).
+
+        Each layer's products with its centred inputs have variance one. The first hidden
+        layer's biases are spread by half of that deviation, the others start at 0.
+
+        References
+        ----------
+        Y. LeCun et al., "Efficient BackProp", 1998, section 4.6; K. He et al., "Delving
+        deep into rectifiers", ICCV 2015, eq. 10, which is this one for relu.
+        """
+        fan_in = self.layer_sizes[layer]
+        is_hidden = layer < len(self.coef_shapes) - 1
+        if layer == 0:
+            return 1 / np.sqrt(fan_in), _BIAS_SPREAD * is_hidden
+        variance = 1 + _BIAS_SPREAD**2 if layer == 1 else 1.0
+        return 1 / np.sqrt(fan_in * mean_square(self.activation, variance)), 0.0
 
     def workspace(self, n_rows, dtype, map_halves=None):
         """Scratch memory for `n_rows` rows of data."""

@@ -71,3 +71,22 @@ def check_total(total):
             "The sum of sample_weight, times class_weight, must be positive and finite, "
             f"got {total}."
         )
+
+
+def shares(rows, n_outputs):
+    """Share of the total weight that each class or label has.
+
+    Parameters
+    ----------
+    rows : Rows
+    n_outputs : int
+
+    Returns
+    -------
+    shares : ndarray of shape (K,)
+    """
+    weights = np.ones(len(rows.targets)) if rows.weights is None else rows.weights
+    weights = weights / weights.sum()
+    if rows.targets.ndim == 1:
+        return np.bincount(rows.targets, weights, n_outputs)
+    return weights @ rows.targets

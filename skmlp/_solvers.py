@@ -2,8 +2,9 @@
 
 An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
-solver calls ``on_iteration(theta, loss)``. If that returns "stalled", it stops, unless the
-learning rate has an answer; if "stop", it stops.
+solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient, or
+None if only mini-batches have one. If that returns "stalled", it stops, unless the learning
+rate has an answer; if "stop", it stops.
 """
 
 import math
@@ -175,7 +176,7 @@ def minimize_stochastic(
     batch_size, max_iter : int
         Rows in a batch, epochs at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss) -> {'', 'stalled', 'stop'}``, after each epoch.
+        ``on_iteration(theta, loss, None) -> {'', 'stalled', 'stop'}``, after each epoch.
     seed : int
         Epoch e draws its batches by a generator seeded with (seed, e).
 
@@ -210,7 +211,7 @@ def minimize_stochastic(
         state.n_epochs += 1
         state.n_samples += objective.n_rows
         loss = math.fsum(losses) / len(losses)
-        verdict = on_iteration(theta, loss)
+        verdict = on_iteration(theta, loss, None)
         state.n_plateaus += verdict == "stalled"
         converged = verdict == "stop" or (
             verdict == "stalled" and state.n_plateaus > schedule.n_reductions
@@ -239,7 +240,8 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
     max_iter, max_fun : int
         Iterations and evaluations at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss) -> {'', 'stalled', 'stop'}``, after each iteration.
+        ``on_iteration(theta, loss, slope) -> {'', 'stalled', 'stop'}``, after each
+        iteration.
 
     Returns
     -------
@@ -258,15 +260,21 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
     optimization", SIAM J. Sci. Comput. 16 (1995).
     """
 
+    slope = math.nan
+
     def loss_gradient(x):
+        nonlocal slope
         loss, gradient = objective.loss_gradient(x)
-        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+        gradient = gradient.astype(np.float64, copy=False)
+        slope = float(blas.dnrm2(gradient))
+        if not (math.isfinite(loss) and math.isfinite(slope)):
             raise ValueError(_DIVERGED)
-        return loss, gradient.astype(np.float64, copy=False)
+        return loss, gradient
 
     def callback(intermediate_result):
+        # the line search ends with the point that it takes, so slope is of x
         try:
-            verdict = on_iteration(intermediate_result.x, intermediate_result.fun)
+            verdict = on_iteration(intermediate_result.x, intermediate_result.fun, slope)
         except StopIteration as error:  # of a scorer or callback: no word to scipy
             raise RuntimeError("StopIteration was raised after an iteration.") from error
         if verdict:

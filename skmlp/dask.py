@@ -48,7 +48,7 @@ from skmlp._classifier import (
 )
 from skmlp._coordinates import feature_moments, merge_moments
 from skmlp._objective import Objective, row_threads
-from skmlp._rows import Rows, check_total, weigh
+from skmlp._rows import Rows, check_total, shares, total_weight, weigh
 from skmlp._targets import ClassLabels, are_texts, targets_of
 
 # Partial sums that one task adds up: a tree, so that no machine receives them all
@@ -231,13 +231,13 @@ class DaskMLPClassifierManual(MLPClassifierManual):
                 network, training.dtype, lambda: _moments(training)
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
+            entropy = network.output.entropy(_shares(training, network.layer_sizes[-1]))
             self._set_alpha(
-                lambda seed: (
-                    _sample(training, seed),
-                    None if validation is None else _sample(validation, seed),
-                ),
-                partial(search_objective, network, coordinates, map_rows),
+                partial(self._draw_samples, _sample, training, validation),
+                partial(search_objective, network, coordinates),
                 theta,
+                entropy,
+                map_rows,
             )
         objective = _SumOfParts(network, training, self.alpha_, coordinates)
         validate = None
@@ -245,10 +245,10 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             held_out = _SumOfParts(network, validation, 0.0, coordinates)
             validate = self._validator(held_out)
         stops_early = bool(self.early_stopping) and validation is not None
-        monitor = self._monitor(validate, stops_early, incremental=False)
+        monitor = self._monitor(entropy, validate, stops_early, incremental=False)
         if task is not None:
             monitor.notify = self._notifier(objective, monitor, task)
-        self._solve(objective, theta, monitor)
+        self._solve(objective, theta, monitor, entropy)
 
     @available_if(_has_no_partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -758,15 +758,30 @@ def _merge(moments):
     return reduce(merge_moments, moments)
 
 
-def _sample(data, seed):
+def _shares(data, n_outputs):
+    """Share of the total weight that each class or label has in all partitions."""
+    parts = [
+        delayed(_part_shares)(rows, n_outputs, data.total_weight) for rows in data.rows
+    ]
+    return _tree(parts, sum).compute()
+
+
+def _part_shares(rows, n_outputs, total):
+    return shares(rows, n_outputs) * (total_weight(rows) / total)
+
+
+def _sample(data, targets, seed):
     """Rows of all partitions, or of each its share of as many as `sample` draws."""
     share = min(1.0, MOST_ROWS / data.n_rows)
-    parts = dask.compute(*(delayed(_sample_part)(rows, seed, share) for rows in data.rows))
+    parts = dask.compute(
+        *(delayed(_sample_part)(rows, targets, seed, share) for rows in data.rows)
+    )
     return Rows(*(_stack(pieces) for pieces in zip(*parts, strict=True)))
 
 
-def _sample_part(rows, seed, share):
-    return sample(rows, seed, math.ceil(share * rows.X.shape[0]))
+def _sample_part(rows, targets, seed, share):
+    strata, _ = targets.strata(rows.targets)
+    return sample(rows, strata, seed, math.ceil(share * rows.X.shape[0]))
 
 
 def _stack(pieces):
