@@ -38,7 +38,9 @@ from skmlp._alpha import draw_splits, sample, search_alpha
 from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from skmlp._coordinates import (
     feature_moments,
+    have_drifted,
     mean_and_scale,
+    merge_moments,
     raw_parameters,
     standard_coordinates,
 )
@@ -976,6 +978,8 @@ class MLPClassifierManual(
         n_blocks = len(row_blocks(rows.X.shape[0], network, rows.X.dtype))
         # 2 even of few rows: large products of mini-batches are shared by two threads
         with row_threads(max(n_blocks, 2)) as map_rows:
+            if incremental and getattr(self, "_feature_moments_", None) is not None:
+                self._follow_features(network, feature_moments(rows.X, rows.weights))
             coordinates = self._coordinates(
                 network, rows.X.dtype, lambda: feature_moments(rows.X, rows.weights)
             )
@@ -1035,12 +1039,34 @@ class MLPClassifierManual(
             Returns the features' moments.
         """
         if not hasattr(self, "coefs_"):
-            with np.errstate(over="ignore"):
-                scaling = mean_and_scale(moments()) if self.standardize else None
-            self._feature_scaling_ = scaling
+            self._feature_moments_ = self._feature_scaling_ = None
+            if self.standardize:
+                with np.errstate(over="ignore"):
+                    self._feature_moments_ = moments()
+                    self._feature_scaling_ = mean_and_scale(self._feature_moments_)
         if self._feature_scaling_ is None:
             return None
         return standard_coordinates(network, *self._feature_scaling_, dtype)
+
+    def _follow_features(self, network, moments):
+        """Let the coordinates follow the features of a stream; see `Coordinates.follow`."""
+        self._feature_moments_ = merge_moments(self._feature_moments_, moments)
+        scaling = mean_and_scale(self._feature_moments_)
+        if not have_drifted(self._feature_scaling_, scaling):
+            return
+        dtype = self.coefs_[0].dtype
+        old, new = (
+            standard_coordinates(network, *each, dtype)
+            for each in (self._feature_scaling_, scaling)
+        )
+        theta = self._start(network, None, old, None, None)
+        state = getattr(self, "_moments_", {})
+        vectors = [np.array(vector) for vector in state.get("vectors", [])]
+        old.follow(theta, vectors, network, new)
+        if state:
+            self._moments_ = state | {"theta": theta, "vectors": vectors}
+        self._feature_scaling_ = scaling
+        _, self.coefs_, self.intercepts_ = raw_parameters(network, new, theta)
 
     def _draw_samples(self, sample, rows, validation, seed):
         """Rows for the search to train on, and to validate on or None."""

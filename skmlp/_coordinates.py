@@ -23,6 +23,10 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from skmlp._memory_map import give_back, memory_map
 
 _BLOCK_BYTES = 2**24
+# A deviation that grows by more than this was not known before
+_UNKNOWN = 10.0
+# Where means, in deviations, and deviations, relatively, have moved by more, they are renewed
+_DRIFT = 0.1
 
 
 class Coordinates:
@@ -68,6 +72,36 @@ class Coordinates:
                 get_blas_funcs("ger", (dW,))(-1, mean, db, a=dW, overwrite_a=True)
             if scale is not None:
                 dW /= scale[:, np.newaxis]
+
+    def follow(self, theta, vectors, network, new):
+        """Parameters, and averages of gradients, in other coordinates of the features.
+
+        The function stays as it is, but for features whose deviation has grown so much
+        that the old one, of a chunk in which they hardly varied, says nothing: they keep
+        their weights in the new coordinates, and the function its value at the old mean.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (P,)
+            In these coordinates; changed in place.
+        vectors : list of ndarray of shape (P,)
+            Averages of gradients, and then perhaps of their squares; likewise.
+        network : Network
+        new : Coordinates
+        """
+        mean, scale = new.means[0], new.scales[0]
+        growth = scale / self.scales[0]
+        factor = np.where(growth > _UNKNOWN, 1.0, growth)
+        shift = (mean - self.means[0]) / scale
+        parameters = network.parameters(theta)
+        W, b = parameters.coefs[0], parameters.intercepts[0]
+        W *= factor[:, np.newaxis]
+        b += shift @ W
+        for power, vector in enumerate(vectors, start=1):
+            averages = network.parameters(vector)
+            dW, db = averages.coefs[0], averages.intercepts[0]
+            dW /= factor[:, np.newaxis] ** power
+            dW += np.outer((-shift) ** power, db)
 
     def _layers(self, parameters):
         return zip(
@@ -135,6 +169,13 @@ def mean_and_scale(moments):
     constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
     overflown = ~(np.isfinite(mean) & np.isfinite(scale))  # such features stay as they are
     return np.where(overflown, 0.0, mean), np.where(constant | overflown, 1.0, scale)
+
+
+def have_drifted(scaling, new):
+    """Whether the (mean, scale) of the features are no longer what they were."""
+    (mean, scale), (new_mean, new_scale) = scaling, new
+    moved = np.abs(new_mean - mean) > _DRIFT * new_scale
+    return bool((moved | (np.abs(np.log(new_scale / scale)) > _DRIFT)).any())
 
 
 def feature_moments(X, weights):
