@@ -29,9 +29,7 @@ _FEWEST_ROWS = 20
 _ALPHA_OF_FEW = 0.01
 
 
-def search_alpha(
-    make_objective, theta, splits, *, unit, entropy, make_monitor, max_iter, map=map
-):
+def search_alpha(make_objective, theta, splits, *, unit, entropy, make_monitor, map=map):
     """Losses on held-out rows for some values of alpha.
 
     In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
@@ -55,8 +53,6 @@ def search_alpha(
         Mean loss of a prediction by the shares of the classes.
     make_monitor : callable
         Returns a new `Monitor`, which stops a fit.
-    max_iter : int
-        Most iterations of the fit itself.
     map : callable, default=map
         Runs the fits of several candidates.
 
@@ -77,7 +73,7 @@ def search_alpha(
     train = partial(
         minimize_lbfgs,
         theta=theta,
-        max_iter=min(max_iter, _MAX_ITER),
+        max_iter=_MAX_ITER,
         max_fun=10 * _MAX_ITER,
     )
     race = _Race(make_objective, splits, unit, train, make_monitor, map)

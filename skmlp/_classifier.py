@@ -51,6 +51,7 @@ from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
 from skmlp._rows import check_total, shares, total_weight, weigh
 from skmlp._schedules import make_schedule
+from skmlp._score_test import features_matter
 from skmlp._solvers import (
     SGD,
     Adam,
@@ -985,7 +986,8 @@ class MLPClassifierManual(
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
             make_objective = partial(_objective, network, coordinates, map_rows)
-            entropy = network.output.entropy(shares(rows, network.layer_sizes[-1]))
+            of_classes = shares(rows, network.layer_sizes[-1])
+            entropy = network.output.entropy(of_classes)
             self._set_alpha(
                 partial(self._draw_samples, _sample, rows, validation),
                 partial(search_objective, network, coordinates),
@@ -1004,7 +1006,7 @@ class MLPClassifierManual(
             monitor = self._monitor(entropy, validate, stops_early, incremental)
             if task is not None:
                 monitor.notify = self._notifier(objective, monitor, task)
-            self._solve(objective, theta, monitor, entropy, incremental)
+            self._solve(objective, theta, monitor, of_classes, incremental)
 
     def _hold_out(self, rows):
         """Rows to train on, and rows for early stopping to look at."""
@@ -1075,9 +1077,7 @@ class MLPClassifierManual(
             validation = sample(validation, targets, seed)
         return sample(rows, targets, seed), validation
 
-    def _set_alpha(
-        self, draw, make_objective, theta, entropy, map_fits, incremental=False
-    ):
+    def _set_alpha(self, draw, make_objective, theta, entropy, map_fits, incremental=False):
         """Choose alpha, or take it as it is given; a fit that goes on keeps its choice.
 
         Parameters
@@ -1114,12 +1114,11 @@ class MLPClassifierManual(
                 make_monitor=partial(
                     Monitor, self.tol * _bits(entropy), self.n_iter_no_change
                 ),
-                max_iter=self.max_iter,
                 map=map_fits,
             )
             self.alpha_ = min(losses, key=losses.get)
 
-    def _solve(self, objective, theta, monitor, entropy, incremental=False):
+    def _solve(self, objective, theta, monitor, shares, incremental=False):
         """Minimise any objective of a network's flat vector; set the fitted attributes."""
         try:
             result = self._minimize(objective, theta, monitor, incremental)
@@ -1138,16 +1137,24 @@ class MLPClassifierManual(
                 "the best. Check scoring, and the scale of the validation set.",
                 stacklevel=6,
             )
-        if result.converged and not incremental and result.loss > 0.999 * entropy > 0:
+        if result.converged and not (incremental or monitor.was_stopped):
+            self._warn_of_a_constant(result.loss, objective, shares)
+        self._report(result, monitor, objective)
+
+    def _warn_of_a_constant(self, loss, objective, shares):
+        """Warn where a fit is no better than the classes' shares, but could be."""
+        entropy = objective.network.output.entropy(shares)
+        if loss > (1 - _NO_BETTER) * entropy > 0 and features_matter(
+            objective.network, objective, shares, self._seed_
+        ):
             warnings.warn(
                 "The fit is no better than a constant prediction of the classes' shares: "
-                f"its loss is {result.loss:.6g}, theirs is {entropy:.6g}. If the features "
-                "should tell more, try another random_state, a larger n_iter_no_change, or "
+                f"its loss is {loss:.6g}, theirs {entropy:.6g}. Yet the features tell the "
+                "classes apart. Try a larger n_iter_no_change, another random_state, or "
                 f"a weaker penalty than alpha={self.alpha_:.3g}.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
-        self._report(result, monitor, objective)
 
     def _validator(self, objective, rows=None, scorer=None):
         """Loss and score of held-out rows, as a function of the flat vector.
@@ -1452,6 +1459,8 @@ _DEFAULTS = inspect.signature(MLPClassifierManual).parameters
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
 # the rows of a call, so what suits the whole would be too strong
 _ALPHA_OF_PARTS = 1e-4
+# Relative difference from the entropy of the classes that is none
+_NO_BETTER = 1e-3
 
 
 def _canonical(X):

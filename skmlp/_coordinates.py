@@ -18,15 +18,17 @@ of the Trade, 1998, sections 4.3 and 4.4.
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_blas_funcs
-from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import give_back, memory_map
 
 _BLOCK_BYTES = 2**24
 # A deviation that grows by more than this was not known before
 _UNKNOWN = 10.0
-# Where means, in deviations, and deviations, relatively, have moved by more, they are renewed
+# Means that moved by more deviations, and deviations that did relatively, are renewed
 _DRIFT = 0.1
+# Standardised values are at most this large
+_LARGEST = 10.0
 
 
 class Coordinates:
@@ -152,7 +154,11 @@ def standard_coordinates(network, mean, scale, dtype):
 
 
 def mean_and_scale(moments):
-    """Mean and standard deviation of each feature; 1 for the deviation of a constant.
+    """What to subtract from each feature and to divide it by.
+
+    The scale is the standard deviation, but no value gets larger than `_LARGEST`: a word
+    that is in few texts, or a rare category, would else have a leverage that its few rows
+    do not justify. The scale of a constant is 1.
 
     Parameters
     ----------
@@ -163,10 +169,11 @@ def mean_and_scale(moments):
     -------
     mean, scale : ndarray of shape (d,)
     """
-    mean, variance, _ = moments
-    scale = np.sqrt(variance)
+    mean, variance, _, low, high = moments
+    scale = np.sqrt(np.maximum(variance, 0))  # sums over sparse data may end below
     # what rounding leaves of the variance of a constant is no scale
     constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    scale = np.maximum(scale, np.maximum(high - mean, mean - low) / _LARGEST)
     overflown = ~(np.isfinite(mean) & np.isfinite(scale))  # such features stay as they are
     return np.where(overflown, 0.0, mean), np.where(constant | overflown, 1.0, scale)
 
@@ -179,7 +186,7 @@ def have_drifted(scaling, new):
 
 
 def feature_moments(X, weights):
-    """Mean, variance and total weight of the features.
+    """Mean, variance, total weight, smallest and largest value of the features.
 
     Parameters
     ----------
@@ -191,6 +198,8 @@ def feature_moments(X, weights):
     -------
     mean, variance : ndarray of shape (d,), float64
     total : float
+    low, high : ndarray of shape (d,), float64
+        Of rows that have a weight.
     """
     n_rows = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
     mapped, moments = memory_map(X), None
@@ -210,24 +219,30 @@ def merge_moments(one, other):
     T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance",
     The American Statistician 37 (1983), eq. 2.1.
     """
-    (mean, variance, total), (other_mean, other_variance, other_total) = one, other
+    mean, variance, total, low, high = one
+    other_mean, other_variance, other_total, other_low, other_high = other
     if other_total == 0:
         return one
     share = other_total / (total + other_total)
     step = other_mean - mean
     variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
-    return mean + share * step, variance, total + other_total
+    low, high = np.minimum(low, other_low), np.maximum(high, other_high)
+    return mean + share * step, variance, total + other_total, low, high
 
 
 def _block_moments(X, weights):
+    if weights is not None and not weights.all():
+        X, weights = X[weights > 0], weights[weights > 0]
     total = X.shape[0] if weights is None else weights.sum()
     if total == 0:
-        return np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0.0
-    if sparse.issparse(X):
-        mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=weights)
-        return mean, variance, total
+        zeros = np.zeros(X.shape[1])
+        return zeros, zeros, 0.0, zeros, zeros
     X = X.astype(np.float64, copy=False)
+    if sparse.issparse(X):
+        mean, variance = mean_variance_axis(X, axis=0, weights=weights)
+        return mean, variance, total, *min_max_axis(X, axis=0)
     mean = np.average(X, axis=0, weights=weights)
     # the rounding of a sum grows with its length; that of a mean of what is left does not
     mean += np.average(X - mean, axis=0, weights=weights)
-    return mean, np.average((X - mean) ** 2, axis=0, weights=weights), total
+    variance = np.average((X - mean) ** 2, axis=0, weights=weights)
+    return mean, variance, total, X.min(axis=0), X.max(axis=0)

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr
 
+# Of a class without weight, so that its logit is finite
+_LEAST_SHARE = 1e-30
+
 
 class Output(NamedTuple):
     """What the output units make of the logits, and the loss that goes with it.
@@ -25,12 +28,15 @@ class Output(NamedTuple):
     entropy : callable
         ``entropy(shares)``: the mean loss of the best constant prediction, which is the
         share of the weight that each class or label has.
+    constant : callable
+        ``constant(shares)``: the logits of that prediction, finite for all shares.
     """
 
     cross_entropy: Callable
     proba: Callable[[np.ndarray], None]
     log_proba: Callable[[np.ndarray], None]
     entropy: Callable[[np.ndarray], float]
+    constant: Callable[[np.ndarray], np.ndarray]
 
 
 def _shift(Z):
@@ -144,7 +150,21 @@ def sigmoid_entropy(shares):
     return float((entr(shares) + entr(1 - shares)).sum())
 
 
+def softmax_constant(shares):
+    """Logits log p_k."""
+    return np.log(np.maximum(shares, _LEAST_SHARE))
+
+
+def sigmoid_constant(shares):
+    """Logits log p_k - log (1 - p_k)."""
+    return softmax_constant(shares) - softmax_constant(1 - shares)
+
+
 OUTPUTS = {
-    "softmax": Output(softmax_cross_entropy, softmax, log_softmax, softmax_entropy),
-    "logistic": Output(sigmoid_cross_entropy, sigmoid, log_sigmoid, sigmoid_entropy),
+    "softmax": Output(
+        softmax_cross_entropy, softmax, log_softmax, softmax_entropy, softmax_constant
+    ),
+    "logistic": Output(
+        sigmoid_cross_entropy, sigmoid, log_sigmoid, sigmoid_entropy, sigmoid_constant
+    ),
 }

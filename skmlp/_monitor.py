@@ -45,6 +45,8 @@ class Monitor:
         NaN until there is a score that is a number.
     notify : callable or None
         Called at the end of each iteration; the fit ends if it returns True.
+    was_stopped : bool
+        Whether it did.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Monitor:
         self.scores = []
         self.theta = self.best_theta = self.best_iteration = self.notify = None
         self.best_score = np.nan
+        self.was_stopped = False
         self._start = time.perf_counter()
 
     def __call__(self, theta, loss, slope=None):
@@ -116,6 +119,7 @@ class Monitor:
         if stalled:
             self.n_stalled = 0
         if self.notify is not None and self.notify():
+            self.was_stopped = True
             return "stop"
         return "stalled" if stalled else ""
 
@@ -126,10 +130,9 @@ class Monitor:
             return False
         before, middle, now = self.losses[-1 - 2 * half :: half]
         older, younger = self._slopes[-2 * half : -half], self._slopes[-half:]
-        return (
-            middle - now > _GAINING * (before - middle)
-            or np.median(younger) > _GAINING * np.median(older)
-        )
+        return middle - now > _GAINING * (before - middle) or np.median(
+            younger
+        ) > _GAINING * np.median(older)
 
     def _print_line(self):
         line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"

@@ -16,7 +16,7 @@ from skmlp._losses import OUTPUTS
 # Size of a product, multiplications times bytes a number, from which two threads are worth
 # their hand-over: some 200 us of work for each
 _LARGE_PRODUCT = 2**26
-# Deviation of the first hidden layer's biases at the start: where on the rows the units bend
+# Deviation of the first hidden layer's biases at the start: where its units bend
 _BIAS_SPREAD = 0.5
 
 

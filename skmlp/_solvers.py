@@ -2,9 +2,9 @@
 
 An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
-solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient, or
-None if only mini-batches have one. If that returns "stalled", it stops, unless the learning
-rate has an answer; if "stop", it stops.
+solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
+or None if only mini-batches have one. If that returns "stalled", it stops, unless the
+learning rate has an answer; if "stop", it stops.
 """
 
 import math
@@ -259,7 +259,6 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
     R. H. Byrd, P. Lu, J. Nocedal, "A limited memory algorithm for bound constrained
     optimization", SIAM J. Sci. Comput. 16 (1995).
     """
-
     slope = math.nan
 
     def loss_gradient(x):

@@ -231,7 +231,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
                 network, training.dtype, lambda: _moments(training)
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
-            entropy = network.output.entropy(_shares(training, network.layer_sizes[-1]))
+            of_classes = _shares(training, network.layer_sizes[-1])
+            entropy = network.output.entropy(of_classes)
             self._set_alpha(
                 partial(self._draw_samples, _sample, training, validation),
                 partial(search_objective, network, coordinates),
@@ -248,7 +249,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         monitor = self._monitor(entropy, validate, stops_early, incremental=False)
         if task is not None:
             monitor.notify = self._notifier(objective, monitor, task)
-        self._solve(objective, theta, monitor, entropy)
+        self._solve(objective, theta, monitor, of_classes)
 
     @available_if(_has_no_partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

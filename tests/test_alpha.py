@@ -1,5 +1,7 @@
 """alpha="auto": a search on held-out rows, with losses that a test can know."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -8,7 +10,8 @@ from sklearn.datasets import load_breast_cancer, make_classification
 import skmlp._classifier
 from skmlp import MLPClassifierManual
 from skmlp._alpha import MOST_ROWS, draw_splits, sample, search_alpha
-from skmlp._holdout import folds
+from skmlp._holdout import count_distinct, folds
+from skmlp._monitor import Monitor
 from skmlp._rows import Rows
 
 
@@ -29,29 +32,97 @@ class Bowl:
         return 0.5 * float(offset @ offset), offset
 
 
-@pytest.mark.parametrize("unit", [1.0, 0.01])
-@pytest.mark.parametrize(
-    ("best", "tried"),
-    [
-        (1.0, [1, 10**-0.5, 10**0.5]),
-        (0.1, [1, 10**-0.5, 0.1, 10**-1.5]),
-        (10.0, [1, 10**-0.5, 10**0.5, 10, 10**1.5]),
-        (1e-9, [10 ** (-i / 2) for i in range(7)]),
-        (1e9, [1, 10**-0.5, *(10 ** (i / 2) for i in range(1, 5))]),
-    ],
-)
-def test_search_goes_down_or_up_until_it_is_no_better(best, tried, unit):
+def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
+    """Losses by number of half decades, of a search among bowls."""
+    rows = make_rows(held_out)
     losses = search_alpha(
-        lambda rows, alpha: Bowl(best * unit, alpha), np.ones(1), [(None, None)] * 3, unit
+        lambda rows, alpha: Bowl(best * unit, alpha),
+        np.ones(1),
+        [(rows, rows)] * n_splits,
+        unit=unit,
+        entropy=entropy,
+        make_monitor=partial(Monitor, 0.0, np.inf),
     )
-    assert_allclose(list(losses), unit * np.array(tried))
-    expected = abs(np.log10(np.array(tried) / best)) * 2 * 3
-    assert_allclose(list(losses.values()), expected, atol=1e-6)
+    return {round(2 * np.log10(alpha / unit)): loss for alpha, loss in losses.items()}
 
 
-def test_without_splits_there_is_nothing_to_choose():
-    losses = search_alpha(None, np.ones(1), [])
-    assert min(losses, key=losses.get) == 1
+@pytest.mark.parametrize("unit", [1.0, 0.01, 190_000.0])
+@pytest.mark.parametrize(
+    ("best", "chosen"), [(0, 0), (-1, -1), (-2, -2), (1, 1), (3, 3), (-5, -5)]
+)
+def test_search_finds_the_half_decade(best, chosen, unit):
+    losses = search(10 ** (best / 2), unit)
+    assert min(losses, key=losses.get) == chosen
+    assert losses[chosen] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("best", "chosen"), [(1e-9, -6), (1e9, 4)])
+def test_search_goes_beyond_its_first_decades_to_the_ends(best, chosen):
+    losses = search(best)
+    assert min(losses, key=losses.get) == chosen
+
+
+def test_candidates_that_are_not_clearly_worse_race_on():
+    near = search(10**0.2, entropy=1e9)  # nothing is clear
+    assert {2, 0, -2, -4, 1} <= near.keys()
+    far = search(10**0.2, entropy=0.0)
+    assert far.keys() == {0, 1}
+
+
+def test_of_equal_losses_the_strongest_penalty_is_taken():
+    class Flat(Bowl):
+        def loss(self, theta):
+            return 1.0
+
+    losses = search_alpha(
+        lambda rows, alpha: Flat(1.0, alpha),
+        np.ones(1),
+        [(make_rows(40), make_rows(40))],
+        unit=1.0,
+        entropy=1.0,
+        make_monitor=partial(Monitor, 0.0, np.inf),
+    )
+    assert set(losses.values()) == {1.0}
+    assert min(losses, key=losses.get) == max(losses) == 100
+
+
+def test_every_candidate_has_the_same_training():
+    starts, iterations = [], []
+
+    class Slow(Bowl):
+        def __init__(self, best, alpha):
+            super().__init__(best, alpha)
+            self.is_new = True
+
+        def loss_gradient(self, theta):
+            if self.is_new:
+                starts.append(float(theta[0]))
+                self.is_new = False
+            return super().loss_gradient(theta)
+
+    class Counter:
+        def __init__(self):
+            iterations.append(0)
+
+        def __call__(self, theta, loss, slope):
+            iterations[-1] += 1
+            return "stop" if iterations[-1] == 2 else ""
+
+    search_alpha(
+        lambda rows, alpha: Slow(1.0, alpha),
+        np.full(1, 7.0),
+        [(make_rows(40), make_rows(40))],
+        unit=1.0,
+        entropy=1.0,
+        make_monitor=Counter,
+    )
+    assert set(starts) == {7.0}
+    assert max(iterations) <= 2
+
+
+def test_without_splits_the_penalty_is_weak():
+    losses = search_alpha(None, np.ones(1), [], unit=3.0, entropy=1.0, make_monitor=None)
+    assert min(losses, key=losses.get) == pytest.approx(0.03)
 
 
 def make_rows(n, weights=None, n_classes=3):
@@ -78,24 +149,45 @@ def test_splits(n, n_splits):
 def test_folds_know_weights_from_rows():
     X, y, _, _ = make_rows(60)
     weights = np.random.default_rng(1).integers(1, 5, size=60)
-    fold, n_distinct = folds(X, y, weights, n_folds=5, seed=3)
-    again, n_again = folds(
+    fold = folds(X, y, weights, n_folds=5, seed=3)
+    again = folds(
         np.repeat(X, weights, axis=0), np.repeat(y, weights), None, n_folds=5, seed=3
     )
     assert_array_equal(np.repeat(fold, weights), again)
-    assert n_distinct == n_again == 60
+    assert count_distinct(np.repeat(X, weights, axis=0), np.repeat(y, weights)) == 60
     shares = np.bincount(fold, weights) / weights.sum()
     assert_allclose(shares, 0.2, atol=0.06)
 
 
+def test_of_more_rows_all_that_are_not_for_training_are_held_out():
+    rows = make_rows(3000)
+    ((train, validation),) = draw_splits(rows, rows.targets, seed=0)
+    assert abs(len(train.X) - 1200) < 5
+    assert len(train.X) + len(validation.X) == 3000
+
+
 def test_of_many_rows_a_sample_is_drawn():
-    weights = np.where(np.arange(5000) % 2, 1.0, 0.0)
-    rows = sample(make_rows(5000, weights), seed=0)
-    assert MOST_ROWS * 0.4 < len(rows.X) < MOST_ROWS * 0.6  # those that have a weight
-    assert rows.weights.all()
-    assert len(sample(make_rows(5000), seed=0).X) == MOST_ROWS
+    weights = np.where(np.arange(8000) % 2, 1.0, 0.0)
+    rows = make_rows(8000, weights)
+    drawn = sample(rows, rows.targets, seed=0)
+    assert MOST_ROWS * 0.4 < len(drawn.X) < MOST_ROWS * 0.6  # those that have a weight
+    assert drawn.weights.all()
+    rows = make_rows(8000)
+    assert len(sample(rows, rows.targets, seed=0).X) == MOST_ROWS
     few = make_rows(50)
-    assert sample(few, seed=0) is few
+    assert sample(few, few.targets, seed=0) is few
+
+
+def test_of_many_copies_distinct_rows_are_drawn_with_their_weight():
+    X, y, _, _ = make_rows(60)
+    copies = np.random.default_rng(0).integers(50, 150, size=60)
+    rows = Rows(np.repeat(X, copies, axis=0), np.repeat(y, copies), None, None)
+    drawn = sample(rows, rows.targets, seed=0)
+    assert len(drawn.X) == 60
+    expected = {tuple(row): n for row, n in zip(X, copies, strict=True)}
+    assert {
+        tuple(row): n for row, n in zip(drawn.X, drawn.weights, strict=True)
+    } == expected
 
 
 def test_noisy_labels_get_a_stronger_penalty():
@@ -118,7 +210,7 @@ def test_validation_set_of_ones_own_decides(monkeypatch, iris):
     X, y = iris
     seen = []
 
-    def spy(make_objective, theta, splits, unit):
+    def spy(make_objective, theta, splits, **options):
         seen.extend(splits)
         return {0.25: 0.0}
 
@@ -131,13 +223,24 @@ def test_validation_set_of_ones_own_decides(monkeypatch, iris):
     assert model.alpha_ == 0.25
 
 
-def test_weights_of_sum_one_mean_what_weights_of_mean_one_mean():
+@pytest.mark.parametrize("unit", [1 / 569, 1e-6, 190_000.0])
+def test_the_unit_of_the_weights_does_not_matter(unit):
     X, y = load_breast_cancer(return_X_y=True)
-    weights = np.full(len(y), 1 / len(y))
-    small = MLPClassifierManual(10, random_state=0).fit(X, y, weights)
-    plain = MLPClassifierManual(10, random_state=0).fit(X, y)
-    assert_allclose(small.alpha_ * len(y), plain.alpha_, rtol=1e-9)
-    assert_allclose(small.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+    weights = np.random.default_rng(0).lognormal(size=len(y))
+    plain = MLPClassifierManual(10, random_state=0).fit(X, y, weights)
+    other = MLPClassifierManual(10, random_state=0).fit(X, y, weights * unit)
+    assert_allclose(other.alpha_, plain.alpha_ * unit, rtol=1e-9)
+    assert_allclose(other.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+
+
+def test_copies_are_weights_also_to_the_search():
+    X, y = load_breast_cancer(return_X_y=True)
+    copies = np.random.default_rng(0).integers(1, 3, size=len(y))
+    weighted = MLPClassifierManual(10, random_state=0).fit(X, y, copies)
+    rows = np.repeat(np.arange(len(y)), copies)
+    copied = MLPClassifierManual(10, random_state=0).fit(X[rows], y[rows])
+    assert_allclose(copied.alpha_, weighted.alpha_, rtol=1e-9)
+    assert_allclose(copied.predict_proba(X), weighted.predict_proba(X), atol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

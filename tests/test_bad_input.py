@@ -31,7 +31,7 @@ def assert_same_state(before, after):
         assert before.keys() == after.keys()
         for name, value in before.items():
             assert_same_state(value, after[name])
-    elif isinstance(before, list):
+    elif isinstance(before, list | tuple):
         assert len(before) == len(after)
         for one, other in zip(before, after, strict=True):
             assert_same_state(one, other)

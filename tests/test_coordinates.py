@@ -149,14 +149,74 @@ def test_a_weight_of_two_is_the_row_twice(table):
     assert_allclose(fits[0].coefs_[0], fits[1].coefs_[0], rtol=1e-6)
 
 
-def test_going_on_keeps_means_and_scales(table):
+def stream(table):
     X, y, _ = table
     model = MLPClassifierManual(5, solver="adam", alpha=0.1, random_state=0)
-    model.partial_fit(X[:30], y[:30], classes=[0, 1, 2])
-    mean, scale = model._feature_scaling_
-    assert_allclose(mean, X[:30].mean(axis=0), rtol=1e-10)
-    model.partial_fit(X[30:], y[30:])
-    assert_array_equal(model._feature_scaling_, (mean, scale))
+    return model.partial_fit(X[:30], y[:30], classes=[0, 1, 2]), X[30:], y[30:]
+
+
+def test_means_and_scales_follow_a_stream(table):
+    model, X, y = stream(table)
+    mean, _ = model._feature_scaling_
+    assert_allclose(mean, table[0][:30].mean(axis=0), rtol=1e-10)
+    model.partial_fit(X + 50, y)
+    whole = np.vstack([table[0][:30], X + 50])
+    assert_allclose(model._feature_scaling_[0], whole.mean(axis=0), rtol=1e-9)
+    assert_allclose(model._feature_scaling_[1], whole.std(axis=0), rtol=1e-6)
+
+
+def test_following_a_stream_does_not_change_the_function(table):
+    model, X, _ = stream(table)
+    before = model.predict_proba(X)
+    moments = feature_moments(X + (X - X.mean(axis=0)) + X.std(axis=0), None)
+    model._follow_features(model._network(5), moments)
+    assert_allclose(model.predict_proba(X), before, rtol=1e-7, atol=1e-10)
+    assert not np.allclose(model._feature_scaling_[0], table[0][:30].mean(axis=0))
+
+
+def test_averages_of_gradients_follow_too(table):
+    """In the new coordinates they are what the gradient is there."""
+    X, y, weights = table
+    network, old = in_coordinates(X, weights, "logistic")
+    mean, scale = mean_and_scale(feature_moments(X, weights))
+    new = standard_coordinates(network, mean + 0.3 * scale, 2 * scale, np.float64)
+    theta = network.initialize(np.random.RandomState(0), np.float64, True)
+    _, gradient = Objective(network, X, y, weights, 0.0, coordinates=old).loss_gradient(
+        theta
+    )
+    old.follow(theta, [gradient], network, new)
+    there = Objective(network, X, y, weights, 0.0, coordinates=new)
+    assert_allclose(there.loss_gradient(theta)[1], gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_a_first_chunk_that_hardly_varies_is_forgotten():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 3))
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    model = MLPClassifierManual(20, learning_rate_init=0.01, random_state=0)
+    model.partial_fit(1e-4 * X[:100], y[:100], classes=[0, 1])
+    for start in range(100, 2000, 100):
+        model.partial_fit(X[start : start + 100], y[start : start + 100])
+    assert model.score(X[2000:], y[2000:]) > 0.9
+
+
+@pytest.mark.parametrize("n", [60, 20_631])
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_constants_are_found_whatever_the_rounding_of_their_mean(n, container, weighted):
+    constants = np.array([518.67, 14.62, 1.3, 0.03, 0.1, 1e9 + 0.1, -21.61])
+    X = container(np.tile(constants, (n, 1)))
+    weights = np.random.default_rng(0).random(n) if weighted else None
+    mean, scale = mean_and_scale(feature_moments(X, weights))
+    assert_allclose(mean, constants, rtol=1e-9)
+    assert_array_equal(scale, 1)
+
+
+def test_small_variation_on_a_large_mean_is_no_constant():
+    noise = np.random.default_rng(0).normal(size=(1000, 1))
+    X = np.hstack([1e9 + noise, 0.1 + 1e-9 * noise, 1e30 * noise, 1e-30 * noise])
+    _, scale = mean_and_scale(feature_moments(X, None))
+    assert_allclose(scale, np.array([1, 1e-9, 1e30, 1e-30]) * noise.std(), rtol=1e-5)
 
 
 def test_features_that_overflow_or_vanish_stay_as_they_are():

@@ -44,7 +44,7 @@ class Quadratic:
             )
 
 
-def run(rule, *, schedule=None, on_iteration=lambda theta, loss: "", **options):
+def run(rule, *, schedule=None, on_iteration=lambda *_: "", **options):
     settings = {
         "batch_size": 2,
         "max_iter": 2000,
@@ -103,7 +103,7 @@ def test_lbfgs_finds_the_minimum_and_calls_the_hook():
         np.zeros(3),
         max_iter=100,
         max_fun=1000,
-        on_iteration=lambda theta, loss: seen.append((theta.copy(), loss)) or "",
+        on_iteration=lambda theta, loss, slope: seen.append((theta.copy(), loss)) or "",
     )
     assert result.converged
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
@@ -123,7 +123,7 @@ def test_the_hook_stops_every_solver():
     ):
         calls = []
         result = minimize(
-            lambda theta, loss, calls=calls: (
+            lambda *_, calls=calls: (
                 calls.append(1) or ("stalled" if len(calls) == 2 else "")
             )
         )
@@ -132,16 +132,14 @@ def test_the_hook_stops_every_solver():
 
         calls.clear()
         result = minimize(
-            lambda theta, loss, calls=calls: (
-                calls.append(1) or ("stop" if len(calls) == 3 else "")
-            )
+            lambda *_, calls=calls: calls.append(1) or ("stop" if len(calls) == 3 else "")
         )
         assert result.n_iter == len(calls) == 3
         assert result.converged
 
 
 def test_stop_iteration_from_a_scorer_is_an_error():
-    def hook(theta, loss):
+    def hook(theta, loss, slope):
         raise StopIteration
 
     with pytest.raises(RuntimeError, match="StopIteration was raised"):
@@ -181,7 +179,7 @@ def test_state_goes_on_exactly(rule):
         state=state,
         batch_size=1,
         max_iter=5,
-        on_iteration=lambda theta, loss: "",
+        on_iteration=lambda *_: "",
         seed=4,
     )
     assert_allclose(second.theta, whole.theta, rtol=0)

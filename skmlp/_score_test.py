@@ -1,0 +1,46 @@
+"""Whether the features tell the classes apart: asked where a fit ends with a constant."""
+
+import numpy as np
+
+from skmlp._activations import mean_square
+
+# A squared z-score that not one in a million reaches by chance
+_SIGNIFICANT = 25.0
+
+
+def features_matter(network, objective, shares, seed):
+    """Rao's score test of the prediction that is the same for all rows.
+
+    At that prediction, if the features tell nothing, the derivative of the mean loss with
+    respect to a weight of the output layer is a mean of n independent residuals times
+    hidden outputs: it has mean 0 and variance ``E (h - center)^2 p (1 - p) / n``.
+
+    Parameters
+    ----------
+    network : Network
+    objective : Objective
+        In standardised coordinates, or with inputs of about unit variance.
+    shares : ndarray of shape (K,)
+        p of each class or label.
+    seed : int
+        Draws the hidden layers whose outputs are looked at.
+
+    Returns
+    -------
+    matter : bool
+
+    References
+    ----------
+    C. R. Rao, "Large sample tests of statistical hypotheses concerning several parameters",
+    Proc. Cambridge Philosophical Society 44 (1948).
+    """
+    theta = network.initialize(np.random.RandomState(seed), objective.dtype, True)
+    parameters = network.parameters(theta)
+    present = (shares > 0) & (shares < 1)
+    parameters.coefs[-1][...] = 0
+    parameters.intercepts[-1][...] = network.output.constant(shares)
+    _, gradient = objective.loss_gradient(theta)
+    slopes = network.parameters(gradient).coefs[-1][:, present]
+    spread = mean_square(network.activation, 1.0) if len(network.coef_shapes) > 1 else 1.0
+    variance = spread * (shares * (1 - shares))[present] / objective.n_rows
+    return bool((slopes**2 > _SIGNIFICANT * variance).any())
