@@ -23,13 +23,15 @@ _TRAINING_ROWS = 1200
 MOST_ROWS = 3000
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
-# Fewer distinct rows than this tell nothing; their penalty is weak enough for any of them
-# to be learnt
-_FEWEST_ROWS = 20
-_ALPHA_OF_FEW = 0.01
+# Fewer distinct rows than this tell nothing; their penalty is weak enough for the four of
+# XOR to be learnt
+_FEWEST_ROWS = 30
+_ALPHA_OF_A_ROW = 1 / 200
 
 
-def search_alpha(make_objective, theta, splits, *, unit, entropy, make_monitor, map=map):
+def search_alpha(
+    make_objective, theta, splits, *, total_weight, unit, entropy, make_monitor, map=map
+):
     """Losses on held-out rows for some values of alpha.
 
     In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
@@ -47,6 +49,7 @@ def search_alpha(make_objective, theta, splits, *, unit, entropy, make_monitor, 
         Start of every fit.
     splits : list of (Rows, Rows)
         Rows to train on, rows to measure the loss on.
+    total_weight : float
     unit : float
         Mean weight of a distinct row: what the decades are multiplied by.
     entropy : float
@@ -69,7 +72,7 @@ def search_alpha(make_objective, theta, splits, *, unit, entropy, make_monitor, 
     .. [2] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
     if not splits:
-        return {_ALPHA_OF_FEW * unit: math.nan}
+        return {_ALPHA_OF_A_ROW * total_weight: math.nan}
     train = partial(
         minimize_lbfgs,
         theta=theta,

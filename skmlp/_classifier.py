@@ -1105,11 +1105,13 @@ class MLPClassifierManual(
                 splits = draw_splits(rows, strata, self._seed_)
             else:
                 splits = [(rows, validation)]
+            total = total_weight(rows)
             losses = search_alpha(
                 make_objective,
                 theta,
                 splits,
-                unit=total_weight(rows) / count_distinct(rows.X, strata),
+                total_weight=total,
+                unit=total / count_distinct(rows.X, strata),
                 entropy=entropy,
                 make_monitor=partial(
                     Monitor, self.tol * _bits(entropy), self.n_iter_no_change

@@ -158,7 +158,7 @@ class Network:
         return self.flatten(coefs, intercepts, dtype)
 
     def _deviations(self, layer):
-        """Standard deviations of a layer's weights and biases: (40), (41) and (42).
+        """Standard deviations of a layer's weights and biases: (43) and (44).
 
         Each layer's products with its centred inputs have variance one. The first hidden
         layer's biases are spread by half of that deviation, the others start at 0.

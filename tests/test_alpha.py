@@ -39,6 +39,7 @@ def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
         lambda rows, alpha: Bowl(best * unit, alpha),
         np.ones(1),
         [(rows, rows)] * n_splits,
+        total_weight=1.0,
         unit=unit,
         entropy=entropy,
         make_monitor=partial(Monitor, 0.0, np.inf),
@@ -78,6 +79,7 @@ def test_of_equal_losses_the_strongest_penalty_is_taken():
         lambda rows, alpha: Flat(1.0, alpha),
         np.ones(1),
         [(make_rows(40), make_rows(40))],
+        total_weight=1.0,
         unit=1.0,
         entropy=1.0,
         make_monitor=partial(Monitor, 0.0, np.inf),
@@ -112,6 +114,7 @@ def test_every_candidate_has_the_same_training():
         lambda rows, alpha: Slow(1.0, alpha),
         np.full(1, 7.0),
         [(make_rows(40), make_rows(40))],
+        total_weight=1.0,
         unit=1.0,
         entropy=1.0,
         make_monitor=Counter,
@@ -121,8 +124,16 @@ def test_every_candidate_has_the_same_training():
 
 
 def test_without_splits_the_penalty_is_weak():
-    losses = search_alpha(None, np.ones(1), [], unit=3.0, entropy=1.0, make_monitor=None)
-    assert min(losses, key=losses.get) == pytest.approx(0.03)
+    losses = search_alpha(
+        None,
+        np.ones(1),
+        [],
+        total_weight=40.0,
+        unit=3.0,
+        entropy=1.0,
+        make_monitor=None,
+    )
+    assert min(losses, key=losses.get) == pytest.approx(0.2)
 
 
 def make_rows(n, weights=None, n_classes=3):
@@ -132,7 +143,7 @@ def make_rows(n, weights=None, n_classes=3):
 
 
 @pytest.mark.parametrize(
-    ("n", "n_splits"), [(19, 0), (20, 5), (300, 5), (400, 4), (800, 2), (1500, 1)]
+    ("n", "n_splits"), [(29, 0), (30, 5), (300, 5), (400, 4), (800, 2), (1500, 1)]
 )
 def test_splits(n, n_splits):
     rows = make_rows(n)

@@ -133,3 +133,35 @@ def test_activations_at_extreme_inputs(activation):
         assert_allclose(values[0], expected, rtol=0)
         ACTIVATIONS[activation].backward(values, delta)
     assert_allclose(delta[0], slope, rtol=0)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_start_keeps_variances_through_ten_layers(activation):
+    """Of what enters the units, and of the residuals on the way back."""
+    rng = np.random.default_rng(0)
+    X, k = rng.normal(size=(500, 20)), rng.integers(5, size=500)
+    network = Network((20, *(200,) * 10, 5), activation)
+    theta = network.initialize(np.random.RandomState(0), np.float64, standardized=True)
+    parameters = network.parameters(theta)
+    for W, b in zip(parameters.coefs[1:], parameters.intercepts[1:], strict=True):
+        b -= network.activation.center * W.sum(axis=0)
+    h, entering = X, []
+    for layer, (W, b) in enumerate(
+        zip(parameters.coefs, parameters.intercepts, strict=True)
+    ):
+        entering.append((h @ W + b).var())
+        h = network.activations(parameters, X, layer)
+    assert 0.4 < min(entering) < max(entering) < 2.5
+    workspace = network.workspace(500, np.float64)
+    gradient = network.parameters(np.empty_like(theta))
+    network.loss_gradient(parameters, X, k, np.ones(500), gradient, workspace)
+    variances = [delta.var() for delta in workspace.deltas]
+    assert max(variances) < 10 * min(variances)
+    # the start of MLPClassifier, which standardize=False keeps, does not
+    if activation == "logistic":
+        network.parameters(theta).vector[:] = network.initialize(
+            np.random.RandomState(0), np.float64
+        )
+        network.loss_gradient(parameters, X, k, np.ones(500), gradient, workspace)
+        variances = [delta.var() for delta in workspace.deltas]
+        assert max(variances) > 1e6 * min(variances)
