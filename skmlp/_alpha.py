@@ -71,6 +71,8 @@ def search_alpha(
        Neural Computation 4 (1992).
     .. [2] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
+    if entropy == 0:  # a single class: there is nothing to hold back
+        return {unit * 10.0 ** (_WEAKEST / 2): 0.0}
     if not splits:
         return {_ALPHA_OF_A_ROW * total_weight: math.nan}
     train = partial(

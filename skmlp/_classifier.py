@@ -49,7 +49,7 @@ from skmlp._memory_map import assert_finite_in_blocks, give_back, memory_map
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
 from skmlp._objective import Objective, row_blocks, row_threads
-from skmlp._rows import check_total, shares, total_weight, weigh
+from skmlp._rows import check_total, class_counts, total_weight, weigh
 from skmlp._schedules import make_schedule
 from skmlp._score_test import features_matter
 from skmlp._solvers import (
@@ -986,7 +986,8 @@ class MLPClassifierManual(
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
             make_objective = partial(_objective, network, coordinates, map_rows)
-            of_classes = shares(rows, network.layer_sizes[-1])
+            of_classes = class_counts(rows.targets, rows.weights, len(self.classes_))
+            of_classes /= total_weight(rows)
             entropy = network.output.entropy(of_classes)
             self._set_alpha(
                 partial(self._draw_samples, _sample, rows, validation),
@@ -1128,6 +1129,9 @@ class MLPClassifierManual(
             if not monitor.losses:
                 raise
             result = self._interrupted(monitor)
+        else:
+            if result.converged and not (incremental or monitor.was_stopped):
+                self._warn_of_a_constant(monitor, result, objective, shares)
         if not (result.converged or incremental):
             warnings.warn(result.message, ConvergenceWarning, stacklevel=6)
         if monitor.best_theta is not None:
@@ -1139,13 +1143,14 @@ class MLPClassifierManual(
                 "the best. Check scoring, and the scale of the validation set.",
                 stacklevel=6,
             )
-        if result.converged and not (incremental or monitor.was_stopped):
-            self._warn_of_a_constant(result.loss, objective, shares)
         self._report(result, monitor, objective)
 
-    def _warn_of_a_constant(self, loss, objective, shares):
+    def _warn_of_a_constant(self, monitor, result, objective, shares):
         """Warn where a fit is no better than the classes' shares, but could be."""
         entropy = objective.network.output.entropy(shares)
+        loss = result.loss
+        if monitor.best_iteration is not None:
+            loss = monitor.losses[monitor.best_iteration]
         if loss > (1 - _NO_BETTER) * entropy > 0 and features_matter(
             objective.network, objective, shares, self._seed_
         ):

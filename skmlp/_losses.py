@@ -142,11 +142,12 @@ def _sigmoid(Z, E):
 
 def softmax_entropy(shares):
     """-sum_k p_k log p_k, in nats."""
-    return float(entr(shares).sum())
+    return max(float(entr(shares).sum()), 0.0)  # a sum of shares is one but for rounding
 
 
 def sigmoid_entropy(shares):
     """-sum_k p_k log p_k + (1 - p_k) log (1 - p_k), in nats."""
+    shares = np.minimum(shares, 1)
     return float((entr(shares) + entr(1 - shares)).sum())
 
 

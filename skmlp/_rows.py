@@ -73,20 +73,20 @@ def check_total(total):
         )
 
 
-def shares(rows, n_outputs):
-    """Share of the total weight that each class or label has.
+def class_counts(targets, weights, n_outputs):
+    """Weight of the rows that have each class or label.
 
     Parameters
     ----------
-    rows : Rows
+    targets : ndarray of shape (n,) of int, or of shape (n, K)
+        See `Rows`.
+    weights : ndarray of shape (n,) or None
     n_outputs : int
 
     Returns
     -------
-    shares : ndarray of shape (K,)
+    counts : ndarray of shape (K,)
     """
-    weights = np.ones(len(rows.targets)) if rows.weights is None else rows.weights
-    weights = weights / weights.sum()
-    if rows.targets.ndim == 1:
-        return np.bincount(rows.targets, weights, n_outputs)
-    return weights @ rows.targets
+    if targets.ndim == 1:
+        return np.bincount(targets, weights, n_outputs).astype(np.float64)
+    return targets.sum(axis=0, dtype=float) if weights is None else weights @ targets

@@ -48,7 +48,7 @@ from skmlp._classifier import (
 )
 from skmlp._coordinates import feature_moments, merge_moments
 from skmlp._objective import Objective, row_threads
-from skmlp._rows import Rows, check_total, shares, total_weight, weigh
+from skmlp._rows import Rows, check_total, class_counts, weigh
 from skmlp._targets import ClassLabels, are_texts, targets_of
 
 # Partial sums that one task adds up: a tree, so that no machine receives them all
@@ -231,8 +231,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
                 network, training.dtype, lambda: _moments(training)
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
-            of_classes = _shares(training, network.layer_sizes[-1])
-            entropy = network.output.entropy(of_classes)
+            entropy = network.output.entropy(training.shares)
             self._set_alpha(
                 partial(self._draw_samples, _sample, training, validation),
                 partial(search_objective, network, coordinates),
@@ -249,7 +248,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         monitor = self._monitor(entropy, validate, stops_early, incremental=False)
         if task is not None:
             monitor.notify = self._notifier(objective, monitor, task)
-        self._solve(objective, theta, monitor, of_classes)
+        self._solve(objective, theta, monitor, training.shares)
 
     @available_if(_has_no_partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -527,7 +526,7 @@ class _Data(NamedTuple):
     targets : ClassLabels or LabelIndicators
         Of all partitions together.
     class_counts : ndarray of shape (K,)
-        Weight of the rows of each class.
+        Weight of the rows of each class or label.
     n_features : int
     feature_names : tuple of str or None
     dtype : {float32, float64}
@@ -552,12 +551,15 @@ class _Encoded(NamedTuple):
         Of `Rows`; partitions without weight are left out.
     n_rows : int
     total_weight : float
+    shares : ndarray of shape (K,)
+        Of each class or label in the total weight.
     dtype : {float32, float64}
     """
 
     rows: list
     n_rows: int
     total_weight: float
+    shares: np.ndarray
     dtype: np.dtype
 
 
@@ -666,9 +668,7 @@ def _check_part(number, X, y, sample_weight):
     except (ValueError, TypeError) as error:
         raise ValueError(f"In partition {number}: {error}") from error
     targets = targets_of(y)
-    counts = np.zeros(len(targets.classes))
-    if isinstance(targets, ClassLabels):
-        counts = np.bincount(targets.encode(y), sample_weight, len(counts))
+    counts = class_counts(targets.encode(y), sample_weight, len(targets.classes))
     names = getattr(plain, "feature_names_in_", None)
     names = None if names is None else tuple(names)
     weight = X.shape[0] if sample_weight is None else float(sample_weight.sum())
@@ -701,7 +701,7 @@ def _merge_targets(summaries):
             raise ValueError(
                 f"Partitions of y have different numbers of columns: {lengths}."
             )
-        return first, np.zeros(len(first.classes))
+        return first, sum(summary.class_counts for summary in summaries)
     for summary in summaries:
         if are_texts(summary.targets.classes) != are_texts(first.classes):
             raise ValueError(
@@ -720,10 +720,11 @@ def _encode(data, targets, class_weights, dtype, persist):
     if isinstance(data.targets, ClassLabels) and isinstance(targets, ClassLabels):
         targets.check(data.targets.classes)
     total = sum(weight for _, weight in data.sizes)
+    counts = np.zeros(len(targets.classes))
+    counts[np.searchsorted(targets.classes, data.targets.classes)] = data.class_counts
     if class_weights is not None:
-        total = float(
-            data.class_counts @ class_weights[targets.encode(data.targets.classes)]
-        )
+        counts *= class_weights
+        total = float(counts.sum())
     check_total(total)
     rows = [
         delayed(_encode_part)(number, part, targets, class_weights, dtype)
@@ -733,7 +734,7 @@ def _encode(data, targets, class_weights, dtype, persist):
     if persist:
         rows = dask.persist(*rows)
     n_rows = sum(n for n, weight in data.sizes if weight > 0)
-    return _Encoded(list(rows), n_rows, total, np.dtype(dtype))
+    return _Encoded(list(rows), n_rows, total, counts / total, np.dtype(dtype))
 
 
 def _encode_part(number, part, targets, class_weights, dtype):
@@ -757,18 +758,6 @@ def _part_moments(rows):
 
 def _merge(moments):
     return reduce(merge_moments, moments)
-
-
-def _shares(data, n_outputs):
-    """Share of the total weight that each class or label has in all partitions."""
-    parts = [
-        delayed(_part_shares)(rows, n_outputs, data.total_weight) for rows in data.rows
-    ]
-    return _tree(parts, sum).compute()
-
-
-def _part_shares(rows, n_outputs, total):
-    return shares(rows, n_outputs) * (total_weight(rows) / total)
 
 
 def _sample(data, targets, seed):

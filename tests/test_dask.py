@@ -361,7 +361,7 @@ def test_alpha_of_many_rows_is_chosen_on_a_sample(rows, monkeypatch):
             persist=True,
         )
         encoded = skmlp_dask._encode(data, data.targets, None, data.dtype, True)
-        drawn = skmlp_dask._sample(encoded, seed=0)
+        drawn = skmlp_dask._sample(encoded, data.targets, seed=0)
     assert 190 < len(drawn.X) <= 201
     originals = set(map(tuple, X))
     assert all(tuple(row) in originals for row in drawn.X)
