@@ -212,6 +212,31 @@ def test_constants_are_found_whatever_the_rounding_of_their_mean(n, container, w
     assert_array_equal(scale, 1)
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rare_values_have_no_leverage(container, weighted):
+    """No standardised value is above ten; parts know it as the whole does."""
+    X = np.zeros((1000, 3))
+    X[:2, 0] = 4.0
+    X[:2, 1] = -4.0
+    X[:500, 2] = 4.0
+    weights = np.full(1000, 3.0) if weighted else None
+    if weighted:
+        X[-1], weights[-1] = 1e9, 0  # a row without weight is no row
+    for parts in (1, 4):
+        moments = [
+            feature_moments(
+                container(X[i::parts]), None if weights is None else weights[i::parts]
+            )
+            for i in range(parts)
+        ]
+        merged = moments[0]
+        for other in moments[1:]:
+            merged = merge_moments(merged, other)
+        mean, scale = mean_and_scale(merged)
+        assert_allclose(np.abs(X[0] - mean) / scale, [10, 10, 1], rtol=2e-3)
+
+
 def test_small_variation_on_a_large_mean_is_no_constant():
     noise = np.random.default_rng(0).normal(size=(1000, 1))
     X = np.hstack([1e9 + noise, 0.1 + 1e-9 * noise, 1e30 * noise, 1e-30 * noise])

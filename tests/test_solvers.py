@@ -307,6 +307,21 @@ def test_monitor_counts_patience_on_the_loss():
     assert monitor.losses[0] == 1.0
 
 
+@pytest.mark.parametrize("gains", ["loss", "slope", "neither"])
+def test_monitor_tells_a_plateau_from_an_end(gains):
+    """Before an end both fade; on a plateau the loss gains speed, or its gradient grows."""
+    monitor = Monitor(tol=1.0, patience=4)
+    falls = [1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4]
+    if gains == "loss":
+        falls = [1e-4, 1e-4, 2e-4, 3e-4, 4e-4, 5e-4]
+    slopes = [1, 2, 3, 4, 5, 6] if gains == "slope" else [6, 5, 4, 3, 2, 1]
+    loss, verdicts = 10.0, [monitor(np.zeros(1), 10.0, 7.0)]
+    for fall, slope in zip(falls, slopes, strict=True):
+        loss -= fall
+        verdicts.append(monitor(np.zeros(1), loss, float(slope)))
+    assert ("stalled" in verdicts) == (gains == "neither")
+
+
 def test_monitor_keeps_a_copy_of_the_best_parameters():
     held_out = iter([(2.0, 0.5), (1.0, 0.9), (0.5, 0.9), (0.1, 0.8)])
     monitor = Monitor(

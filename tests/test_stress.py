@@ -1,0 +1,117 @@
+"""Training that always trains: the fast part of docs/benchmarks/stress.py, and more."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.datasets import load_wine, make_moons
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+
+from skmlp import MLPClassifierManual
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "benchmarks"))
+stress = pytest.importorskip("stress", reason="needs joblib, which scikit-learn brings")
+
+
+def draw(name, n, seed, n_test=2000):
+    X, y = stress.FAMILIES[name](np.random.default_rng(seed), n + n_test)
+    return X[:n], X[n:], y[:n], y[n:]
+
+
+# a straight line or a constant has 0.33 on moons, 0.68 to 0.69 elsewhere; to stop at max_iter
+# says nothing here
+@pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
+@pytest.mark.parametrize(
+    ("name", "n", "bound"),
+    [
+        ("moons", 300, 0.27),
+        ("moons", 2000, 0.17),
+        ("circles", 300, 0.2),
+        ("spirals", 2000, 0.2),
+        ("xor", 300, 0.25),
+        ("parity of 4 signs", 2000, 0.1),
+        ("checkerboard", 2000, 0.2),
+        ("product", 2000, 0.6),
+        ("2 seasons", 2000, 0.45),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_defaults_find_what_is_not_straight(name, n, bound, seed):
+    X, X_test, y, y_test = draw(name, n, seed)
+    model = MLPClassifierManual(random_state=seed).fit(X, y)
+    assert log_loss(y_test, model.predict_proba(X_test)) < bound
+
+
+@pytest.mark.parametrize("copies", [1, 1000])
+@pytest.mark.parametrize("hidden", [100, 5, (10, 10)])
+def test_truth_table_of_xor(copies, hidden):
+    X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    y = np.array([0, 1, 1, 0])
+    for seed in range(3):
+        model = MLPClassifierManual(hidden, random_state=seed)
+        model.fit(np.tile(X, (copies, 1)), np.tile(y, copies))
+        assert_array_equal(model.predict(X), y)
+
+
+@pytest.mark.parametrize("hidden", [(13,) * 3, (100,) * 3, (30,) * 6])
+def test_deep_nets_of_logistic_units_learn(hidden):
+    X, X_test, y, y_test = train_test_split(*load_wine(return_X_y=True), random_state=0)
+    assert MLPClassifierManual(hidden, random_state=0).fit(X, y).score(X_test, y_test) > 0.9
+
+
+def test_penalty_that_leaves_a_constant_warns():
+    X, y = make_moons(300, noise=0.2, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"no better than a constant.*alpha=1e\+04"):
+        MLPClassifierManual(alpha=1e4, random_state=0).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="no better than a constant"):
+        MLPClassifierManual((), alpha=1e6, random_state=0).fit(
+            X, np.column_stack([y, 1 - y])
+        )
+
+
+def test_features_that_tell_nothing_do_not_warn():
+    rng = np.random.default_rng(0)
+    for n in (40, 1000):
+        X, y = rng.normal(size=(n, 3)), rng.integers(2, size=n)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            MLPClassifierManual(alpha=1e4, random_state=0).fit(X, y)
+
+
+def test_rare_events_do_not_stop_early():
+    """The tolerance is a share of the entropy of the classes."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 5))
+    y = (rng.random(20_000) < 1 / (1 + np.exp(7.5 - X[:, 0] - X[:, 1]))).astype(int)
+    model = MLPClassifierManual(20, alpha=1.0, random_state=0).fit(X, y)
+    to_the_end = MLPClassifierManual(20, alpha=1.0, tol=1e-7, random_state=0).fit(X, y)
+    entropy = -sum(p * np.log(p) for p in (y.mean(), 1 - y.mean()))
+    assert model.loss_ - to_the_end.loss_ < 0.05 * entropy
+    with pytest.warns(
+        match="max_iter=30"
+    ):  # as many as the tolerance of even classes takes
+        short = MLPClassifierManual(20, alpha=1.0, max_iter=30, random_state=0).fit(X, y)
+    assert short.loss_ > model.loss_
+
+
+def test_duplicate_entries_of_csr_are_added_up():
+    rng = np.random.default_rng(0)
+    dense = np.round(rng.random((200, 6)) * (rng.random((200, 6)) < 0.4), 3)
+    y = (dense[:, 0] + dense[:, 1] > 0.3).astype(int)
+    once = sparse.csr_array(dense)
+    twice = sparse.csr_array(
+        (np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr),
+        shape=once.shape,
+    )
+    before = twice.data.copy()
+    settings = {"hidden_layer_sizes": 5, "alpha": 1.0, "random_state": 0}
+    canonical = MLPClassifierManual(**settings).fit(once, y)
+    model = MLPClassifierManual(**settings).fit(twice, y)
+    assert_allclose(model.predict_proba(twice), canonical.predict_proba(once), rtol=1e-9)
+    assert_array_equal(twice.data, before)
