@@ -34,7 +34,7 @@ from sklearn.utils.validation import (
 )
 
 from skmlp._activations import ACTIVATIONS
-from skmlp._alpha import draw_splits, sample, search_alpha
+from skmlp._alpha import best_start, draw_splits, sample, search_alpha
 from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from skmlp._coordinates import (
     feature_moments,
@@ -136,12 +136,14 @@ class MLPClassifierManual(
         Strength of the L2 penalty on the weights; biases are not penalised. It weighs
         against the *sum* of the losses, as in the formula above, and so means the same
         for every batch size: a normal prior of precision alpha on each weight [7]_.
-        'auto' chooses it, as `alpha_`, by the loss on held-out rows: short fits by L-BFGS
-        on 1500 rows at most, of alpha=1 and then of weaker or stronger penalties by
-        factors of sqrt(10), until one is no better. All rows are then fitted with what was
-        chosen. The held-out rows are those of the validation set, if there is one. With
-        fewer than 20 distinct rows it is 1, in `partial_fit` 0.0001. A fit that goes on,
-        by `warm_start` or `partial_fit`, keeps the choice.
+        'auto' chooses it, as `alpha_`, by the loss on held-out rows: fits by L-BFGS on
+        1200 of the rows or fewer, all from one start and stopped as the fit will be, of
+        four decades around the mean weight of a distinct row, of more if an end is the best
+        (0.001 to 100 times that weight), and of a half decade beside the best. All rows
+        are then fitted with what was chosen, whatever the unit of the weights is. The
+        held-out rows are those of the validation set, if there is one. With fewer than 30
+        distinct rows it is 1/200 of the total weight, in `partial_fit` 0.0001. A fit that
+        goes on, by `warm_start` or `partial_fit`, keeps the choice.
 
     class_weight : dict or 'balanced', default=None
         Weights of the classes, ``{label: weight}``; they multiply the weights of the rows
@@ -152,11 +154,14 @@ class MLPClassifierManual(
     standardize : bool, default=True
         Whether to train in standardised coordinates: as if the features had been divided
         by their standard deviation after subtraction of their mean, and the hidden
-        layers' logistic outputs centred at 1/2 [8]_. A change of variables does it:
-        X is not copied, sparse X stays sparse, and `coefs_` act on X as it is. The
-        penalty is then on the weights of the standardised features. Data that are
-        standardised already lose nothing; the hidden layers still learn faster. A fit
-        that goes on keeps the means and deviations of the first call.
+        layers' logistic outputs centred at 1/2 [8]_. (The divisor is at least a tenth of
+        the largest distance from the mean: so rare words and categories get no leverage.)
+        A change of variables does it: X is not copied, sparse X stays sparse, and `coefs_`
+        act on X as it is. The penalty is then on the weights of the standardised features.
+        Data that are standardised already lose nothing; the hidden layers still learn
+        faster, and start at a scale that was derived for them [9]_. In `partial_fit` means
+        and deviations follow the data, which does not change what the net computes. With
+        `warm_start` those of the first call are kept.
 
     solver : {'auto', 'lbfgs', 'sgd', 'adam'}, default='auto'
         Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. 'auto' is
@@ -226,6 +231,9 @@ class MLPClassifierManual(
     tol : float, default=2e-4
         A fit stops when the loss (with early stopping, the validation score) has not
         improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
+        For losses `tol` is per bit: where the entropy of the classes is less than one bit,
+        as with rare events, it is multiplied by it. 'lbfgs' goes on while the loss falls
+        faster than before, or its gradient grows: that is a plateau, not the end.
         'lbfgs' also stops when the loss can't be lowered within the precision of the
         data's type, as it is to with ``tol=0``.
 
@@ -328,7 +336,8 @@ class MLPClassifierManual(
     Notes
     -----
     A parameter that the chosen solver does not use is announced by a warning if it is not
-    at its default.
+    at its default. So is a fit that ends no better than a constant prediction of the
+    classes' shares, although the features tell the classes apart.
 
     float32 data are trained and predicted in float32, all other data in float64. Sparse
     data are never made dense.
@@ -350,6 +359,8 @@ class MLPClassifierManual(
        Neural Computation 4 (1992).
     .. [8] Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural
        Networks: Tricks of the Trade, 1998, sections 4.3 and 4.4.
+    .. [9] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015
+       (eq. 10).
 
     Examples
     --------
@@ -989,10 +1000,12 @@ class MLPClassifierManual(
             of_classes = class_counts(rows.targets, rows.weights, len(self.classes_))
             of_classes /= total_weight(rows)
             entropy = network.output.entropy(of_classes)
-            self._set_alpha(
+            is_given = drawn is None or not (coefs_init is intercepts_init is None)
+            theta = self._set_alpha(
                 partial(self._draw_samples, _sample, rows, validation),
                 partial(search_objective, network, coordinates),
                 theta,
+                None if is_given else network,
                 entropy,
                 map_rows,
                 incremental,
@@ -1078,8 +1091,12 @@ class MLPClassifierManual(
             validation = sample(validation, targets, seed)
         return sample(rows, targets, seed), validation
 
-    def _set_alpha(self, draw, make_objective, theta, entropy, map_fits, incremental=False):
+    def _set_alpha(
+        self, draw, make_objective, theta, network, entropy, map_fits, incremental=False
+    ):
         """Choose alpha, or take it as it is given; a fit that goes on keeps its choice.
+
+        Rows that are too few to choose alpha by choose the start.
 
         Parameters
         ----------
@@ -1088,15 +1105,22 @@ class MLPClassifierManual(
         make_objective : callable
             ``make_objective(rows, alpha)`` returns an objective.
         theta : ndarray of shape (P,)
+        network : Network or None
+            Draws other starts; None if this one is to be kept.
         entropy : float
         map_fits : callable
             A ``map`` for the fits of the search.
         incremental : bool
+
+        Returns
+        -------
+        theta : ndarray of shape (P,)
+            To start from.
         """
         if self.alpha != "auto":
             self.alpha_ = float(self.alpha)
         elif hasattr(self, "alpha_"):
-            return
+            pass
         elif incremental:
             self.alpha_ = _ALPHA_OF_PARTS
         else:
@@ -1107,6 +1131,9 @@ class MLPClassifierManual(
             else:
                 splits = [(rows, validation)]
             total = total_weight(rows)
+            make_monitor = partial(
+                Monitor, self.tol * _bits(entropy), self.n_iter_no_change
+            )
             losses = search_alpha(
                 make_objective,
                 theta,
@@ -1114,12 +1141,19 @@ class MLPClassifierManual(
                 total_weight=total,
                 unit=total / count_distinct(rows.X, strata),
                 entropy=entropy,
-                make_monitor=partial(
-                    Monitor, self.tol * _bits(entropy), self.n_iter_no_change
-                ),
+                make_monitor=make_monitor,
                 map=map_fits,
             )
             self.alpha_ = min(losses, key=losses.get)
+            if not splits and network is not None:
+                random_state = np.random.RandomState(self._seed_)
+                others = [
+                    network.initialize(random_state, theta.dtype, self.standardize)
+                    for _ in range(_N_OTHER_STARTS)
+                ]
+                objective = make_objective(rows, self.alpha_)
+                return best_start(objective, [theta, *others], make_monitor)
+        return theta
 
     def _solve(self, objective, theta, monitor, shares, incremental=False):
         """Minimise any objective of a network's flat vector; set the fitted attributes."""
@@ -1466,6 +1500,8 @@ _DEFAULTS = inspect.signature(MLPClassifierManual).parameters
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
 # the rows of a call, so what suits the whole would be too strong
 _ALPHA_OF_PARTS = 1e-4
+# Starts that few rows choose from, besides the first
+_N_OTHER_STARTS = 7
 # Relative difference from the entropy of the classes that is none
 _NO_BETTER = 1e-3
 

@@ -232,10 +232,12 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
             entropy = network.output.entropy(training.shares)
-            self._set_alpha(
+            is_given = drawn is None or not (coefs_init is intercepts_init is None)
+            theta = self._set_alpha(
                 partial(self._draw_samples, _sample, training, validation),
                 partial(search_objective, network, coordinates),
                 theta,
+                None if is_given else network,
                 entropy,
                 map_rows,
             )

@@ -24,8 +24,8 @@ def draw(name, n, seed, n_test=2000):
     return X[:n], X[n:], y[:n], y[n:]
 
 
-# a straight line or a constant has 0.33 on moons, 0.68 to 0.69 elsewhere; to stop at max_iter
-# says nothing here
+# a straight line or a constant has 0.33 on moons, 0.68 to 0.69 elsewhere; to end at
+# max_iter says nothing here
 @pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
 @pytest.mark.parametrize(
     ("name", "n", "bound"),
