@@ -142,7 +142,8 @@ class MLPClassifierManual(
         (0.001 to 100 times that weight), and of a half decade beside the best. All rows
         are then fitted with what was chosen, whatever the unit of the weights is. The
         held-out rows are those of the validation set, if there is one. With fewer than 30
-        distinct rows it is 1/200 of the total weight, in `partial_fit` 0.0001. A fit that
+        distinct rows it is that weight times their number squared over 4000, and the
+        start is the best of eight; in `partial_fit` it is 0.0001. A fit that
         goes on, by `warm_start` or `partial_fit`, keeps the choice.
 
     class_weight : dict or 'balanced', default=None

@@ -133,7 +133,7 @@ def test_without_splits_the_penalty_is_weak():
         entropy=1.0,
         make_monitor=None,
     )
-    assert min(losses, key=losses.get) == pytest.approx(0.2)
+    assert min(losses, key=losses.get) == pytest.approx(40**2 / 3 / 4000)
 
 
 def make_rows(n, weights=None, n_classes=3):

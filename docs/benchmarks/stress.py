@@ -337,7 +337,7 @@ def draw_picture(rows, path):
     )
     ax.invert_yaxis()
     ax.grid(alpha=0.3, axis="x")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     figure.savefig(path, dpi=110)
 
 
