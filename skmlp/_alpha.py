@@ -75,16 +75,11 @@ def search_alpha(
         return {unit * 10.0 ** (_WEAKEST / 2): 0.0}
     if not splits:
         return {_ALPHA_OF_FEW * total_weight**2 / unit: math.nan}
-    train = partial(
-        minimize_lbfgs,
-        theta=theta,
-        max_iter=_MAX_ITER,
-        max_fun=10 * _MAX_ITER,
-    )
+    train = partial(_train, theta=theta)
     race = _Race(make_objective, splits, unit, train, make_monitor, map)
     race.run(0, _FIRST)
-    while race.edge() is not None:
-        race.run(0, [race.edge()])
+    while (beyond := race.edge()) is not None:
+        race.run(0, [beyond])
     survivors, n_seen = set(race.losses), 0
     for split, (_, validation) in enumerate(splits):
         if split > 0 and len(survivors) == 1:
@@ -117,9 +112,18 @@ def best_start(objective, starts, make_monitor):
     -------
     theta : ndarray of shape (P,)
     """
-    train = partial(minimize_lbfgs, max_iter=_MAX_ITER, max_fun=10 * _MAX_ITER)
-    losses = [train(objective, theta, on_iteration=make_monitor()).loss for theta in starts]
+    losses = [_train(objective, theta, make_monitor()).loss for theta in starts]
     return starts[int(np.argmin(losses))]
+
+
+def _train(objective, theta, monitor):
+    return minimize_lbfgs(
+        objective,
+        theta,
+        max_iter=_MAX_ITER,
+        max_fun=10 * _MAX_ITER,
+        on_iteration=monitor,
+    )
 
 
 class _Race:
@@ -182,7 +186,7 @@ class _Race:
     def _measure(self, split, candidate):
         rows, _ = self._splits[split]
         objective = self._make_objective(rows, self.alpha(candidate))
-        theta = self._train(objective, on_iteration=self._make_monitor()).theta
+        theta = self._train(objective, monitor=self._make_monitor()).theta
         return self._held_out[split].loss(theta)
 
 

@@ -130,9 +130,8 @@ class Monitor:
             return False
         before, middle, now = self.losses[-1 - 2 * half :: half]
         older, younger = self._slopes[-2 * half : -half], self._slopes[-half:]
-        return middle - now > _GAINING * (before - middle) or np.median(
-            younger
-        ) > _GAINING * np.median(older)
+        falls_faster = middle - now > _GAINING * (before - middle)
+        return falls_faster or np.median(younger) > _GAINING * np.median(older)
 
     def _print_line(self):
         line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"

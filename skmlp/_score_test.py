@@ -4,7 +4,7 @@ import numpy as np
 
 from skmlp._activations import mean_square
 
-# A squared z-score that not one in a million reaches by chance
+# A squared z-score that a single test reaches by chance less than once in a million times
 _SIGNIFICANT = 25.0
 
 

@@ -93,9 +93,7 @@ def test_rare_events_do_not_stop_early():
     to_the_end = MLPClassifierManual(20, alpha=1.0, tol=1e-7, random_state=0).fit(X, y)
     entropy = -sum(p * np.log(p) for p in (y.mean(), 1 - y.mean()))
     assert model.loss_ - to_the_end.loss_ < 0.05 * entropy
-    with pytest.warns(
-        match="max_iter=30"
-    ):  # as many as the tolerance of even classes takes
+    with pytest.warns(match="max_iter=30"):
         short = MLPClassifierManual(20, alpha=1.0, max_iter=30, random_state=0).fit(X, y)
     assert short.loss_ > model.loss_
 
