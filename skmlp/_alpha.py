@@ -19,8 +19,8 @@ _MAX_ITER = 100
 
 # Rows to train on and the most that are looked at in all. A few are dealt out to folds, and
 # as many of the folds take their turn as held-out rows as it takes to see enough of them.
-_TRAINING_ROWS = 1200
-MOST_ROWS = 3000
+_TRAINING_ROWS = 2400
+MOST_ROWS = 4800
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
 # Fewer distinct rows than this tell nothing. Their penalty, in units, is this times the
@@ -37,9 +37,9 @@ def search_alpha(
     In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
     alpha [1]_, which does not depend on the number of rows: so alpha can be found on a part
     of them. All candidates are trained alike: from one start, until the rule that will stop
-    the fit stops them. Four decades are tried on the first split, and more beyond an end
-    that is the best. Those that are not clearly worse race on over the other splits [2]_.
-    At last, the half decade on the better side of the best is tried.
+    the fit stops them. Four decades are tried on the first split, more beyond an end that
+    is the best, and the half decade on the better side of the best. Those that are not
+    clearly worse race on over the other splits [2]_.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def search_alpha(
     losses : dict of {float: float}
         Mean held-out loss of each alpha that went all the way, stronger ones first: the
         best is the first with the smallest.
+    trained : dict of {float: ndarray of shape (P,)}
+        Where the fit of each of them to the first split ended; None without a search.
 
     References
     ----------
@@ -72,14 +74,17 @@ def search_alpha(
     .. [2] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
     if entropy == 0:  # a single class: there is nothing to hold back
-        return {unit * 10.0 ** (_WEAKEST / 2): 0.0}
+        alpha = unit * 10.0 ** (_WEAKEST / 2)
+        return {alpha: 0.0}, {alpha: None}
     if not splits:
-        return {_ALPHA_OF_FEW * total_weight**2 / unit: math.nan}
+        alpha = _ALPHA_OF_FEW * total_weight**2 / unit
+        return {alpha: math.nan}, {alpha: None}
     train = partial(_train, theta=theta)
     race = _Race(make_objective, splits, unit, train, make_monitor, map)
     race.run(0, _FIRST)
     while (beyond := race.edge()) is not None:
         race.run(0, [beyond])
+    race.run(0, [race.between()])
     survivors, n_seen = set(race.losses), 0
     for split, (_, validation) in enumerate(splits):
         if split > 0 and len(survivors) == 1:
@@ -91,8 +96,9 @@ def search_alpha(
         bound = race.mean(race.best(survivors)) + entropy / 2 / math.sqrt(n_seen)
         if split < len(splits) - 1:
             survivors = {i for i in survivors if race.mean(i) <= bound}
-    survivors.add(race.add_between(race.best(survivors)))
-    return {race.alpha(i): race.mean(i) for i in sorted(survivors, reverse=True)}
+    ranked = sorted(survivors, reverse=True)
+    losses = {race.alpha(i): race.mean(i) for i in ranked}
+    return losses, {race.alpha(i): race.trained[i] for i in ranked}
 
 
 def best_start(objective, starts, make_monitor):
@@ -133,6 +139,8 @@ class _Race:
     ----------
     losses : dict of {int: list of float}
         Of each candidate, its mean loss on the held-out rows of the splits so far.
+    trained : dict of {int: ndarray of shape (P,)}
+        Where its fit to the first split ended.
     """
 
     def __init__(self, make_objective, splits, unit, train, make_monitor, map):
@@ -143,7 +151,7 @@ class _Race:
         self._make_monitor = make_monitor
         self._map = map
         self._held_out = [make_objective(rows, 0.0) for _, rows in splits]
-        self.losses = {}
+        self.losses, self.trained = {}, {}
 
     def alpha(self, candidate):
         """The strength that a candidate stands for."""
@@ -152,8 +160,9 @@ class _Race:
     def run(self, split, candidates):
         """Train the candidates on a split, and measure their losses."""
         candidates = sorted(candidates)  # the weaker the penalty, the longer it takes
-        losses = self._map(partial(self._measure, split), candidates)
-        for candidate, loss in zip(candidates, losses, strict=True):
+        measured = self._map(partial(self._measure, split), candidates)
+        for candidate, (theta, loss) in zip(candidates, measured, strict=True):
+            self.trained.setdefault(candidate, theta)
             self.losses.setdefault(candidate, []).append(loss)
 
     def mean(self, candidate):
@@ -174,20 +183,17 @@ class _Race:
                 return beyond
         return None
 
-    def add_between(self, best):
-        """Run the half decade between the best and its better neighbour."""
-        neighbours = self.losses.keys() & {best - 2, best + 2}
-        neighbour = min(sorted(neighbours, reverse=True), key=lambda i: self.losses[i][0])
-        between = (best + neighbour) // 2
-        for split in range(len(self.losses[best])):
-            self.run(split, [between])
-        return between
+    def between(self):
+        """The half decade between the best and its better neighbour."""
+        best = self.best(self.losses)
+        return (best + self.best(self.losses.keys() & {best - 2, best + 2})) // 2
 
     def _measure(self, split, candidate):
         rows, _ = self._splits[split]
         objective = self._make_objective(rows, self.alpha(candidate))
         theta = self._train(objective, monitor=self._make_monitor()).theta
-        return self._held_out[split].loss(theta)
+        loss = self._held_out[split].loss(theta)
+        return theta.astype(objective.dtype, copy=False), loss
 
 
 def sample(rows, strata, seed, n_most=MOST_ROWS):

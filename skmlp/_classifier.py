@@ -48,7 +48,7 @@ from skmlp._holdout import count_distinct, hold_out
 from skmlp._memory_map import assert_finite_in_blocks, give_back, memory_map
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
-from skmlp._objective import Objective, row_blocks, row_threads
+from skmlp._objective import Objective, in_single_precision, row_blocks, row_threads
 from skmlp._rows import check_total, class_counts, total_weight, weigh
 from skmlp._schedules import make_schedule
 from skmlp._score_test import features_matter
@@ -1002,7 +1002,7 @@ class MLPClassifierManual(
             of_classes /= total_weight(rows)
             entropy = network.output.entropy(of_classes)
             is_given = drawn is None or not (coefs_init is intercepts_init is None)
-            theta = self._set_alpha(
+            theta, found = self._set_alpha(
                 partial(self._draw_samples, _sample, rows, validation),
                 partial(search_objective, network, coordinates),
                 theta,
@@ -1021,7 +1021,7 @@ class MLPClassifierManual(
             monitor = self._monitor(entropy, validate, stops_early, incremental)
             if task is not None:
                 monitor.notify = self._notifier(objective, monitor, task)
-            self._solve(objective, theta, monitor, of_classes, incremental)
+            self._solve(objective, theta, monitor, of_classes, incremental, found)
 
     def _hold_out(self, rows):
         """Rows to train on, and rows for early stopping to look at."""
@@ -1117,7 +1117,10 @@ class MLPClassifierManual(
         -------
         theta : ndarray of shape (P,)
             To start from.
+        found : ndarray of shape (P,) or None
+            Where the search's fit to a part of the rows ended.
         """
+        found = None
         if self.alpha != "auto":
             self.alpha_ = float(self.alpha)
         elif hasattr(self, "alpha_"):
@@ -1135,7 +1138,7 @@ class MLPClassifierManual(
             make_monitor = partial(
                 Monitor, self.tol * _bits(entropy), self.n_iter_no_change
             )
-            losses = search_alpha(
+            losses, trained = search_alpha(
                 make_objective,
                 theta,
                 splits,
@@ -1146,6 +1149,7 @@ class MLPClassifierManual(
                 map=map_fits,
             )
             self.alpha_ = min(losses, key=losses.get)
+            found = trained[self.alpha_]
             if not splits and network is not None:
                 random_state = np.random.RandomState(self._seed_)
                 others = [
@@ -1153,13 +1157,13 @@ class MLPClassifierManual(
                     for _ in range(_N_OTHER_STARTS)
                 ]
                 objective = make_objective(rows, self.alpha_)
-                return best_start(objective, [theta, *others], make_monitor)
-        return theta
+                theta = best_start(objective, [theta, *others], make_monitor)
+        return theta, found
 
-    def _solve(self, objective, theta, monitor, shares, incremental=False):
+    def _solve(self, objective, theta, monitor, shares, incremental=False, found=None):
         """Minimise any objective of a network's flat vector; set the fitted attributes."""
         try:
-            result = self._minimize(objective, theta, monitor, incremental)
+            result = self._minimize(objective, theta, monitor, incremental, found)
         except KeyboardInterrupt:
             if not monitor.losses:
                 raise
@@ -1309,17 +1313,11 @@ class MLPClassifierManual(
             **earlier,
         )
 
-    def _minimize(self, objective, theta, monitor, incremental):
+    def _minimize(self, objective, theta, monitor, incremental, found):
         solver = self._solver(incremental)
         state = self._take_state(incremental, solver)
         if solver == "lbfgs":
-            return minimize_lbfgs(
-                objective,
-                theta,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                on_iteration=monitor,
-            )
+            return self._minimize_lbfgs(objective, theta, monitor, found)
         if solver == "sgd":
             rule = SGD(self.momentum, self.nesterovs_momentum)
         else:
@@ -1356,6 +1354,29 @@ class MLPClassifierManual(
                 "vectors": state.moments,
             }
             self._n_plateaus_ = state.n_plateaus
+        return result
+
+    def _minimize_lbfgs(self, objective, theta, monitor, found):
+        """Minimise, and once more from where the search was if that is lower.
+
+        A saddle point that holds up the fit may not have held up the search.
+        """
+        minimize = partial(
+            minimize_lbfgs,
+            objective,
+            max_fun=self.max_fun,
+            on_iteration=monitor,
+            rough=objective.rough(),
+        )
+        result = minimize(theta, max_iter=self.max_iter)
+        n_left = self.max_iter - result.n_iter
+        is_final = monitor.watches_score or monitor.was_stopped or n_left <= 0
+        if found is None or is_final or not result.converged:
+            return result
+        if objective.loss(found) < result.loss - monitor.tol:
+            n_before = result.n_iter
+            result = minimize(found, max_iter=n_left)
+            result.n_iter += n_before
         return result
 
     def _take_state(self, incremental, solver):
@@ -1532,14 +1553,10 @@ def _bits(entropy):
 def search_objective(network, coordinates, rows, alpha):
     """An objective in the same coordinates on few rows, in single precision if possible.
 
-    Alpha is wanted to a factor of 3, and single precision takes half of the time. Dense
-    rows are standardised first, lest they lose the digits that tell them apart.
+    Alpha is wanted to a factor of 3, and single precision takes half of the time.
     """
-    if coordinates is not None and isinstance(rows.X, np.ndarray):
-        X = (rows.X - coordinates.means[0]) / coordinates.scales[0]
-        rows = rows._replace(X=X.astype(np.float32))
-        coordinates = coordinates.without_features()
-    return Objective(network, *rows[:3], alpha, coordinates=coordinates)
+    X, coordinates = in_single_precision(rows.X, coordinates)
+    return Objective(network, X, rows.targets, rows.weights, alpha, coordinates=coordinates)
 
 
 def _fitted_attributes(objective, theta):

@@ -89,9 +89,9 @@ class Monitor:
 
         Returns
         -------
-        verdict : {'', 'stalled', 'stop'}
-            'stalled' if patience has run out, which starts anew then; 'stop' if the fit
-            should end.
+        verdict : {'', 'slow', 'stalled', 'stop'}
+            'slow' if half of the patience has run out; 'stalled' if all of it has, which
+            starts anew then; 'stop' if the fit should end.
         """
         theta = theta.copy()
         improved = loss <= self.best_loss - self.tol
@@ -113,15 +113,15 @@ class Monitor:
         self.n_stalled = 0 if improved else self.n_stalled + 1
         if self.verbose:
             self._print_line()
-        stalled = self.n_stalled > self.patience and (
+        verdict = "slow" if self.n_stalled > self.patience / 2 else ""
+        if self.n_stalled > self.patience and (
             self.watches_score or not self._is_gaining()
-        )
-        if stalled:
-            self.n_stalled = 0
+        ):
+            verdict, self.n_stalled = "stalled", 0
         if self.notify is not None and self.notify():
             self.was_stopped = True
             return "stop"
-        return "stalled" if stalled else ""
+        return verdict
 
     def _is_gaining(self):
         """Whether the loss falls faster than it did, or its gradient has grown."""

@@ -29,6 +29,8 @@ _BLOCK_BYTES = 2**21
 _MAX_GROUPS = 16
 # Multiplications of a product up to which OpenBLAS uses one thread by itself
 _TINY_PRODUCT = 9216
+# Single precision takes half of the time; fits to fewer blocks have little to save
+_FEWEST_ROUGH_BLOCKS = 3
 # Rows gathered at a time for mini-batches
 _PIECE_BYTES = 2**18
 # Rows taken in order at a time: then those of a memory map are given back
@@ -253,6 +255,33 @@ class Objective:
         self._axpy(weights, gradient, weights.size, self._strength)
         return loss + self._penalty(weights), gradient
 
+    def rough(self):
+        """The same function in single precision, where that saves time.
+
+        Returns
+        -------
+        objective : Objective or None
+            None for few rows, for those of a memory map, which are not to be copied, and
+            for those that are in single precision or can't be.
+        """
+        blocks = row_blocks(self.n_rows, self.network, self.dtype)
+        is_short = len(blocks) < _FEWEST_ROUGH_BLOCKS
+        if is_short or self._mapped is not None or self.dtype == np.float32:
+            return None
+        X, coordinates = in_single_precision(self.X, self.coordinates, blocks)
+        if X is self.X:
+            return None
+        return Objective(
+            self.network,
+            X,
+            self.targets,
+            self.sample_weight,
+            self._strength * self.total_weight,
+            coordinates=coordinates,
+            total_weight=self.total_weight,
+            map=self._map,
+        )
+
     def batches(self, theta, batch_size, rng):
         """Unbiased estimates of F(theta) and its gradient, one a mini-batch.
 
@@ -396,6 +425,31 @@ class Objective:
             vector = np.empty(self.network.n_parameters, self.dtype)
             self._local.scratch = self.network.parameters(vector)
         return self._local.scratch
+
+
+def in_single_precision(X, coordinates, blocks=(slice(None),)):
+    """Rows in float32, standardised first, lest they lose the digits that tell them apart.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    coordinates : Coordinates or None
+    blocks : sequence of slice
+        Rows to convert at a time.
+
+    Returns
+    -------
+    X : {ndarray, CSR} of shape (n, d)
+        As it is, if it is sparse or without coordinates.
+    coordinates : Coordinates or None
+        Of a network of these rows.
+    """
+    if coordinates is None or not isinstance(X, np.ndarray):
+        return X, coordinates
+    standardised = np.empty(X.shape, np.float32)
+    for rows in blocks:
+        standardised[rows] = (X[rows] - coordinates.means[0]) / coordinates.scales[0]
+    return standardised, coordinates.without_features()
 
 
 def _slice_rows(X, rows):

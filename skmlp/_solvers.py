@@ -4,7 +4,7 @@ An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
 or None if only mini-batches have one. If that returns "stalled", it stops, unless the
-learning rate has an answer; if "stop", it stops.
+learning rate has an answer; if "stop", it stops; "slow" says that the end is near.
 """
 
 import math
@@ -176,7 +176,8 @@ def minimize_stochastic(
     batch_size, max_iter : int
         Rows in a batch, epochs at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss, None) -> {'', 'stalled', 'stop'}``, after each epoch.
+        ``on_iteration(theta, loss, None) -> {'', 'slow', 'stalled', 'stop'}``, after each
+        epoch.
     seed : int
         Epoch e draws its batches by a generator seeded with (seed, e).
 
@@ -229,7 +230,7 @@ def minimize_stochastic(
     )
 
 
-def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
+def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration, rough=None):
     """Minimise by L-BFGS, `scipy.optimize.minimize(method="L-BFGS-B")`.
 
     Parameters
@@ -240,8 +241,11 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
     max_iter, max_fun : int
         Iterations and evaluations at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss, slope) -> {'', 'stalled', 'stop'}``, after each
+        ``on_iteration(theta, loss, slope) -> {'', 'slow', 'stalled', 'stop'}``, after each
         iteration.
+    rough : Objective, optional
+        The same function in single precision: it takes the place of `objective` until
+        progress is slow, or until it can't be lowered further.
 
     Returns
     -------
@@ -259,58 +263,91 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration):
     R. H. Byrd, P. Lu, J. Nocedal, "A limited memory algorithm for bound constrained
     optimization", SIAM J. Sci. Comput. 16 (1995).
     """
-    slope = math.nan
-
-    def loss_gradient(x):
-        nonlocal slope
-        loss, gradient = objective.loss_gradient(x)
-        gradient = gradient.astype(np.float64, copy=False)
-        slope = float(blas.dnrm2(gradient))
-        if not (math.isfinite(loss) and math.isfinite(slope)):
-            raise ValueError(_DIVERGED)
-        return loss, gradient
-
-    def callback(intermediate_result):
-        # the line search ends with the point that it takes, so slope is of x
-        try:
-            verdict = on_iteration(intermediate_result.x, intermediate_result.fun, slope)
-        except StopIteration as error:  # of a scorer or callback: no word to scipy
-            raise RuntimeError("StopIteration was raised after an iteration.") from error
-        if verdict:
-            raise StopIteration
-
-    solution = optimize.minimize(
-        loss_gradient,
-        theta.astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        callback=callback,
-        options={
-            "maxiter": max_iter,
-            "maxfun": max_fun,
-            "gtol": 0.0,
-            # on_iteration decides, down to what the arithmetic can resolve
-            "ftol": max(64 * np.finfo(np.float64).eps, np.finfo(objective.dtype).eps),
-        },
-    )
-    stopped_by_hook = solution.status == 99
+    run = _LbfgsRun(objective, rough, on_iteration)
+    solution = run(theta.astype(np.float64), max_iter, max_fun)
+    n_iter, n_fun = solution.nit, solution.nfev
+    if run.ended_roughly and n_iter < max_iter and n_fun < max_fun:
+        run.active = objective
+        solution = run(solution.x, max_iter - n_iter, max_fun - n_fun)
+        n_iter, n_fun = n_iter + solution.nit, n_fun + solution.nfev
     return Result(
         theta=solution.x,
         loss=float(solution.fun),
-        n_iter=solution.nit,
-        converged=solution.success or stopped_by_hook,
-        message=_lbfgs_message(solution, max_iter, max_fun),
+        n_iter=n_iter,
+        converged=solution.success or run.was_stopped,
+        message=_lbfgs_message(solution.message, n_iter, max_iter, n_fun, max_fun),
     )
 
 
-def _lbfgs_message(solution, max_iter, max_fun):
-    if solution.nit >= max_iter:
+class _LbfgsRun:
+    """Calls of scipy's L-BFGS, which may change between two precisions of a function.
+
+    Attributes
+    ----------
+    active : Objective
+        The one that is evaluated.
+    was_stopped : bool
+        Whether `on_iteration` has ended the run.
+    """
+
+    def __init__(self, objective, rough, on_iteration):
+        self._objective = objective
+        self._on_iteration = on_iteration
+        self._slope = math.nan
+        self.active = objective if rough is None else rough
+        self.was_stopped = False
+
+    @property
+    def ended_roughly(self):
+        return self.active is not self._objective and not self.was_stopped
+
+    def __call__(self, theta, max_iter, max_fun):
+        """Minimise; returns scipy's result."""
+        return optimize.minimize(
+            self._loss_gradient,
+            theta,
+            method="L-BFGS-B",
+            jac=True,
+            callback=self._callback,
+            options={
+                "maxiter": max_iter,
+                "maxfun": max_fun,
+                "gtol": 0.0,
+                # on_iteration decides, down to what the arithmetic can resolve
+                "ftol": max(64 * np.finfo(float).eps, np.finfo(self.active.dtype).eps),
+            },
+        )
+
+    def _loss_gradient(self, x):
+        loss, gradient = self.active.loss_gradient(x)
+        gradient = gradient.astype(np.float64, copy=False)
+        self._slope = float(blas.dnrm2(gradient))
+        if not (math.isfinite(loss) and math.isfinite(self._slope)):
+            raise ValueError(_DIVERGED)
+        return loss, gradient
+
+    def _callback(self, intermediate_result):
+        # the line search ends with the point that it takes, so the slope is of x
+        theta, loss = intermediate_result.x, intermediate_result.fun
+        try:
+            verdict = self._on_iteration(theta, loss, self._slope)
+        except StopIteration as error:  # of a scorer or callback: no word to scipy
+            raise RuntimeError("StopIteration was raised after an iteration.") from error
+        if verdict == "slow":
+            self.active = self._objective
+        elif verdict:
+            self.was_stopped = True
+            raise StopIteration
+
+
+def _lbfgs_message(message, n_iter, max_iter, n_fun, max_fun):
+    if n_iter >= max_iter:
         limit = f"max_iter={max_iter} iterations"
-    elif solution.nfev >= max_fun:
+    elif n_fun >= max_fun:
         limit = f"max_fun={max_fun} evaluations"
     else:
         return (
-            f"L-BFGS could not lower the loss further ({solution.message}). Increase tol, "
+            f"L-BFGS could not lower the loss further ({message}). Increase tol, "
             "set standardize=True, or use float64 data."
         )
     return (

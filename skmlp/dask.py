@@ -233,7 +233,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
             entropy = network.output.entropy(training.shares)
             is_given = drawn is None or not (coefs_init is intercepts_init is None)
-            theta = self._set_alpha(
+            theta, found = self._set_alpha(
                 partial(self._draw_samples, _sample, training, validation),
                 partial(search_objective, network, coordinates),
                 theta,
@@ -250,7 +250,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         monitor = self._monitor(entropy, validate, stops_early, incremental=False)
         if task is not None:
             monitor.notify = self._notifier(objective, monitor, task)
-        self._solve(objective, theta, monitor, training.shares)
+        self._solve(objective, theta, monitor, training.shares, found=found)
 
     @available_if(_has_no_partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -821,6 +821,9 @@ class _SumOfParts:
     def loss_gradient(self, theta):
         """F(theta) and its gradient, as `Objective.loss_gradient`."""
         return self._sum("loss_gradient", theta)
+
+    def rough(self):
+        """Nothing: the partitions are not to be copied."""
 
     def _sum(self, method, theta):
         theta = delayed(theta.astype(self.dtype, copy=False))
