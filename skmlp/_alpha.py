@@ -10,9 +10,9 @@ from skmlp._memory_map import memory_map
 from skmlp._rows import Rows
 from skmlp._solvers import minimize_lbfgs
 
-# Candidates, in half decades of the unit: the decades that every search sees, from the
-# strongest on, and how far it may go beyond them
-_FIRST = (2, 0, -2, -4)
+# Candidates, in half decades of the unit: those that every search sees, from the strongest
+# on, and how far it may go beyond them
+_FIRST = (2, 0, -2)
 _STRONGEST, _WEAKEST = 4, -6
 # Most iterations of a candidate; the rule that stops the fit stops it, too
 _MAX_ITER = 100
@@ -23,6 +23,8 @@ _TRAINING_ROWS = 2400
 MOST_ROWS = 4800
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
+# With fewer rows to train on, threads wait for one another more than they work
+_FEWEST_FOR_THREADS = 1000
 # Fewer distinct rows than this tell nothing. Their penalty, in units, is this times the
 # square of their number: the four of XOR can be learnt, and it is about the best for 20
 _FEWEST_ROWS = 30
@@ -30,21 +32,30 @@ _ALPHA_OF_FEW = 1 / 4000
 
 
 def search_alpha(
-    make_objective, theta, splits, *, total_weight, unit, entropy, make_monitor, map=map
+    make_objective,
+    theta,
+    splits,
+    *,
+    total_weight,
+    unit,
+    entropy,
+    make_monitor,
+    map_fits=map,
 ):
     """Losses on held-out rows for some values of alpha.
 
     In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
     alpha [1]_, which does not depend on the number of rows: so alpha can be found on a part
     of them. All candidates are trained alike: from one start, until the rule that will stop
-    the fit stops them. Four decades are tried on the first split, more beyond an end that
-    is the best, and the half decade on the better side of the best. Those that are not
-    clearly worse race on over the other splits [2]_.
+    the fit stops them. On the first split three decades are tried; a fourth, if the third
+    is not clearly worse; more beyond an end that is the best; and the half decade on the
+    better side of the best. Those that are not clearly worse race on over the other
+    splits [2]_.
 
     Parameters
     ----------
     make_objective : callable
-        ``make_objective(rows, alpha)`` returns an objective.
+        ``make_objective(rows, alpha, map=map)`` returns an objective.
     theta : ndarray of shape (P,)
         Start of every fit.
     splits : list of (Rows, Rows)
@@ -56,8 +67,9 @@ def search_alpha(
         Mean loss of a prediction by the shares of the classes.
     make_monitor : callable
         Returns a new `Monitor`, which stops a fit.
-    map : callable, default=map
-        Runs the fits of several candidates.
+    map_fits : callable, default=map
+        Runs the fits of several candidates, or the sums over rows of a single one, where
+        there are rows enough.
 
     Returns
     -------
@@ -80,22 +92,20 @@ def search_alpha(
         alpha = _ALPHA_OF_FEW * total_weight**2 / unit
         return {alpha: math.nan}, {alpha: None}
     train = partial(_train, theta=theta)
-    race = _Race(make_objective, splits, unit, train, make_monitor, map)
+    if len(splits[0][0].targets) < _FEWEST_FOR_THREADS:
+        map_fits = map
+    race = _Race(make_objective, splits, unit, entropy, train, make_monitor, map_fits)
     race.run(0, _FIRST)
+    if _FIRST[-1] in race.contenders(race.losses):
+        race.run(0, [_FIRST[-1] - 2])
     while (beyond := race.edge()) is not None:
         race.run(0, [beyond])
     race.run(0, [race.between()])
-    survivors, n_seen = set(race.losses), 0
-    for split, (_, validation) in enumerate(splits):
-        if split > 0 and len(survivors) == 1:
-            break
-        if split > 0:
+    survivors = race.contenders(race.losses)
+    for split in range(1, len(splits)):
+        if len(survivors) > 1:
             race.run(split, survivors)
-        n_seen += len(validation.targets)
-        # differences of the losses of rows are of the order of half the entropy
-        bound = race.mean(race.best(survivors)) + entropy / 2 / math.sqrt(n_seen)
-        if split < len(splits) - 1:
-            survivors = {i for i in survivors if race.mean(i) <= bound}
+            survivors = race.contenders(survivors)
     ranked = sorted(survivors, reverse=True)
     losses = {race.alpha(i): race.mean(i) for i in ranked}
     return losses, {race.alpha(i): race.trained[i] for i in ranked}
@@ -143,13 +153,15 @@ class _Race:
         Where its fit to the first split ended.
     """
 
-    def __init__(self, make_objective, splits, unit, train, make_monitor, map):
+    def __init__(
+        self, make_objective, splits, unit, entropy, train, make_monitor, map_fits
+    ):
         self._make_objective = make_objective
         self._splits = splits
-        self._unit = unit
+        self._unit, self._entropy = unit, entropy
         self._train = train
         self._make_monitor = make_monitor
-        self._map = map
+        self._map = map_fits
         self._held_out = [make_objective(rows, 0.0) for _, rows in splits]
         self.losses, self.trained = {}, {}
 
@@ -160,7 +172,10 @@ class _Race:
     def run(self, split, candidates):
         """Train the candidates on a split, and measure their losses."""
         candidates = sorted(candidates)  # the weaker the penalty, the longer it takes
-        measured = self._map(partial(self._measure, split), candidates)
+        if len(candidates) == 1:
+            measured = [self._measure(split, self._map, *candidates)]
+        else:
+            measured = self._map(partial(self._measure, split, map), candidates)
         for candidate, (theta, loss) in zip(candidates, measured, strict=True):
             self.trained.setdefault(candidate, theta)
             self.losses.setdefault(candidate, []).append(loss)
@@ -175,6 +190,17 @@ class _Race:
         """The candidate with the smallest mean loss; of equals, the strongest penalty."""
         return min(sorted(candidates, reverse=True), key=self.mean)
 
+    def contenders(self, candidates):
+        """The best candidate and those that are not clearly worse.
+
+        Differences of the losses of rows are of the order of half the entropy.
+        """
+        best = self.best(candidates)
+        n_splits = len(self.losses[best])
+        n_seen = sum(len(rows.targets) for _, rows in self._splits[:n_splits])
+        bound = self.mean(best) + self._entropy / 2 / math.sqrt(n_seen)
+        return {candidate for candidate in candidates if self.mean(candidate) <= bound}
+
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
         best = self.best(self.losses)
@@ -188,9 +214,9 @@ class _Race:
         best = self.best(self.losses)
         return (best + self.best(self.losses.keys() & {best - 2, best + 2})) // 2
 
-    def _measure(self, split, candidate):
+    def _measure(self, split, map_rows, candidate):
         rows, _ = self._splits[split]
-        objective = self._make_objective(rows, self.alpha(candidate))
+        objective = self._make_objective(rows, self.alpha(candidate), map=map_rows)
         theta = self._train(objective, monitor=self._make_monitor()).theta
         loss = self._held_out[split].loss(theta)
         return theta.astype(objective.dtype, copy=False), loss

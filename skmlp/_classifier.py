@@ -1104,7 +1104,7 @@ class MLPClassifierManual(
         draw : callable
             ``draw(seed)`` returns training rows and validation rows, or None for these.
         make_objective : callable
-            ``make_objective(rows, alpha)`` returns an objective.
+            ``make_objective(rows, alpha, map=map)`` returns an objective.
         theta : ndarray of shape (P,)
         network : Network or None
             Draws other starts; None if this one is to be kept.
@@ -1146,7 +1146,7 @@ class MLPClassifierManual(
                 unit=total / count_distinct(rows.X, strata),
                 entropy=entropy,
                 make_monitor=make_monitor,
-                map=map_fits,
+                map_fits=map_fits,
             )
             self.alpha_ = min(losses, key=losses.get)
             found = trained[self.alpha_]
@@ -1550,7 +1550,7 @@ def _bits(entropy):
     return min(entropy / math.log(2), 1.0) or 1.0
 
 
-def search_objective(network, coordinates, rows, alpha):
+def search_objective(network, coordinates, rows, alpha, map=map):
     """An objective in the same coordinates on few rows, in single precision if possible.
 
     Alpha is wanted to a factor of 3, and single precision takes half of the time.
