@@ -19,7 +19,7 @@ _MAX_ITER = 100
 
 # Rows to train on and the most that are looked at in all. A few are dealt out to folds, and
 # as many of the folds take their turn as held-out rows as it takes to see enough of them.
-_TRAINING_ROWS = 2400
+TRAINING_ROWS = 2400
 MOST_ROWS = 4800
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
@@ -275,7 +275,7 @@ def draw_splits(rows, strata, seed):
     if n_distinct < _FEWEST_ROWS:
         return []
     # of more rows than it takes to train, the others are held out, at little cost
-    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // _TRAINING_ROWS)
+    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // TRAINING_ROWS)
     fold = folds(rows.X, strata, rows.sample_weight, n_folds=n_folds, seed=seed)
     if n_folds > _N_FOLDS:
         held_out = [fold >= _N_FOLDS - 1]

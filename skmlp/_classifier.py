@@ -34,7 +34,7 @@ from sklearn.utils.validation import (
 )
 
 from skmlp._activations import ACTIVATIONS
-from skmlp._alpha import best_start, draw_splits, sample, search_alpha
+from skmlp._alpha import TRAINING_ROWS, best_start, draw_splits, sample, search_alpha
 from skmlp._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from skmlp._coordinates import (
     feature_moments,
@@ -1133,7 +1133,7 @@ class MLPClassifierManual(
             if validation is None:
                 splits = draw_splits(rows, strata, self._seed_)
             else:
-                splits = [(rows, validation)]
+                splits = [(sample(rows, strata, self._seed_, TRAINING_ROWS), validation)]
             total = total_weight(rows)
             make_monitor = partial(
                 Monitor, self.tol * _bits(entropy), self.n_iter_no_change

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp._memory_map import memory_map
+from skmlp._memory_map import memory_map, take_rows
 
 
 class Rows(NamedTuple):
@@ -27,8 +27,9 @@ class Rows(NamedTuple):
     sample_weight: np.ndarray | None
 
     def where(self, mask):
-        """The rows for which a mask is true."""
-        return Rows(*(None if array is None else array[mask] for array in self))
+        """The rows for which a mask is true, or of some indices."""
+        others = (None if array is None else array[mask] for array in self[1:])
+        return Rows(take_rows(self.X, mask), *others)
 
 
 def weigh(X, targets, sample_weight, class_weights):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, make_classification
+from sklearn.exceptions import ConvergenceWarning
 
 import skmlp._classifier
 from skmlp import MLPClassifierManual
-from skmlp._alpha import MOST_ROWS, draw_splits, sample, search_alpha
+from skmlp._alpha import MOST_ROWS, TRAINING_ROWS, draw_splits, sample, search_alpha
 from skmlp._holdout import count_distinct, folds
 from skmlp._monitor import Monitor
 from skmlp._rows import Rows
@@ -35,8 +36,8 @@ class Bowl:
 def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
     """Losses by number of half decades, of a search among bowls."""
     rows = make_rows(held_out)
-    losses = search_alpha(
-        lambda rows, alpha: Bowl(best * unit, alpha),
+    losses, trained = search_alpha(
+        lambda rows, alpha, map=map: Bowl(best * unit, alpha),
         np.ones(1),
         [(rows, rows)] * n_splits,
         total_weight=1.0,
@@ -44,6 +45,9 @@ def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
         entropy=entropy,
         make_monitor=partial(Monitor, 0.0, np.inf),
     )
+    for alpha, theta in trained.items():  # a bowl's fit ends at alpha
+        assert_allclose(theta, alpha, rtol=1e-6)
+    assert trained.keys() == losses.keys()
     return {round(2 * np.log10(alpha / unit)): loss for alpha, loss in losses.items()}
 
 
@@ -67,7 +71,29 @@ def test_candidates_that_are_not_clearly_worse_race_on():
     near = search(10**0.2, entropy=1e9)  # nothing is clear
     assert {2, 0, -2, -4, 1} <= near.keys()
     far = search(10**0.2, entropy=1e-9)
-    assert far.keys() == {0, 1}
+    assert far.keys() == {0}
+
+
+@pytest.mark.parametrize(("entropy", "tried"), [(1e9, True), (1e-9, False)])
+def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(entropy, tried):
+    trained = set()
+
+    def make_objective(rows, alpha, map=map):
+        trained.add(alpha)
+        return Bowl(10**0.2, alpha)
+
+    rows = make_rows(300)
+    search_alpha(
+        make_objective,
+        np.ones(1),
+        [(rows, rows)],
+        total_weight=1.0,
+        unit=1.0,
+        entropy=entropy,
+        make_monitor=partial(Monitor, 0.0, np.inf),
+    )
+    assert {10.0, 1.0, 0.1} <= trained
+    assert (0.01 in trained) == tried
 
 
 def test_of_equal_losses_the_strongest_penalty_is_taken():
@@ -75,8 +101,8 @@ def test_of_equal_losses_the_strongest_penalty_is_taken():
         def loss(self, theta):
             return 1.0
 
-    losses = search_alpha(
-        lambda rows, alpha: Flat(1.0, alpha),
+    losses, _ = search_alpha(
+        lambda rows, alpha, map=map: Flat(1.0, alpha),
         np.ones(1),
         [(make_rows(40), make_rows(40))],
         total_weight=1.0,
@@ -111,7 +137,7 @@ def test_every_candidate_has_the_same_training():
             return "stop" if iterations[-1] == 2 else ""
 
     search_alpha(
-        lambda rows, alpha: Slow(1.0, alpha),
+        lambda rows, alpha, map=map: Slow(1.0, alpha),
         np.full(1, 7.0),
         [(make_rows(40), make_rows(40))],
         total_weight=1.0,
@@ -124,7 +150,7 @@ def test_every_candidate_has_the_same_training():
 
 
 def test_without_splits_the_penalty_is_weak():
-    losses = search_alpha(
+    losses, trained = search_alpha(
         None,
         np.ones(1),
         [],
@@ -134,6 +160,7 @@ def test_without_splits_the_penalty_is_weak():
         make_monitor=None,
     )
     assert min(losses, key=losses.get) == pytest.approx(40**2 / 3 / 4000)
+    assert list(trained.values()) == [None]
 
 
 def make_rows(n, weights=None, n_classes=3):
@@ -171,10 +198,10 @@ def test_folds_know_weights_from_rows():
 
 
 def test_of_more_rows_all_that_are_not_for_training_are_held_out():
-    rows = make_rows(3000)
+    rows = make_rows(MOST_ROWS)
     ((train, validation),) = draw_splits(rows, rows.targets, seed=0)
-    assert abs(len(train.X) - 1200) < 5
-    assert len(train.X) + len(validation.X) == 3000
+    assert abs(len(train.X) - TRAINING_ROWS) < 5
+    assert len(train.X) + len(validation.X) == MOST_ROWS
 
 
 def test_of_many_rows_a_sample_is_drawn():
@@ -217,13 +244,33 @@ def test_fit_with_what_was_chosen_is_the_fit(iris):
     assert given.alpha_ == chosen.alpha_
 
 
+def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
+    def search_from_elsewhere(make_objective, theta, *args, **options):
+        start = np.random.default_rng(0).normal(size=theta.shape)
+        return search_alpha(make_objective, start, *args, **options)
+
+    monkeypatch.setattr(skmlp._classifier, "search_alpha", search_from_elsewhere)
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    y = X[:, 0] * X[:, 1] > 0
+    saddle = {"coefs_init": [np.zeros((2, 10)), np.zeros((10, 2))]}
+    model = MLPClassifierManual(10, random_state=0).fit(X, y, **saddle)
+    assert model.score(X, y) > 0.95
+    assert model.n_iter_ == len(model.loss_curve_)
+    assert model.loss_curve_[0] == pytest.approx(np.log(2), abs=0.01)
+    assert model.loss_ == model.loss_curve_[-1] < 0.2
+    limited = MLPClassifierManual(10, random_state=0, max_iter=12, n_iter_no_change=2)
+    with pytest.warns(ConvergenceWarning, match="max_iter=12"):
+        limited.fit(X, y, **saddle)
+    assert limited.n_iter_ == 12
+
+
 def test_validation_set_of_ones_own_decides(monkeypatch, iris):
     X, y = iris
     seen = []
 
     def spy(make_objective, theta, splits, **options):
         seen.extend(splits)
-        return {0.25: 0.0}
+        return {0.25: 0.0}, {0.25: None}
 
     monkeypatch.setattr(skmlp._classifier, "search_alpha", spy)
     model = MLPClassifierManual(5, random_state=0)

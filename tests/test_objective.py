@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skmlp._coordinates import standard_coordinates
 from skmlp._network import Network
 from skmlp._objective import Objective, row_threads
 
@@ -261,6 +262,45 @@ def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
     ):
         list(map_rows(fail, [3, 4]))
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rough_is_the_same_function_in_single_precision(weighted):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 5)) * 1e-3 + 1e6  # nothing of it is left in float32
+    k = rng.integers(3, size=4000)
+    weights = rng.uniform(0, 5, size=4000) if weighted else None
+    network = Network((5, 100, 3), "tanh")
+    coordinates = standard_coordinates(network, X.mean(axis=0), X.std(axis=0), X.dtype)
+    theta = network.initialize(np.random.RandomState(1), np.float64, standardized=True)
+    options = {"coordinates": coordinates, "total_weight": 7000.0}
+    objective = Objective(network, X, k, weights, 30.0, **options)
+    rough = objective.rough()
+    assert rough.X.dtype == rough.dtype == np.float32
+    loss, gradient = objective.loss_gradient(theta)
+    rough_loss, rough_gradient = rough.loss_gradient(theta)
+    assert_allclose(rough_loss, loss, rtol=1e-6)
+    assert relative_error(rough_gradient, gradient) < 1e-5
+
+
+def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective(tmp_path):
+    X = np.random.default_rng(0).normal(size=(4000, 5))
+    network = Network((5, 100, 3), "logistic")
+
+    def rough(X, dtype=np.float64, standardized=True):
+        mean, scale = np.zeros(5), np.ones(5)
+        coordinates = standard_coordinates(network, mean, scale, dtype)
+        k, coordinates = np.zeros(X.shape[0], int), coordinates if standardized else None
+        return Objective(network, X, k, None, 1.0, coordinates=coordinates).rough()
+
+    mapped = np.memmap(tmp_path / "X", np.float64, "w+", shape=X.shape)
+    mapped[:] = X
+    assert rough(X) is not None
+    assert rough(X[:1000]) is None
+    assert rough(mapped) is None
+    assert rough(X.astype(np.float32), np.float32) is None
+    assert rough(sparse.csr_array(X)) is None
+    assert rough(X, standardized=False) is None
 
 
 def test_float32_stays_float32_and_sums_in_float64():

@@ -138,6 +138,53 @@ def test_the_hook_stops_every_solver():
         assert result.converged
 
 
+class Rough(Quadratic):
+    """The same in single precision, with a count of its evaluations."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self):
+        self.n_evaluations = 0
+
+    def loss_gradient(self, theta):
+        self.n_evaluations += 1
+        loss, gradient = super().loss_gradient(theta.astype(np.float32))
+        return float(np.float32(loss)), gradient.astype(np.float32)
+
+
+def minimize_roughly(rough, hook, **limits):
+    limits = {"max_iter": 100, "max_fun": 1000} | limits
+    return minimize_lbfgs(
+        Quadratic(), np.full(3, 30.0), on_iteration=hook, rough=rough, **limits
+    )
+
+
+def test_rough_takes_the_place_of_the_objective_until_progress_is_slow():
+    rough, verdicts = Rough(), iter(["", "slow", "slow", "stalled"])
+    result = minimize_roughly(rough, lambda *_: next(verdicts))
+    assert result.converged
+    assert result.n_iter == 4
+    assert 3 <= rough.n_evaluations <= 5  # the start and two iterations
+    assert result.loss == Quadratic().loss_gradient(result.theta)[0]
+
+
+def test_where_rough_can_not_be_lowered_the_objective_goes_on():
+    rough, seen = Rough(), []
+    result = minimize_roughly(rough, lambda *_: seen.append(1) or "")
+    assert rough.n_evaluations > 0
+    assert result.converged
+    assert len(seen) == result.n_iter
+    assert_allclose(result.theta, MINIMUM, rtol=1e-8)
+
+
+def test_a_limit_that_is_reached_roughly_is_a_limit():
+    result = minimize_roughly(Rough(), lambda *_: "", max_iter=2)
+    assert not result.converged
+    assert result.n_iter == 2
+    assert "max_iter=2" in result.message
+    assert minimize_roughly(Rough(), lambda *_: "stop").n_iter == 1
+
+
 def test_stop_iteration_from_a_scorer_is_an_error():
     def hook(theta, loss, slope):
         raise StopIteration
@@ -302,7 +349,7 @@ def test_monitor_counts_patience_on_the_loss():
     monitor = Monitor(tol=0.1, patience=2)
     theta = np.zeros(1)
     answers = [monitor(theta, loss) for loss in (1.0, 0.8, 0.75, 0.74, 0.73, 0.72)]
-    assert answers == ["", "", "", "", "stalled", ""]
+    assert answers == ["", "", "", "slow", "stalled", ""]
     assert monitor.best_loss == 0.72
     assert monitor.losses[0] == 1.0
 
