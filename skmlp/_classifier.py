@@ -137,8 +137,8 @@ class MLPClassifierManual(
         against the *sum* of the losses, as in the formula above, and so means the same
         for every batch size: a normal prior of precision alpha on each weight [7]_.
         'auto' chooses it, as `alpha_`, by the loss on held-out rows: fits by L-BFGS on
-        1200 of the rows or fewer, all from one start and stopped as the fit will be, of
-        four decades around the mean weight of a distinct row, of more if an end is the best
+        2400 of the rows or fewer, all from one start and stopped as the fit will be, of
+        decades around the mean weight of a distinct row, of more if an end is the best
         (0.001 to 100 times that weight), and of a half decade beside the best. All rows
         are then fitted with what was chosen, whatever the unit of the weights is. The
         held-out rows are those of the validation set, if there is one. With fewer than 30
@@ -340,8 +340,9 @@ class MLPClassifierManual(
     at its default. So is a fit that ends no better than a constant prediction of the
     classes' shares, although the features tell the classes apart.
 
-    float32 data are trained and predicted in float32, all other data in float64. Sparse
-    data are never made dense.
+    float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
+    fits many dense rows in float32 until progress is slow, and in float64 to the end.
+    Sparse data are never made dense.
 
     References
     ----------
