@@ -1557,7 +1557,9 @@ def search_objective(network, coordinates, rows, alpha, map=map):
     Alpha is wanted to a factor of 3, and single precision takes half of the time.
     """
     X, coordinates = in_single_precision(rows.X, coordinates)
-    return Objective(network, X, rows.targets, rows.weights, alpha, coordinates=coordinates)
+    return Objective(
+        network, X, rows.targets, rows.weights, alpha, coordinates=coordinates, map=map
+    )
 
 
 def _fitted_attributes(objective, theta):
