@@ -219,6 +219,7 @@ class _Race:
         objective = self._make_objective(rows, self.alpha(candidate), map=map_rows)
         theta = self._train(objective, monitor=self._make_monitor()).theta
         loss = self._held_out[split].loss(theta)
+        loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
         return theta.astype(objective.dtype, copy=False), loss
 
 

@@ -137,8 +137,8 @@ class MLPClassifierManual(
         against the *sum* of the losses, as in the formula above, and so means the same
         for every batch size: a normal prior of precision alpha on each weight [7]_.
         'auto' chooses it, as `alpha_`, by the loss on held-out rows: fits by L-BFGS on
-        2400 of the rows or fewer, all from one start and stopped as the fit will be, of
-        decades around the mean weight of a distinct row, of more if an end is the best
+        some 2400 of the rows or fewer, all from one start and stopped as the fit will be,
+        of decades around the mean weight of a distinct row, of more if an end is the best
         (0.001 to 100 times that weight), and of a half decade beside the best. All rows
         are then fitted with what was chosen, whatever the unit of the weights is. The
         held-out rows are those of the validation set, if there is one. With fewer than 30
@@ -341,8 +341,8 @@ class MLPClassifierManual(
     classes' shares, although the features tell the classes apart.
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
-    fits many dense rows in float32 until progress is slow, and in float64 to the end.
-    Sparse data are never made dense.
+    fits many dense rows in float32 until progress is slow, and then in float64, if
+    `max_iter` leaves time for it. Sparse data are never made dense.
 
     References
     ----------
@@ -1318,7 +1318,16 @@ class MLPClassifierManual(
         solver = self._solver(incremental)
         state = self._take_state(incremental, solver)
         if solver == "lbfgs":
-            return self._minimize_lbfgs(objective, theta, monitor, found)
+            return minimize_lbfgs(
+                objective,
+                theta,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                on_iteration=monitor,
+                rough=objective.rough(),
+                # what holds up the fit, a saddle point, may not have held up the search
+                other=None if monitor.watches_score else found,
+            )
         if solver == "sgd":
             rule = SGD(self.momentum, self.nesterovs_momentum)
         else:
@@ -1355,29 +1364,6 @@ class MLPClassifierManual(
                 "vectors": state.moments,
             }
             self._n_plateaus_ = state.n_plateaus
-        return result
-
-    def _minimize_lbfgs(self, objective, theta, monitor, found):
-        """Minimise, and once more from where the search was if that is lower.
-
-        A saddle point that holds up the fit may not have held up the search.
-        """
-        minimize = partial(
-            minimize_lbfgs,
-            objective,
-            max_fun=self.max_fun,
-            on_iteration=monitor,
-            rough=objective.rough(),
-        )
-        result = minimize(theta, max_iter=self.max_iter)
-        n_left = self.max_iter - result.n_iter
-        is_final = monitor.watches_score or monitor.was_stopped or n_left <= 0
-        if found is None or is_final or not result.converged:
-            return result
-        if objective.loss(found) < result.loss - monitor.tol:
-            n_before = result.n_iter
-            result = minimize(found, max_iter=n_left)
-            result.n_iter += n_before
         return result
 
     def _take_state(self, incremental, solver):

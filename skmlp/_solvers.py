@@ -1,6 +1,6 @@
 """Solvers: each minimises any objective, and never sees a network.
 
-An objective has ``loss_gradient(theta)`` and, for the stochastic solvers,
+An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
 or None if only mini-batches have one. If that returns "stalled", it stops, unless the
@@ -230,7 +230,9 @@ def minimize_stochastic(
     )
 
 
-def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration, rough=None):
+def minimize_lbfgs(
+    objective, theta, *, max_iter, max_fun, on_iteration, rough=None, other=None
+):
     """Minimise by L-BFGS, `scipy.optimize.minimize(method="L-BFGS-B")`.
 
     Parameters
@@ -245,7 +247,9 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration, rough=N
         iteration.
     rough : Objective, optional
         The same function in single precision: it takes the place of `objective` until
-        progress is slow, or until it can't be lowered further.
+        progress is slow, or it can't be lowered further, or it is not finite.
+    other : ndarray of shape (P,), optional
+        Where to go on from at the end, if the loss is lower there.
 
     Returns
     -------
@@ -263,68 +267,74 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration, rough=N
     R. H. Byrd, P. Lu, J. Nocedal, "A limited memory algorithm for bound constrained
     optimization", SIAM J. Sci. Comput. 16 (1995).
     """
-    run = _LbfgsRun(objective, rough, on_iteration)
-    solution = run(theta.astype(np.float64), max_iter, max_fun)
-    n_iter, n_fun = solution.nit, solution.nfev
-    if run.ended_roughly and n_iter < max_iter and n_fun < max_fun:
-        run.active = objective
-        solution = run(solution.x, max_iter - n_iter, max_fun - n_fun)
-        n_iter, n_fun = n_iter + solution.nit, n_fun + solution.nfev
+    run = _LbfgsRun(objective, on_iteration, max_iter, max_fun)
+    solution = run(theta, rough or objective)
+    if rough is not None and not run.verdict and run.has_budget:
+        solution = run(solution.x, objective)
+    may_go_on = other is not None and run.verdict != "stop" and run.has_budget
+    if may_go_on and objective.loss(other) < solution.fun:
+        solution = run(other, objective)
     return Result(
         theta=solution.x,
         loss=float(solution.fun),
-        n_iter=n_iter,
-        converged=solution.success or run.was_stopped,
-        message=_lbfgs_message(solution.message, n_iter, max_iter, n_fun, max_fun),
+        n_iter=run.n_iter,
+        converged=solution.success or run.verdict != "",
+        message=_lbfgs_message(run, solution),
     )
 
 
 class _LbfgsRun:
-    """Calls of scipy's L-BFGS, which may change between two precisions of a function.
+    """Calls of scipy's L-BFGS that share their limits.
 
     Attributes
     ----------
-    active : Objective
-        The one that is evaluated.
-    was_stopped : bool
-        Whether `on_iteration` has ended the run.
+    verdict : {'', 'stalled', 'stop'}
+        What ended the last call; '' if scipy did.
+    n_iter, n_fun : int
+        Iterations and evaluations so far.
     """
 
-    def __init__(self, objective, rough, on_iteration):
+    def __init__(self, objective, on_iteration, max_iter, max_fun):
         self._objective = objective
         self._on_iteration = on_iteration
-        self._slope = math.nan
-        self.active = objective if rough is None else rough
-        self.was_stopped = False
+        self.max_iter, self.max_fun = max_iter, max_fun
+        self.n_iter = self.n_fun = 0
 
     @property
-    def ended_roughly(self):
-        return self.active is not self._objective and not self.was_stopped
+    def has_budget(self):
+        return self.n_iter < self.max_iter and self.n_fun < self.max_fun
 
-    def __call__(self, theta, max_iter, max_fun):
-        """Minimise; returns scipy's result."""
-        return optimize.minimize(
+    def __call__(self, theta, active):
+        """Minimise, by evaluations of `active` at first; returns scipy's result."""
+        self._active, self._slope, self.verdict = active, math.nan, ""
+        solution = optimize.minimize(
             self._loss_gradient,
-            theta,
+            theta.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
             callback=self._callback,
             options={
-                "maxiter": max_iter,
-                "maxfun": max_fun,
+                "maxiter": self.max_iter - self.n_iter,
+                "maxfun": self.max_fun - self.n_fun,
                 "gtol": 0.0,
                 # on_iteration decides, down to what the arithmetic can resolve
-                "ftol": max(64 * np.finfo(float).eps, np.finfo(self.active.dtype).eps),
+                "ftol": max(64 * np.finfo(float).eps, np.finfo(self._objective.dtype).eps),
             },
         )
+        self.n_iter += solution.nit
+        self.n_fun += solution.nfev
+        return solution
 
     def _loss_gradient(self, x):
-        loss, gradient = self.active.loss_gradient(x)
+        loss, gradient = self._active.loss_gradient(x)
         gradient = gradient.astype(np.float64, copy=False)
         self._slope = float(blas.dnrm2(gradient))
-        if not (math.isfinite(loss) and math.isfinite(self._slope)):
+        if math.isfinite(loss) and math.isfinite(self._slope):
+            return loss, gradient
+        if self._active is self._objective:
             raise ValueError(_DIVERGED)
-        return loss, gradient
+        self._active = self._objective
+        return self._loss_gradient(x)
 
     def _callback(self, intermediate_result):
         # the line search ends with the point that it takes, so the slope is of x
@@ -334,20 +344,20 @@ class _LbfgsRun:
         except StopIteration as error:  # of a scorer or callback: no word to scipy
             raise RuntimeError("StopIteration was raised after an iteration.") from error
         if verdict == "slow":
-            self.active = self._objective
+            self._active = self._objective
         elif verdict:
-            self.was_stopped = True
+            self.verdict = verdict
             raise StopIteration
 
 
-def _lbfgs_message(message, n_iter, max_iter, n_fun, max_fun):
-    if n_iter >= max_iter:
-        limit = f"max_iter={max_iter} iterations"
-    elif n_fun >= max_fun:
-        limit = f"max_fun={max_fun} evaluations"
+def _lbfgs_message(run, solution):
+    if run.n_iter >= run.max_iter:
+        limit = f"max_iter={run.max_iter} iterations"
+    elif run.n_fun >= run.max_fun:
+        limit = f"max_fun={run.max_fun} evaluations"
     else:
         return (
-            f"L-BFGS could not lower the loss further ({message}). Increase tol, "
+            f"L-BFGS could not lower the loss further ({solution.message}). Increase tol, "
             "set standardize=True, or use float64 data."
         )
     return (

@@ -1,5 +1,6 @@
 """alpha="auto": a search on held-out rows, with losses that a test can know."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -112,6 +113,25 @@ def test_of_equal_losses_the_strongest_penalty_is_taken():
     )
     assert set(losses.values()) == {1.0}
     assert min(losses, key=losses.get) == max(losses) == 100
+
+
+def test_a_loss_that_is_not_finite_is_worse_than_any_number():
+    class Overflowing(Bowl):
+        def loss(self, theta):
+            return math.nan if self.best == "nan" or theta[0] < 2 else theta[0]
+
+    rows = make_rows(40)
+    for best, chosen in ((1.0, 10.0), ("nan", 100.0)):
+        losses, _ = search_alpha(
+            lambda rows, alpha, map=map, best=best: Overflowing(best, alpha),
+            np.ones(1),
+            [(rows, rows)] * 2,
+            total_weight=1.0,
+            unit=1.0,
+            entropy=1.0,
+            make_monitor=partial(Monitor, 0.0, np.inf),
+        )
+        assert min(losses, key=losses.get) == pytest.approx(chosen)
 
 
 def test_every_candidate_has_the_same_training():

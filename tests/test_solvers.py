@@ -34,6 +34,9 @@ class Quadratic:
             (SCALE * offset).mean(axis=0),
         )
 
+    def loss(self, theta):
+        return self.loss_gradient(theta)[0]
+
     def batches(self, theta, batch_size, rng):
         order = rng.permutation(2)
         for rows in order.reshape(-1, batch_size):
@@ -175,6 +178,42 @@ def test_where_rough_can_not_be_lowered_the_objective_goes_on():
     assert result.converged
     assert len(seen) == result.n_iter
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
+
+
+def test_where_rough_is_not_finite_the_objective_goes_on():
+    class Overflowing(Rough):
+        def loss_gradient(self, theta):
+            loss, gradient = super().loss_gradient(theta)
+            return (math.inf if self.n_evaluations > 2 else loss), gradient
+
+    rough = Overflowing()
+    result = minimize_roughly(rough, lambda *_: "")
+    assert rough.n_evaluations == 3
+    assert_allclose(result.theta, MINIMUM, rtol=1e-8)
+
+
+@pytest.mark.parametrize(("other", "n_iter"), [(MINIMUM + 1e-3, 4), (np.full(3, 99.0), 2)])
+def test_goes_on_from_elsewhere_if_that_is_lower(other, n_iter):
+    verdicts = iter(["", "stalled", "", "stalled"])
+    seen = []
+
+    def minimize(hook, **limits):
+        return minimize_lbfgs(
+            Quadratic(), np.full(3, 30.0), on_iteration=hook, other=other, **limits
+        )
+
+    result = minimize(
+        lambda theta, *_: seen.append(theta.copy()) or next(verdicts),
+        max_iter=100,
+        max_fun=1000,
+    )
+    assert result.converged
+    assert result.n_iter == len(seen) == n_iter
+    assert_allclose(seen[-1], result.theta, rtol=0)
+    # limits are those of both together
+    limited = minimize(lambda *_: "stalled", max_iter=1, max_fun=1000)
+    assert limited.n_iter == 1
+    assert minimize(lambda *_: "stop", max_iter=9, max_fun=1000).n_iter == 1
 
 
 def test_a_limit_that_is_reached_roughly_is_a_limit():
