@@ -3,7 +3,7 @@
 import copy
 import inspect
 import math
-import warnings
+import operator
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
@@ -61,6 +61,7 @@ from skmlp._solvers import (
     minimize_stochastic,
 )
 from skmlp._targets import ClassLabels, LabelIndicators, targets_of
+from skmlp._warnings import warn
 
 # The parameters that not every solver uses, and those that do
 _SOLVERS_THAT_USE = {
@@ -563,8 +564,8 @@ class MLPClassifierManual(
         has_validation_set = any(
             given is not None for given in (X_val, y_val, sample_weight_val)
         )
-        self._warn_of_unused_parameters(has_validation_set, stacklevel=5)
-        with _unchanged_on_error(self):
+        self._warn_of_unused_parameters(has_validation_set)
+        with _unchanged_on_error(self), np.errstate(all="ignore"):
             go_on = self._goes_on(coefs_init, intercepts_init)
             task = self._begin_task(X, y, sample_weight)
             X, y, sample_weight = self._check_data(X, y, sample_weight)
@@ -638,7 +639,7 @@ class MLPClassifierManual(
         True
         """
         self._validate_params()
-        self._warn_of_unused_parameters(False, stacklevel=3, incremental=True)
+        self._warn_of_unused_parameters(False, incremental=True)
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which sees one "
@@ -646,9 +647,9 @@ class MLPClassifierManual(
                 "what is known of them, with sklearn.utils.compute_class_weight('balanced',"
                 " classes=classes, y=y), and pass them as a dict."
             )
-        with _unchanged_on_error(self):
+        with _unchanged_on_error(self), np.errstate(all="ignore"):
             first = _check_partial_fit_first_call(self, classes)
-            X, y, sample_weight = self._check_data(X, y, sample_weight)
+            X, y, sample_weight = self._check_data(X, y, sample_weight, incremental=True)
             if first:
                 kind = type(targets_of(y))
                 self._set_targets(kind(self.classes_))
@@ -739,7 +740,11 @@ class MLPClassifierManual(
         return self._evaluate(X, finish="log_proba")
 
     def decision_function(self, X):
-        """Compute the logits, the inputs of the softmax (or of the logistic outputs).
+        """Compute a score for each class: its log-probability, or log-odds of two classes.
+
+        These are the logits but for a number that is added to all those of a row, which the
+        softmax does not see: so scores of different rows can be compared, as calibration
+        does.
 
         Parameters
         ----------
@@ -749,8 +754,8 @@ class MLPClassifierManual(
         Returns
         -------
         decision : ndarray of shape (n_samples, n_classes) or (n_samples,)
-            For two classes the difference of the two logits, which is the log-odds of
-            ``classes_[1]``; for multilabel data the log-odds of each label.
+            For two classes the log-odds of ``classes_[1]``, the difference of the two
+            logits; for multilabel data the log-odds of each label.
 
         Examples
         --------
@@ -847,7 +852,7 @@ class MLPClassifierManual(
             return self.solver
         return "adam" if incremental or self.dropout else "lbfgs"
 
-    def _warn_of_unused_parameters(self, has_validation_set, stacklevel, incremental=False):
+    def _warn_of_unused_parameters(self, has_validation_set, incremental=False):
         """Raise or warn where a parameter was set that has no part in the fit."""
         solver = self._solver(incremental)
         if self.dropout and solver == "lbfgs":
@@ -889,10 +894,9 @@ class MLPClassifierManual(
         for name, (present, needed) in unused.items():
             value = getattr(self, name)
             if value != _DEFAULTS[name].default:
-                warnings.warn(
+                warn(
                     f"{name}={value!r} has no effect with {present}; it works with "
                     f"{needed}.",
-                    stacklevel=stacklevel,
                 )
 
     def _goes_on(self, coefs_init, intercepts_init):
@@ -922,7 +926,7 @@ class MLPClassifierManual(
         self.out_activation_, self.classes_ = targets.output, targets.classes
         self._has_sparse_labels_ = getattr(targets, "is_sparse", False)
 
-    def _check_data(self, X, y, sample_weight, dtype=None):
+    def _check_data(self, X, y, sample_weight, dtype=None, incremental=False):
         """Validate X (dense or CSR), y (labels or indicators) and weights, or None.
 
         With `dtype`, the data must match those that were seen before.
@@ -943,7 +947,7 @@ class MLPClassifierManual(
             y,
             dtype=dtype,
             # mini-batches gather rows, which lie together in C order only
-            order=None if self._solver() == "lbfgs" else "C",
+            order=None if self._solver(incremental) == "lbfgs" else "C",
             multi_output=multilabel,
             reset=reset,
         )
@@ -1059,9 +1063,8 @@ class MLPClassifierManual(
         if not hasattr(self, "coefs_"):
             self._feature_moments_ = self._feature_scaling_ = None
             if self.standardize:
-                with np.errstate(over="ignore"):
-                    self._feature_moments_ = moments()
-                    self._feature_scaling_ = mean_and_scale(self._feature_moments_)
+                self._feature_moments_ = moments()
+                self._feature_scaling_ = mean_and_scale(self._feature_moments_)
         if self._feature_scaling_ is None:
             return None
         return standard_coordinates(network, *self._feature_scaling_, dtype)
@@ -1165,25 +1168,26 @@ class MLPClassifierManual(
         """Minimise any objective of a network's flat vector; set the fitted attributes."""
         try:
             result = self._minimize(objective, theta, monitor, incremental, found)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if not monitor.losses:
                 raise
-            result = self._interrupted(monitor)
-        else:
-            if result.converged and not (incremental or monitor.was_stopped):
-                self._warn_of_a_constant(monitor, result, objective, shares)
+            last = Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
+            self._publish(last, monitor, objective, incremental)
+            which = "last" if monitor.best_theta is None else "best"
+            raise _Interrupted(
+                f"Training was interrupted after {last.n_iter} iterations; the estimator "
+                f"keeps the parameters of the {which} of them."
+            ) from interrupt
+        if result.converged and not (incremental or monitor.was_stopped):
+            self._warn_of_a_constant(monitor, result, objective, shares)
         if not (result.converged or incremental):
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=6)
-        if monitor.best_theta is not None:
-            result.theta = monitor.best_theta
-            result.loss = monitor.losses[monitor.best_iteration]
-        elif monitor.watches_score and monitor.scores:
-            warnings.warn(
+            warn(result.message, ConvergenceWarning)
+        if monitor.watches_score and monitor.scores and monitor.best_theta is None:
+            warn(
                 "No validation score was a number, so the last parameters are kept, not "
                 "the best. Check scoring, and the scale of the validation set.",
-                stacklevel=6,
             )
-        self._report(result, monitor, objective)
+        self._publish(result, monitor, objective, incremental)
 
     def _warn_of_a_constant(self, monitor, result, objective, shares):
         """Warn where a fit is no better than the classes' shares, but could be."""
@@ -1194,13 +1198,12 @@ class MLPClassifierManual(
         if loss > (1 - _NO_BETTER) * entropy > 0 and features_matter(
             objective.network, objective, shares, self._seed_
         ):
-            warnings.warn(
+            warn(
                 "The fit is no better than a constant prediction of the classes' shares: "
                 f"its loss is {loss:.6g}, theirs {entropy:.6g}. Yet the features tell the "
                 "classes apart. Try a larger n_iter_no_change, another random_state, or "
                 f"a weaker penalty than alpha={self.alpha_:.3g}.",
                 ConvergenceWarning,
-                stacklevel=7,
             )
 
     def _validator(self, objective, rows=None, scorer=None):
@@ -1334,10 +1337,9 @@ class MLPClassifierManual(
             rule = Adam(self.beta_1, self.beta_2, self.epsilon)
         batch_size = 200 if self.batch_size == "auto" else self.batch_size
         if self.batch_size != "auto" and batch_size > objective.n_rows and not incremental:
-            warnings.warn(
+            warn(
                 f"batch_size={batch_size} is larger than the {objective.n_rows} training "
                 "rows: all of them make one batch.",
-                stacklevel=7,
             )
         # a fit is a training of its own, and so are max_iter calls of partial_fit
         first_epoch = getattr(self, "_plan_epoch_", 0) if incremental else state.n_epochs
@@ -1385,33 +1387,29 @@ class MLPClassifierManual(
             state.moments = [np.array(vector) for vector in moments["vectors"]]
         return state
 
-    def _interrupted(self, monitor):
-        """What Ctrl-C leaves: the record of the iterations that were finished."""
-        which = "last" if monitor.best_theta is None else "best"
-        warnings.warn(
-            f"Training was interrupted after {len(monitor.losses)} iterations; the "
-            f"parameters of the {which} of them are kept.",
-            stacklevel=7,
-        )
-        return Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
-
-    def _report(self, result, monitor, objective):
-        """Set the fitted attributes."""
-        vars(self).update(self._record(monitor))
-        vars(self).update(_fitted_attributes(objective, result.theta))
+    def _publish(self, result, monitor, objective, incremental=False):
+        """Set the fitted attributes; with early stopping, those of the best iteration."""
+        if monitor.best_theta is not None:
+            result.theta = monitor.best_theta
+            result.loss = monitor.losses[monitor.best_iteration]
+        fitted = _fitted_attributes(objective, result.theta)
+        # in place: the calls of a long stream do not copy the curve of all those before
+        join = operator.iadd if incremental else operator.add
+        vars(self).update(self._record(monitor, join) | fitted)
         self.loss_ = result.loss
         if not monitor.watches_score:
             self.best_loss_ = min(monitor.best_loss, result.loss)
         self.t_ = getattr(self, "t_", 0) + result.n_iter * objective.n_rows
         self._n_stalled_ = monitor.n_stalled
 
-    def _record(self, monitor):
-        """Attributes of what the monitor has seen, added to what earlier calls left."""
+    def _record(self, monitor, join=operator.add):
+        """Attributes of what the monitor has seen, joined to what earlier calls left."""
         before = getattr(self, "loss_curve_", [])
+        n_before = len(before)
         record = {
             "n_iter_": len(monitor.losses),
             "loss_": monitor.losses[-1] if monitor.losses else None,
-            "loss_curve_": before + monitor.losses,
+            "loss_curve_": join(before, monitor.losses),
             "best_loss_": None if monitor.watches_score else monitor.best_loss,
             "best_iteration_": None,
             "validation_loss_curve_": None,
@@ -1419,15 +1417,15 @@ class MLPClassifierManual(
             "best_validation_score_": monitor.best_score if monitor.scores else None,
         }
         if monitor.best_iteration is not None:
-            record["best_iteration_"] = len(before) + monitor.best_iteration
+            record["best_iteration_"] = n_before + monitor.best_iteration
         if monitor.validate is not None:
             for name, values in (
                 ("validation_loss_curve_", monitor.validation_losses),
                 ("validation_scores_", monitor.scores),
             ):
                 # earlier calls may have had no validation set
-                earlier = getattr(self, name, None) or [np.nan] * len(before)
-                record[name] = earlier + values
+                earlier = getattr(self, name, None) or [np.nan] * n_before
+                record[name] = join(earlier, values)
         return record
 
     def _forget(self):
@@ -1484,10 +1482,9 @@ class MLPClassifierManual(
         if is_plain and not is_finite:
             self._check_features(X)
         if not np.isfinite(outputs).all():
-            warnings.warn(
+            warn(
                 "Predictions are not finite: X has too large values, or is not finite.",
                 RuntimeWarning,
-                stacklevel=3,
             )
         return outputs
 
@@ -1582,12 +1579,21 @@ def _fill(arrays, values, name):
         array[...] = value
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Ctrl-C after which the estimator has what was trained until then."""
+
+
 @contextmanager
 def _unchanged_on_error(estimator):
-    """Put the fitted attributes back as they were if anything is raised."""
+    """Put the fitted attributes back as they were if anything is raised.
+
+    But after an interrupt in a later iteration than the first, which loses nothing.
+    """
     before = {name: value for name, value in vars(estimator).items() if _is_fitted(name)}
     try:
         yield
+    except _Interrupted:
+        raise
     except BaseException:
         estimator._forget()
         vars(estimator).update(before)

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import sparse
 
+from skmlp._warnings import warn
+
 
 def hold_out(X, k, sample_weight, *, names, fraction, seed):
     """Draw rows to hold out: of each class, at least `fraction` of its weight.
@@ -27,40 +29,56 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
     -------
     train, held_out : ndarray of shape (n,) of bool
 
+    Warns
+    -----
+    UserWarning
+        If a class has a single row, which is trained on, or if the fraction is so small
+        that one row would be held out: then there are two.
+
     Raises
     ------
     ValueError
-        If there is only one row of a class, or one row to hold out.
+        If there are too few rows to hold out two.
     """
     weight = np.ones(len(k)) if sample_weight is None else sample_weight
-    single = (np.bincount(k) == 1) & (np.bincount(k, weight) < 2)
-    if single.any() and names is not None:
-        raise ValueError(
-            "Early stopping needs every class in the training and in the validation set, "
-            f"but there is only 1 sample of class {names[: len(single)][single]}. Add "
-            "samples, or set early_stopping=False."
-        )
     first, group, weight = distinct(X, k, weight)
+    n_copies = np.bincount(group)
     random_state = np.random.RandomState(seed)
-    train, held_out = [], []
+    train, held_out, spare, single = [], [], [], []
     for label in np.unique(k):
         rows = random_state.permutation(np.flatnonzero(k[first] == label))
         if len(rows) == 1:
             train.extend(rows)
-            held_out.extend(rows)
+            has_copies = n_copies[rows[0]] > 1 or weight[rows[0]] >= 2
+            (held_out if has_copies else single).extend(rows)
         else:
             share = np.cumsum(weight[rows]) / weight[rows].sum()
             cut = np.searchsorted(share[:-2], fraction * (1 - 1e-12)) + 1
             held_out.extend(rows[:cut])
             train.extend(rows[cut:])
-    train, held_out = np.isin(group, train), np.isin(group, held_out)
-    if held_out.sum() < 2 and weight[group[held_out]].sum() < 2:
+            spare.append(rows[cut:-1])
+    is_small = max(sum(sizes[row] for row in held_out) for sizes in (n_copies, weight)) < 2
+    spare = max(spare, key=len, default=[])
+    if is_small and (len(held_out) == 0 or len(spare) == 0):
         raise ValueError(
-            f"The validation set is too small: validation_fraction={fraction} would hold "
-            f"out 1 of {len(k)} samples. Increase validation_fraction, add samples, or "
-            " set early_stopping=False."
+            f"The validation set would be too small: of {len(k)} samples, early stopping "
+            "can't hold out 2 and have one of each class left. Add samples, or set "
+            "early_stopping=False."
         )
-    return train, held_out
+    if single and names is not None:
+        warn(
+            "The validation set of early stopping has no sample of class "
+            f"{names[k[first[single]]]}, of which there is only 1: it is trained on. "
+            "A scorer that needs all classes can't be used."
+        )
+    if is_small:
+        warn(
+            f"validation_fraction={fraction} of {len(k)} samples would be 1 to hold out: "
+            "there are 2. Increase validation_fraction."
+        )
+        held_out.append(spare[0])
+        train.remove(spare[0])
+    return np.isin(group, train), np.isin(group, held_out)
 
 
 def folds(X, k, sample_weight, *, n_folds, seed):

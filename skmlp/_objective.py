@@ -92,7 +92,7 @@ def _let_this_thread_control(library):
 
 
 _single_threaded_blas = _SingleThreadedBlas()
-_QUIET = {"over": "ignore", "invalid": "ignore"}
+_QUIET = {"all": "ignore"}
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def row_threads(n_tasks, largest_product=np.inf):
     """Yield a ``map`` that runs on the threads BLAS was allowed to use.
 
     So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
-    set the number of threads. Inside, overflow and invalid operations are quiet: solvers
-    look at the values instead.
+    set the number of threads. Inside, floating-point errors are quiet, whatever the caller
+    made of them by `numpy.seterr`: solvers look at the values instead.
 
     Parameters
     ----------
@@ -131,22 +131,26 @@ def _shared_map(pool, n_helpers, function, *iterables):
     """A ``map`` whose calls are shared by this thread and the pool's.
 
     Each takes the next call when it is done with its last, so that a thread which the
-    machine keeps waiting holds up one call at most.
+    machine keeps waiting holds up one call at most. To take from the end of a list is one
+    step that no other thread comes between, with or without Python's global lock.
     """
     calls = list(zip(*iterables, strict=True))
     results = [None] * len(calls)
-    remaining = iter(enumerate(calls))
+    remaining = list(range(len(calls)))[::-1]
 
     def work():
-        for i, arguments in remaining:
-            results[i] = function(*arguments)
+        while True:
+            try:
+                i = remaining.pop()
+            except IndexError:
+                return
+            results[i] = function(*calls[i])
 
     helpers = [pool.submit(work) for _ in range(min(n_helpers, len(calls) - 1))]
     try:
         work()
     finally:
-        for _ in remaining:
-            pass  # after an error or Ctrl-C, no thread takes another call
+        remaining.clear()  # after an error or Ctrl-C, no thread takes another call
     for helper in helpers:
         helper.result()
     return results

@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 
+from skmlp._losses import log_softmax
+
 
 class ClassLabels:
     """One label a row; targets are class indices, and the output layer is a softmax.
@@ -49,8 +51,12 @@ class ClassLabels:
         return self.classes[Z.argmax(axis=1)]
 
     def decision(self, Z):
-        """Logits; for two classes their difference, the log-odds of the second."""
-        return Z[:, 1] - Z[:, 0] if Z.shape[1] == 2 else Z
+        """Log-probabilities, given logits; for two classes the log-odds of the second."""
+        if Z.shape[1] == 2:
+            return Z[:, 1] - Z[:, 0]
+        with np.errstate(all="ignore"):
+            log_softmax(Z)
+        return Z
 
     def strata(self, k):
         """Groups that a validation set is to have rows of, and their names."""

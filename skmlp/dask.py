@@ -42,7 +42,6 @@ from skmlp._alpha import MOST_ROWS, sample
 from skmlp._callbacks import with_callbacks
 from skmlp._classifier import (
     MLPClassifierManual,
-    _is_fitted,
     _unchanged_on_error,
     search_objective,
 )
@@ -158,8 +157,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             given is not None for given in (X_val, y_val, sample_weight_val)
         )
         self._check_settings(has_validation_set)
-        self._warn_of_unused_parameters(has_validation_set, stacklevel=5)
-        with _unchanged_on_error(self):
+        self._warn_of_unused_parameters(has_validation_set)
+        with _unchanged_on_error(self), np.errstate(all="ignore"):
             go_on = self._goes_on(coefs_init, intercepts_init)
             task = self._begin_task(X, y, sample_weight)
             data = _read(_partitions(X, y, sample_weight), persist)
@@ -219,7 +218,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             self._set_features(data, reset=False)
             return _encode(data, self._targets(), class_weights, dtype, persist)
         except (ValueError, TypeError) as error:
-            raise type(error)(f"In the validation set: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"In the validation set: {error}") from error
 
     def _train_on_parts(self, training, validation, coefs_init, intercepts_init, task):
         """As `_train`, with the sums over rows formed where the rows are."""
@@ -286,10 +286,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         MLPClassifierManual(alpha=1.0, hidden_layer_sizes=3, random_state=0,
                             solver='lbfgs')
         """
-        local = MLPClassifierManual(**self.get_params(deep=False))
-        for name, value in vars(self).items():
-            if _is_fitted(name):
-                setattr(local, name, value)
+        local = MLPClassifierManual()
+        vars(local).update(vars(self))  # `set_output` and metadata requests are among these
         return local
 
     def predict(self, X):

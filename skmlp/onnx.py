@@ -99,7 +99,8 @@ def _convert(scope, operator, container):
         # the log-odds of either class, as `decision_function` has it of the second
         scores = node("MatMul", [z, constant("signs", np.array([[1.0, -1], [-1, 1]]))])
     else:
-        scores = z if raw else node("Softmax", z, axis=1, op_version=13)
+        operation = "LogSoftmax" if raw else "Softmax"
+        scores = node(operation, z, axis=1, op_version=13)
     node("Cast", scores, proba, to=proba_type)
     k = node("ArgMax", z, axis=1, keepdims=0, op_version=13)
     if _labels_are_strings(model):

@@ -275,19 +275,27 @@ def test_warm_start_with_other_classes_features_or_layers():
         model.set_params(hidden_layer_sizes=7).fit(X, y)
 
 
-def test_class_that_cannot_be_in_both_sets():
+def test_class_of_one_row_is_trained_on():
     labels = np.zeros(40)
     labels[3] = 1
-    assert_rejected(X, labels, r"only 1 sample of class \[1\.\]", early_stopping=True)
+    model = MLPClassifierManual(early_stopping=True, alpha=0.01, random_state=0)
+    with pytest.warns(UserWarning, match=r"no sample of class \[1\.\], of .* 1") as record:
+        model.fit(X, labels)
+    assert record[0].filename == __file__
+    assert model.predict_proba(X[3:4])[0, 1] > 0.05
     # its weight makes it several rows
     weights = np.where(labels, 2.0, 1.0)
-    model = MLPClassifierManual(early_stopping=True, random_state=0)
     assert model.fit(X, labels, weights).n_iter_ > 10
 
 
-def test_validation_set_of_one_row_is_too_small():
-    with pytest.raises(ValueError, match="validation set is too small"):
-        MLPClassifierManual(early_stopping=True).fit(X[:5], np.zeros(5))
+def test_where_one_row_would_be_held_out_there_are_two():
+    model = MLPClassifierManual(early_stopping=True, random_state=0)
+    with pytest.warns(UserWarning, match=r"of 5 samples .* there are 2"):
+        model.fit(X[:5], np.zeros(5))
+    assert len(model.validation_loss_curve_) == model.n_iter_
+    for n, labels in ((2, np.zeros(2)), (3, np.arange(3))):
+        with pytest.raises(ValueError, match=rf"too small: of {n} samples"):
+            model.fit(X[:n], labels)
 
 
 def test_batch_larger_than_the_data_warns():

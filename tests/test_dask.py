@@ -222,6 +222,8 @@ def test_predictions_are_lazy_with_the_right_meta(rows):
         assert lazy.dtype == computed.dtype
         assert_array_equal(computed, getattr(model.to_local(), method)(X))
         assert_array_equal(getattr(model, method)(X), computed)
+    model.set_output(transform="pandas")
+    assert model.to_local().transform(X[:5]).columns[0] == "mlpclassifiermanual0"
     accuracy = (model.to_local().predict(X) == y).mean()
     assert model.score(X_parts, y_parts) == accuracy
 

@@ -31,9 +31,10 @@ ALLOWED = {
     "_score_test": {"_activations"},
     "_solvers": set(),
     "_monitor": set(),
-    "_holdout": set(),
+    "_holdout": {"_warnings"},
     "_rows": {"_memory_map"},
-    "_targets": set(),
+    "_targets": {"_losses"},
+    "_warnings": set(),
     "onnx": {"__init__"},
     "dask": {
         "_alpha",
@@ -61,6 +62,7 @@ ALLOWED = {
         "_holdout",
         "_rows",
         "_targets",
+        "_warnings",
     },
     "__init__": {"_classifier", "_display"},
 }
