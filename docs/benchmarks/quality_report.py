@@ -102,7 +102,7 @@ def by_set(rows, metric):
 
 
 def variants(rows, group):
-    """Mean log-loss, accuracy and seconds of variants, and their wins over the defaults."""
+    """Mean log-loss and accuracy of variants, and their wins over the defaults."""
     lines = []
     default = rows[rows["group"] == "default"]
     default = default[default["candidate"] == "defaults"]
@@ -119,7 +119,6 @@ def variants(rows, group):
                 count(reference["log_loss"] - ours["log_loss"], "log_loss"),
                 f"{ours['accuracy'].mean():.4f}",
                 f"{reference['accuracy'].mean():.4f}",
-                f"{those['seconds'].sum() / here['seconds'].sum():.2f}",
             ]
         )
     header = [
@@ -129,7 +128,6 @@ def variants(rows, group):
         "wins / ties / losses",
         "accuracy",
         "of the defaults",
-        "time, relative",
     ]
     return markdown(header, lines)
 
