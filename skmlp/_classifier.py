@@ -1006,12 +1006,11 @@ class MLPClassifierManual(
             of_classes = class_counts(rows.targets, rows.weights, len(self.classes_))
             of_classes /= total_weight(rows)
             entropy = network.output.entropy(of_classes)
-            is_given = drawn is None or not (coefs_init is intercepts_init is None)
             theta, found = self._set_alpha(
                 partial(self._draw_samples, _sample, rows, validation),
                 partial(search_objective, network, coordinates),
                 theta,
-                None if is_given else network,
+                network if theta is drawn else None,
                 entropy,
                 map_rows,
                 incremental,
@@ -1178,8 +1177,9 @@ class MLPClassifierManual(
                 f"Training was interrupted after {last.n_iter} iterations; the estimator "
                 f"keeps the parameters of the {which} of them."
             ) from interrupt
+        self._publish(result, monitor, objective, incremental)
         if result.converged and not (incremental or monitor.was_stopped):
-            self._warn_of_a_constant(monitor, result, objective, shares)
+            self._warn_of_a_constant(result.loss, objective, shares)
         if not (result.converged or incremental):
             warn(result.message, ConvergenceWarning)
         if monitor.watches_score and monitor.scores and monitor.best_theta is None:
@@ -1187,14 +1187,10 @@ class MLPClassifierManual(
                 "No validation score was a number, so the last parameters are kept, not "
                 "the best. Check scoring, and the scale of the validation set.",
             )
-        self._publish(result, monitor, objective, incremental)
 
-    def _warn_of_a_constant(self, monitor, result, objective, shares):
+    def _warn_of_a_constant(self, loss, objective, shares):
         """Warn where a fit is no better than the classes' shares, but could be."""
         entropy = objective.network.output.entropy(shares)
-        loss = result.loss
-        if monitor.best_iteration is not None:
-            loss = monitor.losses[monitor.best_iteration]
         if loss > (1 - _NO_BETTER) * entropy > 0 and features_matter(
             objective.network, objective, shares, self._seed_
         ):
@@ -1335,12 +1331,6 @@ class MLPClassifierManual(
             rule = SGD(self.momentum, self.nesterovs_momentum)
         else:
             rule = Adam(self.beta_1, self.beta_2, self.epsilon)
-        batch_size = 200 if self.batch_size == "auto" else self.batch_size
-        if self.batch_size != "auto" and batch_size > objective.n_rows and not incremental:
-            warn(
-                f"batch_size={batch_size} is larger than the {objective.n_rows} training "
-                "rows: all of them make one batch.",
-            )
         # a fit is a training of its own, and so are max_iter calls of partial_fit
         first_epoch = getattr(self, "_plan_epoch_", 0) if incremental else state.n_epochs
         result = minimize_stochastic(
@@ -1349,7 +1339,7 @@ class MLPClassifierManual(
             rule,
             self._schedule(first_epoch),
             state=state,
-            batch_size=min(batch_size, objective.n_rows),
+            batch_size=self._batch_size(objective.n_rows, incremental),
             max_iter=1 if incremental else self.max_iter,
             on_iteration=monitor,
             seed=self._seed_,
@@ -1367,6 +1357,16 @@ class MLPClassifierManual(
             }
             self._n_plateaus_ = state.n_plateaus
         return result
+
+    def _batch_size(self, n_rows, incremental):
+        """Rows in a mini-batch; chunks of a stream may be smaller without a warning."""
+        batch_size = 200 if self.batch_size == "auto" else self.batch_size
+        if self.batch_size != "auto" and batch_size > n_rows and not incremental:
+            warn(
+                f"batch_size={batch_size} is larger than the {n_rows} training rows: all "
+                "of them make one batch."
+            )
+        return min(batch_size, n_rows)
 
     def _take_state(self, incremental, solver):
         """State of the earlier calls to go on from; a new one without any.
@@ -1387,7 +1387,7 @@ class MLPClassifierManual(
             state.moments = [np.array(vector) for vector in moments["vectors"]]
         return state
 
-    def _publish(self, result, monitor, objective, incremental=False):
+    def _publish(self, result, monitor, objective, incremental):
         """Set the fitted attributes; with early stopping, those of the best iteration."""
         if monitor.best_theta is not None:
             result.theta = monitor.best_theta

@@ -18,7 +18,7 @@ of the Trade, 1998, sections 4.3 and 4.4.
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_blas_funcs
-from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import give_back, memory_map
 
@@ -221,8 +221,10 @@ def merge_moments(one, other):
     """
     mean, variance, total, low, high = one
     other_mean, other_variance, other_total, other_low, other_high = other
-    if other_total == 0 or total == 0:
-        return one if other_total == 0 else other
+    if other_total == 0:
+        return one
+    if total == 0:
+        return other
     share = other_total / (total + other_total)
     step = other_mean - mean
     variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
@@ -240,20 +242,9 @@ def _block_moments(X, weights):
     X = X.astype(np.float64, copy=False)
     if sparse.issparse(X):
         mean, variance = mean_variance_axis(X, axis=0, weights=weights)
-        return mean, variance, total, *_extremes(X)
+        return mean, variance, total, *min_max_axis(X, axis=0)
     mean = np.average(X, axis=0, weights=weights)
     # the rounding of a sum grows with its length; that of a mean of what is left does not
     mean += np.average(X - mean, axis=0, weights=weights)
     variance = np.average((X - mean) ** 2, axis=0, weights=weights)
     return mean, variance, total, X.min(axis=0), X.max(axis=0)
-
-
-def _extremes(X):
-    """Smallest and largest value of each column of a CSR matrix, its zeros included."""
-    has_zeros = np.bincount(X.indices, minlength=X.shape[1]) < X.shape[0]
-    extremes = []
-    for limit, bound in ((np.minimum, np.inf), (np.maximum, -np.inf)):
-        extreme = np.full(X.shape[1], bound)
-        limit.at(extreme, X.indices, X.data)
-        extremes.append(np.where(has_zeros, limit(extreme, 0), extreme))
-    return extremes

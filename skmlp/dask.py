@@ -232,12 +232,11 @@ class DaskMLPClassifierManual(MLPClassifierManual):
             )
             theta = self._start(network, drawn, coordinates, coefs_init, intercepts_init)
             entropy = network.output.entropy(training.shares)
-            is_given = drawn is None or not (coefs_init is intercepts_init is None)
             theta, found = self._set_alpha(
                 partial(self._draw_samples, _sample, training, validation),
                 partial(search_objective, network, coordinates),
                 theta,
-                None if is_given else network,
+                network if theta is drawn else None,
                 entropy,
                 map_rows,
             )

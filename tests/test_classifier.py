@@ -1022,6 +1022,21 @@ def test_verbose_prints_a_line_an_iteration(iris, solver, capsys):
     assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", line)
 
 
+def interrupt(monkeypatch, n):
+    """Ctrl-C in the n-th evaluation of a gradient; the list grows by one with each."""
+    calls = []
+    original = Network.loss_gradient
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == n:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(Network, "loss_gradient", interrupted)
+    return calls
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_ctrl_c_keeps_the_last_finished_iteration(
@@ -1035,16 +1050,7 @@ def test_ctrl_c_keeps_the_last_finished_iteration(
         "early_stopping": early_stopping,
         "random_state": 0,
     }
-    calls = []
-    original = Network.loss_gradient
-
-    def interrupted(self, *args):
-        calls.append(1)
-        if len(calls) == 18:
-            raise KeyboardInterrupt
-        return original(self, *args)
-
-    monkeypatch.setattr(Network, "loss_gradient", interrupted)
+    interrupt(monkeypatch, 18)
     model = MLPClassifierManual(**settings)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted after \d+ iterations"):
         model.fit(X, y)
@@ -1060,16 +1066,7 @@ def test_ctrl_c_keeps_the_last_finished_iteration(
 
 def test_ctrl_c_ends_a_search(iris, monkeypatch):
     """A fit that was cut short is not scored as if it were whole."""
-    calls = []
-    original = Network.loss_gradient
-
-    def interrupted(self, *args):
-        calls.append(1)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return original(self, *args)
-
-    monkeypatch.setattr(Network, "loss_gradient", interrupted)
+    calls = interrupt(monkeypatch, 8)
     model = MLPClassifierManual(5, alpha=1.0, random_state=0)
     search = GridSearchCV(model, {"tol": [1e-3, 1e-4]}, error_score="raise")
     with pytest.raises(KeyboardInterrupt):
@@ -1078,10 +1075,7 @@ def test_ctrl_c_ends_a_search(iris, monkeypatch):
 
 
 def test_ctrl_c_in_the_first_iteration_leaves_nothing_behind(iris, monkeypatch):
-    def interrupted(self, *args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Network, "loss_gradient", interrupted)
+    interrupt(monkeypatch, 1)
     model = MLPClassifierManual()
     with pytest.raises(KeyboardInterrupt):
         model.fit(*iris)
