@@ -48,7 +48,8 @@ from skmlp._holdout import count_distinct, hold_out
 from skmlp._memory_map import assert_finite_in_blocks, give_back, memory_map
 from skmlp._monitor import Monitor
 from skmlp._network import Network, Parameters
-from skmlp._objective import Objective, in_single_precision, row_blocks, row_threads
+from skmlp._objective import Objective, in_single_precision, row_blocks
+from skmlp._parallel import row_threads
 from skmlp._rows import check_total, class_counts, total_weight, weigh
 from skmlp._schedules import make_schedule
 from skmlp._score_test import features_matter

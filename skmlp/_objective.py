@@ -2,22 +2,18 @@
 
     F(theta) = (1/S) [ sum_i s_i loss_i(theta) + (alpha/2) sum_l ||W_l||^2 ],  S = sum_i s_i
 
-Rows are evaluated in blocks small enough to stay in cache, on as many threads as BLAS
-was allowed to use while BLAS itself is held to one: small products lose more to thread
-hand-over than they gain. Blocks are added up in an order that depends on the data's
-shape alone, so results are the same to the bit for any number of threads.
+Rows are evaluated in blocks small enough to stay in cache, on threads. Blocks are added up
+in an order that depends on the data's shape alone, so results are the same to the bit for
+any number of threads.
 """
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_blas_funcs
-from threadpoolctl import ThreadpoolController
 
 from skmlp._coordinates import raw_parameters
 from skmlp._memory_map import give_back, memory_map
@@ -27,133 +23,12 @@ from skmlp._memory_map import give_back, memory_map
 _BLOCK_BYTES = 2**21
 # Partial sums of the gradient; L-BFGS keeps twenty vectors of that length anyway.
 _MAX_GROUPS = 16
-# Multiplications of a product up to which OpenBLAS uses one thread by itself
-_TINY_PRODUCT = 9216
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
 # Rows gathered at a time for mini-batches
 _PIECE_BYTES = 2**18
 # Rows taken in order at a time: then those of a memory map are given back
 _IN_ORDER_BYTES = 2**24
-
-
-@lru_cache
-def _blas():
-    return ThreadpoolController().select(user_api="blas").lib_controllers
-
-
-class _SingleThreadedBlas:
-    """Hold BLAS to one thread while anyone is inside.
-
-    The limit is global to the process: with overlapping users, the first one in
-    sets it and the last one out lifts it. Entering returns the number of threads that
-    BLAS was allowed, which is 1 for whoever comes second. Limits that other code sets
-    while anyone is inside are not heeded, and see the 1 as what was there before.
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._n_users = 0
-        self._threads_before = []
-
-    def __enter__(self):
-        with self._lock:
-            allowed = [library.num_threads for library in _blas()]
-            if self._n_users == 0:
-                self._threads_before = allowed
-                self._set_threads([1] * len(allowed))
-            self._n_users += 1
-        return min(allowed, default=1)
-
-    def __exit__(self, *exc_info):
-        with self._lock:
-            self._n_users -= 1
-            if self._n_users == 0:
-                self._set_threads(self._threads_before)
-
-    def _set_threads(self, numbers):
-        for library, before, number in zip(
-            _blas(), self._threads_before, numbers, strict=True
-        ):
-            if before > 1:
-                _let_this_thread_control(library)
-                library.set_num_threads(number)
-                _let_this_thread_control(library)
-
-
-def _let_this_thread_control(library):
-    """Take OpenBLAS from the Python thread that threadpoolctl reserves it for.
-
-    Since its version 3.8, a call to set the number of threads does nothing in any other
-    Python thread than the first to have called; here a lock keeps the calls apart.
-    """
-    if hasattr(library, "clear_controlling_thread"):
-        library.clear_controlling_thread(force=True)
-
-
-_single_threaded_blas = _SingleThreadedBlas()
-_QUIET = {"all": "ignore"}
-
-
-@contextmanager
-def row_threads(n_tasks, largest_product=np.inf):
-    """Yield a ``map`` that runs on the threads BLAS was allowed to use.
-
-    So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
-    set the number of threads. Inside, floating-point errors are quiet, whatever the caller
-    made of them by `numpy.seterr`: solvers look at the values instead.
-
-    Parameters
-    ----------
-    n_tasks : int
-        The most calls one ``map`` will make; no more threads than that are started.
-    largest_product : int, optional
-        Multiplications in the largest product of matrices. If they are few, as for the
-        prediction of one row, there is nothing to hold, which takes longer than they do.
-    """
-    if largest_product <= _TINY_PRODUCT:
-        with np.errstate(**_QUIET):
-            yield map
-        return
-    with _single_threaded_blas as allowed, np.errstate(**_QUIET):
-        n_helpers = min(allowed, n_tasks) - 1
-        if n_helpers == 0:
-            yield map
-            return
-        pool = ThreadPoolExecutor(n_helpers, initializer=partial(np.seterr, **_QUIET))
-        try:
-            yield partial(_shared_map, pool, n_helpers)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _shared_map(pool, n_helpers, function, *iterables):
-    """A ``map`` whose calls are shared by this thread and the pool's.
-
-    Each takes the next call when it is done with its last, so that a thread which the
-    machine keeps waiting holds up one call at most. To take from the end of a list is one
-    step that no other thread comes between, with or without Python's global lock.
-    """
-    calls = list(zip(*iterables, strict=True))
-    results = [None] * len(calls)
-    remaining = list(range(len(calls)))[::-1]
-
-    def work():
-        while True:
-            try:
-                i = remaining.pop()
-            except IndexError:
-                return
-            results[i] = function(*calls[i])
-
-    helpers = [pool.submit(work) for _ in range(min(n_helpers, len(calls) - 1))]
-    try:
-        work()
-    finally:
-        remaining.clear()  # after an error or Ctrl-C, no thread takes another call
-    for helper in helpers:
-        helper.result()
-    return results
 
 
 def row_blocks(n_rows, network, dtype):
@@ -192,7 +67,7 @@ class Objective:
         S, if the rows are a part of the data only: the objectives of the parts, one of
         them with alpha and the others without, then add up to that of the whole.
     map : callable, default=map
-        What evaluates the groups of blocks: `row_threads` gives one on threads.
+        What evaluates the groups of blocks: `_parallel.row_threads` gives one on threads.
     """
 
     def __init__(

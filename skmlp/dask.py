@@ -46,7 +46,8 @@ from skmlp._classifier import (
     search_objective,
 )
 from skmlp._coordinates import feature_moments, merge_moments
-from skmlp._objective import Objective, row_threads
+from skmlp._objective import Objective
+from skmlp._parallel import row_threads
 from skmlp._rows import Rows, check_total, class_counts, weigh
 from skmlp._targets import ClassLabels, are_texts, targets_of
 

@@ -1,6 +1,5 @@
 """One objective: for every batch size, every weighting and every number of threads."""
 
-import threading
 import tracemalloc
 
 import numpy as np
@@ -9,11 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from skmlp._coordinates import standard_coordinates
 from skmlp._network import Network
-from skmlp._objective import Objective, row_threads
+from skmlp._objective import Objective
+from skmlp._parallel import row_threads
 
 
 def make_objective(n=103, alpha=0.3, weighted=True, container=np.asarray, **options):
@@ -197,71 +197,6 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
         tolerance = 1e-4 if dtype == np.float32 else 1e-12
         assert_allclose(loss, batch_loss, rtol=tolerance)
         assert relative_error(gradient, batch_gradient) < tolerance
-
-
-def test_all_threads_take_part():
-    """Calls that wait for each other end only if they run at the same time."""
-    barrier = threading.Barrier(3, timeout=10)
-    with threadpool_limits(3, user_api="blas"), row_threads(3) as map_rows:
-        assert len(list(map_rows(lambda _: barrier.wait(), range(3)))) == 3
-
-
-def blas_threads():
-    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
-
-
-def test_blas_is_held_to_one_thread_and_released():
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        with row_threads(8) as map_outer:
-            assert set(blas_threads()) == {1}
-            with row_threads(8) as map_inner:
-                assert map_inner is map  # the threads are taken
-            assert set(blas_threads()) == {1}
-            assert list(map_outer(abs, [-1, 2])) == [1, 2]
-        assert blas_threads() == before
-    with threadpool_limits(1, user_api="blas"), row_threads(8) as map_rows:
-        assert map_rows is map
-    with row_threads(1) as map_rows:
-        assert map_rows is map
-
-
-def test_blas_is_held_and_released_from_any_python_thread():
-    """The main thread comes first and leaves first; its helper leaves last."""
-    entered, may_leave, seen = threading.Event(), threading.Event(), []
-
-    def other():
-        with row_threads(2):
-            entered.set()
-            may_leave.wait(10)
-        with row_threads(2):
-            seen.extend(blas_threads())
-
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        thread = threading.Thread(target=other)
-        with row_threads(2):
-            thread.start()
-            assert entered.wait(10)
-        may_leave.set()
-        thread.join()
-        assert blas_threads() == before
-    assert set(seen) == {1}
-
-
-def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
-    before = blas_threads()
-
-    def fail(value):
-        raise RuntimeError(f"block {value}")
-
-    with (
-        threadpool_limits(2, user_api="blas"),
-        pytest.raises(RuntimeError, match=r"block [34]"),
-        row_threads(4) as map_rows,
-    ):
-        list(map_rows(fail, [3, 4]))
-    assert blas_threads() == before
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -19,7 +19,8 @@ from dask.distributed import Client, LocalCluster
 
 from skmlp import dask as skmlp_dask
 from skmlp._network import Network
-from skmlp._objective import Objective, row_threads
+from skmlp._objective import Objective
+from skmlp._parallel import row_threads
 
 N_ROWS, N_FEATURES, N_CLASSES, HIDDEN, N_PARTS = 2_000_000, 50, 3, 100, 20
 REPEATS = 7

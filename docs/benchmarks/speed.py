@@ -69,7 +69,8 @@ def skmlp_evaluation(X, k, hidden, n_classes, threads):
     import numpy as np
 
     from skmlp._network import Network
-    from skmlp._objective import Objective, row_threads
+    from skmlp._objective import Objective
+    from skmlp._parallel import row_threads
 
     network = Network((X.shape[1], *hidden, n_classes), "logistic")
     theta = network.initialize(np.random.RandomState(0), X.dtype)

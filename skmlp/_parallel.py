@@ -1,0 +1,211 @@
+"""Threads over blocks of rows, while BLAS itself is held to one.
+
+Small products lose more to the hand-over between BLAS's threads than they gain, so there
+are as many threads over blocks of rows as BLAS was allowed to use. But the limit of most
+BLAS libraries is the process's: who reads it meanwhile, in another thread or in a forked
+child, and restores it later, must not take the one for what was there before.
+"""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache, partial
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+# Multiplications of a product up to which OpenBLAS uses one thread by itself
+_TINY_PRODUCT = 9216
+_QUIET = {"all": "ignore"}
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules):
+    """The BLAS libraries of the process, found anew when another module was imported."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def _blas(*, has_limit_of_each_thread):
+    """Libraries whose limit is each thread's own, as OpenMP's, or the process's."""
+    return [
+        library
+        for library in _libraries(len(sys.modules))
+        if (getattr(library, "threading_layer", "") == "openmp") == has_limit_of_each_thread
+    ]
+
+
+class _SingleThreadedBlas:
+    """Hold BLAS to one thread while anyone is inside, and let nobody else see it.
+
+    threadpoolctl, by which scikit-learn and others read and set the limit of BLAS, is shown
+    meanwhile what it will be afterwards, and what it sets takes effect then: so nobody can
+    restore the limit of here, in whatever order threads come and go. To that end the two
+    functions of its controllers through which all limits pass are wrapped; once and for
+    all, since a thread may be in the midst of one when another thread enters.
+    """
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        self._n_users = 0
+        self._libraries = []
+        self._limits = {}  # of libraries that are held, by file: what they will be
+        self._functions = {}  # of controllers: those that are wrapped
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._leave_child)
+
+    def __enter__(self):
+        """Return the limits, or 1 if others inside have got the threads already."""
+        with self._lock:
+            self._n_users += 1
+            if self._n_users > 1:
+                return [1]
+            self._libraries = _blas(has_limit_of_each_thread=False)
+            for controller in {type(library) for library in self._libraries}:
+                if controller not in self._functions:
+                    self._functions[controller] = self._wrap(controller)
+            limits = [library.num_threads for library in self._libraries]
+            for library, limit in zip(self._libraries, limits, strict=True):
+                self._set(library, 1)
+                self._limits[library.filepath] = limit
+            return limits
+
+    def __exit__(self, *exc_info):
+        with self._lock:
+            if self._n_users:  # not in a child that was forked inside
+                self._n_users -= 1
+                if self._n_users == 0:
+                    self._release()
+
+    def _release(self):
+        for library in self._libraries:
+            self._set(library, self._limits.pop(library.filepath))
+
+    def _leave_child(self):
+        """Of a process that was forked inside: nobody is inside any more."""
+        self._lock = threading.RLock()
+        if self._n_users:
+            self._n_users = 0
+            self._release()
+
+    def _set(self, library, limit):
+        get_limit, set_limit = self._functions[type(library)]
+        if get_limit(library) != limit:
+            set_limit(library, limit)
+
+    def _wrap(self, controller):
+        # Since version 3.8 of threadpoolctl, `set_num_threads` of OpenBLAS heeds one thread
+        # only, the first to have called, and calls the other one
+        names = ("_real_set_num_threads", "set_num_threads")
+        name = next(name for name in names if hasattr(controller, name))
+        get_limit, set_limit = controller.get_num_threads, getattr(controller, name)
+
+        def get_num_threads(library):
+            with self._lock:
+                return self._limits.get(library.filepath) or get_limit(library)
+
+        def set_num_threads(library, num_threads):
+            with self._lock:
+                if library.filepath in self._limits:
+                    self._limits[library.filepath] = num_threads
+                else:
+                    set_limit(library, num_threads)
+
+        controller.get_num_threads = get_num_threads
+        setattr(controller, name, set_num_threads)
+        return get_limit, set_limit
+
+
+_single_threaded_blas = _SingleThreadedBlas()
+
+
+@contextmanager
+def _one_thread_here():
+    """Hold the libraries whose limit is each thread's own, and yield what it was."""
+    libraries = _blas(has_limit_of_each_thread=True)
+    limits = [library.num_threads for library in libraries]
+    _set_one_here()
+    try:
+        yield limits
+    finally:
+        for library, limit in zip(libraries, limits, strict=True):
+            library.set_num_threads(limit)
+
+
+def _set_one_here():
+    for library in _blas(has_limit_of_each_thread=True):
+        library.set_num_threads(1)
+
+
+_single_threaded_blas = _SingleThreadedBlas()
+
+
+@contextmanager
+def row_threads(n_tasks, largest_product=np.inf):
+    """Yield a ``map`` that runs on the threads BLAS was allowed to use.
+
+    So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
+    set the number of threads. Inside, floating-point errors are quiet, whatever the caller
+    made of them by `numpy.seterr`: solvers look at the values instead.
+
+    Parameters
+    ----------
+    n_tasks : int
+        The most calls one ``map`` will make; no more threads than that are started.
+    largest_product : int, optional
+        Multiplications in the largest product of matrices. If they are few, as for the
+        prediction of one row, there is nothing to hold, which takes longer than they do.
+    """
+    if largest_product <= _TINY_PRODUCT:
+        with np.errstate(**_QUIET):
+            yield map
+        return
+    with (
+        _single_threaded_blas as limits,
+        _one_thread_here() as own_limits,
+        np.errstate(**_QUIET),
+    ):
+        n_helpers = min([*limits, *own_limits, n_tasks]) - 1
+        if n_helpers == 0 or not (limits or own_limits):
+            yield map
+            return
+        pool = ThreadPoolExecutor(n_helpers, initializer=_prepare_helper)
+        try:
+            yield partial(_shared_map, pool, n_helpers)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _prepare_helper():
+    np.seterr(**_QUIET)
+    _set_one_here()
+
+
+def _shared_map(pool, n_helpers, function, *iterables):
+    """A ``map`` whose calls are shared by this thread and the pool's.
+
+    Each takes the next call when it is done with its last, so that a thread which the
+    machine keeps waiting holds up one call at most. To take from the end of a list is one
+    step that no other thread comes between, with or without Python's global lock.
+    """
+    calls = list(zip(*iterables, strict=True))
+    results = [None] * len(calls)
+    remaining = list(range(len(calls)))[::-1]
+
+    def work():
+        while True:
+            try:
+                i = remaining.pop()
+            except IndexError:
+                return
+            results[i] = function(*calls[i])
+
+    helpers = [pool.submit(work) for _ in range(min(n_helpers, len(calls) - 1))]
+    try:
+        work()
+    finally:
+        remaining.clear()  # after an error or Ctrl-C, no thread takes another call
+    for helper in helpers:
+        helper.result()
+    return results

@@ -1,0 +1,157 @@
+"""Threads over blocks of rows: BLAS held to one thread, and no trace of it."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
+
+from skmlp._parallel import _single_threaded_blas, row_threads
+
+if not any(each["user_api"] == "blas" for each in threadpool_info()):
+    pytest.skip("threadpoolctl knows no BLAS here", allow_module_level=True)
+
+
+def limits():
+    """What everybody sees."""
+    return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+
+def real_limits():
+    """What BLAS itself says."""
+    return [
+        _single_threaded_blas._functions[type(library)][0](library)
+        for library in ThreadpoolController().select(user_api="blas").lib_controllers
+    ]
+
+
+class Elsewhere:
+    """Another Python thread, whose context is entered and left when told."""
+
+    def __init__(self, make_context):
+        self.entered, self.may_leave = threading.Event(), threading.Event()
+        self._make_context = make_context
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self.entered.wait(10)
+
+    def _run(self):
+        with self._make_context():
+            self.entered.set()
+            self.may_leave.wait(10)
+
+    def leave(self):
+        self.may_leave.set()
+        self._thread.join()
+
+
+def limit_of_one():
+    return threadpool_limits(1, user_api="blas")
+
+
+def test_all_threads_take_part():
+    """Calls that wait for each other end only if they run at the same time."""
+    barrier = threading.Barrier(3, timeout=10)
+    with threadpool_limits(3, user_api="blas"), row_threads(3) as map_rows:
+        assert len(list(map_rows(lambda _: barrier.wait(), range(3)))) == 3
+
+
+def test_blas_is_held_to_one_thread_and_released():
+    with threadpool_limits(2, user_api="blas"):
+        before = limits()
+        with row_threads(8) as map_outer:
+            assert set(real_limits()) == {1}
+            assert limits() == before
+            with row_threads(8) as map_inner:
+                assert map_inner is map  # the threads are taken
+            assert set(real_limits()) == {1}
+            assert list(map_outer(abs, [-1, 2])) == [1, 2]
+        assert real_limits() == limits() == before
+    with threadpool_limits(1, user_api="blas"), row_threads(8) as map_rows:
+        assert map_rows is map
+    with row_threads(1) as map_rows:
+        assert map_rows is map
+
+
+def test_fits_that_overlap_leave_the_limit_in_any_order():
+    with threadpool_limits(2, user_api="blas"):
+        before = limits()
+        with row_threads(2):
+            other = Elsewhere(lambda: row_threads(2))
+        assert set(real_limits()) == {1}
+        other.leave()
+        assert real_limits() == before
+
+
+def test_a_limit_that_begins_inside_and_outlives_it_leaves_no_trace():
+    before = limits()
+    with row_threads(2):
+        other = Elsewhere(limit_of_one)
+        assert set(limits()) == {1}
+    assert set(real_limits()) == {1}  # the other one's, by now
+    other.leave()
+    assert real_limits() == limits() == before
+
+
+def test_a_limit_that_ends_inside_is_not_set_again():
+    before = limits()
+    other = Elsewhere(limit_of_one)
+    with row_threads(2) as map_rows:
+        assert map_rows is map
+        other.leave()
+        assert set(real_limits()) == {1}
+        assert limits() == before
+    assert real_limits() == limits() == before
+
+
+def test_a_limit_inside_ends_as_it_began():
+    before = limits()
+    with row_threads(2):
+        with threadpool_limits(3, user_api="blas"):
+            assert set(limits()) == {3}
+            assert set(real_limits()) == {1}
+        assert limits() == before
+    assert real_limits() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_that_is_forked_inside_is_not_held():
+    program = """
+import os
+from threadpoolctl import threadpool_info, threadpool_limits
+from skmlp._parallel import row_threads
+
+def limits():
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+threadpool_limits(2, user_api="blas")
+before = limits()
+with row_threads(1):
+    child = os.fork()
+    if child == 0:
+        from skmlp._parallel import _single_threaded_blas
+        assert limits() == before and not _single_threaded_blas._limits
+        with row_threads(2) as map_rows:
+            assert map_rows(abs, [-1, 2]) == [1, 2]
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+assert limits() == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
+    before = limits()
+
+    def fail(value):
+        raise RuntimeError(f"block {value}")
+
+    with (
+        threadpool_limits(2, user_api="blas"),
+        pytest.raises(RuntimeError, match=r"block [34]"),
+        row_threads(4) as map_rows,
+    ):
+        list(map_rows(fail, [3, 4]))
+    assert real_limits() == before
