@@ -62,7 +62,7 @@ from skmlp._solvers import (
     minimize_stochastic,
 )
 from skmlp._targets import ClassLabels, LabelIndicators, targets_of
-from skmlp._warnings import warn
+from skmlp._warnings import warn, warn_once
 
 # The parameters that not every solver uses, and those that do
 _SOLVERS_THAT_USE = {
@@ -895,9 +895,10 @@ class MLPClassifierManual(
         for name, (present, needed) in unused.items():
             value = getattr(self, name)
             if value != _DEFAULTS[name].default:
-                warn(
+                warn_once(
                     f"{name}={value!r} has no effect with {present}; it works with "
                     f"{needed}.",
+                    subject=name,
                 )
 
     def _goes_on(self, coefs_init, intercepts_init):

@@ -892,6 +892,18 @@ def test_unused_parameters_are_announced(iris, settings, works_with):
     assert len([w for w in record if "has no effect" in str(w.message)]) == 1
 
 
+def test_a_search_announces_an_unused_parameter_once(iris):
+    grid = {"learning_rate_init": [1e-4, 1e-3, 1e-2, 1e-1]}
+    search = GridSearchCV(short(solver="lbfgs"), grid, cv=3)
+    for action, n_warnings in (("default", 1), ("always", 10), ("ignore", 0)):
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter(action)
+            search.fit(*iris)
+        told = [w for w in record if "has no effect" in str(w.message)]
+        assert len(told) == n_warnings, action
+        assert {w.filename for w in told} <= {__file__}
+
+
 def test_fraction_to_hold_out_is_unused_with_a_validation_set(iris):
     X, y = iris
     model = short(early_stopping=True, validation_fraction=0.3).fit(X, y)
