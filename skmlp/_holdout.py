@@ -45,8 +45,7 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
     n_copies = np.bincount(group)
     random_state = np.random.RandomState(seed)
     train, held_out, spare, single = [], [], [], []
-    for label in np.unique(k):
-        rows = random_state.permutation(np.flatnonzero(k[first] == label))
+    for rows in map(random_state.permutation, _rows_by_class(k[first])):
         if len(rows) == 1:
             train.extend(rows)
             has_copies = n_copies[rows[0]] > 1 or weight[rows[0]] >= 2
@@ -104,11 +103,16 @@ def folds(X, k, sample_weight, *, n_folds, seed):
     first, group, weight = distinct(X, k, weight)
     random_state = np.random.RandomState(seed)
     fold = np.empty(len(first), int)
-    for label in np.unique(k):
-        rows = random_state.permutation(np.flatnonzero(k[first] == label))
+    for rows in map(random_state.permutation, _rows_by_class(k[first])):
         middles = np.cumsum(weight[rows]) - weight[rows] / 2
         fold[rows] = n_folds * middles / weight[rows].sum()
     return fold[group]
+
+
+def _rows_by_class(k):
+    """Indices of the rows of each class, in ascending order."""
+    ends = np.cumsum(np.unique(k, return_counts=True)[1])
+    return np.split(np.argsort(k, kind="stable"), ends[:-1])
 
 
 def count_distinct(X, k):
