@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skmlp._activations import ACTIVATIONS
@@ -12,7 +12,7 @@ from skmlp._losses import (
     softmax,
     softmax_cross_entropy,
 )
-from skmlp._network import Network
+from skmlp._network import Network, _for_blas
 
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
 
@@ -165,3 +165,25 @@ def test_start_keeps_variances_through_ten_layers(activation):
         network.loss_gradient(parameters, X, k, np.ones(500), gradient, workspace)
         variances = [delta.var() for delta in workspace.deltas]
         assert max(variances) > 1e6 * min(variances)
+
+
+def test_blas_reads_what_it_can_as_it_is_and_a_copy_of_the_rest():
+    X = np.arange(600.0).reshape(20, 30)
+    for readable in (X, X.T, X[:, 3:9], X[::2], np.asfortranarray(X)[::2].T, X[:1]):
+        assert _for_blas(readable) is readable
+    windows = np.lib.stride_tricks.sliding_window_view(X.ravel(), 30)
+    for strided in ((X + 1j).real, windows, windows.T, X[:, ::2], X[:, ::-1], X[::-1].T):
+        copy = _for_blas(strided)
+        assert not np.shares_memory(copy, strided)
+        assert_array_equal(copy, strided)
+
+
+def test_strided_rows_give_the_same_bits():
+    _, targets, weights = make_rows(n=40)
+    X = np.fft.fft(np.random.default_rng(0).normal(size=(40, 6))).real
+    network = Network((6, 4, 3), "tanh")
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    loss, gradient = evaluate(network, theta, X, targets, weights)
+    expected_loss, expected = evaluate(network, theta, X.copy(), targets, weights)
+    assert loss == expected_loss
+    assert_array_equal(gradient, expected)
