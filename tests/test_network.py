@@ -169,7 +169,7 @@ def test_start_keeps_variances_through_ten_layers(activation):
 
 def test_blas_reads_what_it_can_as_it_is_and_a_copy_of_the_rest():
     X = np.arange(600.0).reshape(20, 30)
-    for readable in (X, X.T, X[:, 3:9], X[::2], np.asfortranarray(X)[::2].T, X[:1]):
+    for readable in (X, X.T, X[:, 3:9], X[::2], np.asfortranarray(X)[3:9], X[:1]):
         assert _for_blas(readable) is readable
     windows = np.lib.stride_tricks.sliding_window_view(X.ravel(), 30)
     for strided in ((X + 1j).real, windows, windows.T, X[:, ::2], X[:, ::-1], X[::-1].T):
