@@ -19,7 +19,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -939,10 +939,11 @@ class MLPClassifierManual(
         multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
         shape = getattr(y, "shape", ())
         if len(shape) == 2 and shape[1] > 1 and not multilabel:
+            y = check_array(y, accept_sparse=True, dtype=None, input_name="y")
             raise ValueError(
                 "y should be a 1d array of labels, or an indicator matrix with the numbers "
-                f"0 and 1, got an array of shape {shape}. For several classes of several "
-                "values, use sklearn.multioutput.MultiOutputClassifier."
+                f"0 and 1, got an array of shape {shape} and dtype {y.dtype}. For several "
+                "classes of several values, use sklearn.multioutput.MultiOutputClassifier."
             )
         X, y = self._validate(
             X,

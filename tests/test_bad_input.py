@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
@@ -86,6 +87,13 @@ def test_bad_X(solver, data, match):
     assert_rejected(data, y, match, solver=solver)
 
 
+def with_missing_label():
+    """A frame of two nullable labels."""
+    labels = pd.DataFrame({"a": y, "b": 1 - y}, dtype="Int64")
+    labels.iloc[3, 0] = pd.NA
+    return labels
+
+
 @pytest.mark.parametrize(
     ("labels", "match"),
     [
@@ -94,6 +102,8 @@ def test_bad_X(solver, data, match):
         (np.where(y, np.nan, 0.0), "contains NaN"),
         (np.arange(80).reshape(40, 2) % 3, "y should be a 1d array.*MultiOutputClassifier"),
         (np.where(y[:, np.newaxis], [0, 2], 0), "should hold 0 and 1 only"),
+        (np.zeros((40, 2)).astype(object), "numbers 0 and 1, got .* dtype object"),
+        (with_missing_label(), "y contains NaN"),
         ([], "0 sample|inconsistent numbers of samples"),
         (None, "requires y to be passed, but the target y is None|y cannot be None"),
     ],

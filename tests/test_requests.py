@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -890,6 +891,15 @@ def test_unused_parameters_are_announced(iris, settings, works_with):
     assert str(record[0].message).endswith(f"it works with {works_with}.")
     assert record[0].filename == __file__
     assert len([w for w in record if "has no effect" in str(w.message)]) == 1
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "Float64"])
+def test_nullable_frames_of_labels_are_as_good_as_arrays(iris, dtype):
+    X, y = iris
+    labels = np.column_stack([y == 0, y > 1]).astype(int)
+    frame = pd.DataFrame(labels, columns=["a", "b"]).astype(dtype)
+    expected = short().fit(X, labels).predict(X)
+    assert_array_equal(short().fit(X, frame).predict(X), expected)
 
 
 def test_a_search_announces_an_unused_parameter_once(iris):
