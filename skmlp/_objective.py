@@ -8,7 +8,7 @@ any number of threads.
 """
 
 import threading
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -101,12 +101,14 @@ class Objective:
         self._mapped = memory_map(X)
         self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
         self._local = threading.local()
+        # no cached_property, whose lock in Python 3.11 a forked child may find taken
+        self._kept_groups = None
 
     def loss(self, theta):
         """F(theta); see `loss_gradient`."""
         theta = theta.astype(self.dtype, copy=False)
         parameters = raw_parameters(self.network, self.coordinates, theta)
-        losses = self._map(partial(self._group_loss, parameters), self._groups)
+        losses = self._map(partial(self._group_loss, parameters), self._groups())
         return sum(losses) + self._penalty(self._penalised(theta))
 
     def loss_gradient(self, theta):
@@ -124,9 +126,10 @@ class Objective:
         """
         theta = theta.astype(self.dtype, copy=False)
         parameters = raw_parameters(self.network, self.coordinates, theta)
-        sums = np.empty((len(self._groups), theta.size), self.dtype)
+        groups = self._groups()
+        sums = np.empty((len(groups), theta.size), self.dtype)
         group_loss = partial(self._group_loss_gradient, parameters)
-        loss = sum(self._map(group_loss, self._groups, sums))
+        loss = sum(self._map(group_loss, groups, sums))
         gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
         if self.coordinates is not None:
             self.coordinates.pull_back(self.network.parameters(gradient))
@@ -257,16 +260,18 @@ class Objective:
         weights = weights.astype(np.float64, copy=False)
         return 0.5 * self._strength * float(np.dot(weights, weights))
 
-    @cached_property
     def _groups(self):
         """Blocks (X, targets, weights) of rows, in at most `_MAX_GROUPS` groups."""
+        if self._kept_groups is not None:
+            return self._kept_groups
         blocks = [
             (_slice_rows(self.X, rows), self.targets[rows], self._weights(rows, 1.0))
             for rows in row_blocks(self.n_rows, self.network, self.dtype)
         ]
         n_groups = min(len(blocks), _MAX_GROUPS)
         ends = np.linspace(0, len(blocks), n_groups + 1).astype(int)
-        return [blocks[a:b] for a, b in pairwise(ends)]
+        self._kept_groups = [blocks[a:b] for a, b in pairwise(ends)]
+        return self._kept_groups
 
     def _group_loss(self, parameters, blocks):
         total = 0.0
