@@ -106,7 +106,7 @@ class Work:
         np.testing.assert_allclose(found.sum(axis=1), 1)
 
     def cluster(self):
-        """KMeans limits BLAS to one thread for itself, also within a limit of the user's."""
+        """KMeans limits BLAS to one thread for itself, here within a limit of ours."""
         n_clusters = 2 + self.done["cluster"] % 30
         with threadpool_limits(2 + self.done["cluster"] % 2, user_api="blas"):
             KMeans(n_clusters, n_init=1, max_iter=5, random_state=0).fit(self.digits[0])
@@ -186,6 +186,13 @@ def report(seconds, before, after, done):
     jobs = ", ".join(f"{name} {number}" for name, number in done.most_common())
     return "\n".join(
         [
+            "# A soak",
+            "",
+            "Threads that fit and predict beside KMeans, forked children that fit,",
+            "streams, grid searches that are interrupted, and fits that fail, all at once",
+            "in one process; and what the process was like before and after. Written by",
+            "`docs/benchmarks/soak.py`.",
+            "",
             f"{seconds:.0f} seconds, {os.cpu_count()} processors ({platform.machine()}),",
             f"Python {platform.python_version()}, {versions}.",
             "",
