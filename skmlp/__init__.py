@@ -4,4 +4,4 @@ from skmlp._classifier import MLPClassifierManual
 from skmlp._display import LossCurveDisplay
 
 __all__ = ["LossCurveDisplay", "MLPClassifierManual"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -479,10 +479,6 @@ class MLPClassifierManual(
         self.validation_fraction = validation_fraction
         self.verbose = verbose
 
-    def __setstate__(self, state):
-        # models that were saved before there was `standardize`
-        super().__setstate__({"standardize": False, "_feature_scaling_": None} | state)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import skmlp
+
 DOCS = Path(__file__).parents[1] / "docs"
 DRAW = DOCS / "derivation" / "draw.py"
 PAGE = (DOCS / "derivation.md").read_text(encoding="utf-8")
@@ -20,7 +22,8 @@ def test_equations_are_numbered_in_order():
 
 
 def test_numbers_cited_in_the_source_are_on_the_page():
-    sources = [DOCS.parent / "skmlp" / f"_{name}.py" for name in ("network", "losses")]
+    package = Path(skmlp.__file__).parent
+    sources = [package / f"_{name}.py" for name in ("network", "losses")]
     for source in sources:
         cited = re.findall(r"\((\d+)\)", source.read_text(encoding="utf-8"))
         assert cited

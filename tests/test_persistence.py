@@ -51,8 +51,6 @@ def test_models_of_earlier_versions_load(stem, suffix):
     if stem.startswith("partial_fit"):
         again = MLPClassifierManual(
             5,
-            solver="adam",
-            standardize=False,  # which those models were before there was a choice
             learning_rate_init=0.05,
             max_iter=20,
             random_state=0,
