@@ -48,18 +48,29 @@ class _SingleThreadedBlas:
 
     def __init__(self):
         self._lock = threading.RLock()
-        self._n_users = 0
+        self._users = set()
         self._libraries = []
         self._limits = {}  # of libraries that are held, by file: what they will be
         self._functions = {}  # of controllers: those that are wrapped
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._leave_child)
 
-    def __enter__(self):
-        """Return the limits, or 1 if others inside have got the threads already."""
+    @contextmanager
+    def __call__(self):
+        """Hold BLAS, and yield the limits, or 1 if others inside have got the threads."""
+        user = object()
+        try:  # from here on, since Ctrl-C may come at any point
+            yield self._enter(user)
+        finally:
+            with self._lock:
+                self._users.discard(user)
+                if not self._users:
+                    self._release()
+
+    def _enter(self, user):
         with self._lock:
-            self._n_users += 1
-            if self._n_users > 1:
+            self._users.add(user)
+            if len(self._users) > 1:
                 return [1]
             self._libraries = _blas(has_limit_of_each_thread=False)
             for controller in {type(library) for library in self._libraries}:
@@ -67,27 +78,21 @@ class _SingleThreadedBlas:
                     self._functions[controller] = self._wrap(controller)
             limits = [library.num_threads for library in self._libraries]
             for library, limit in zip(self._libraries, limits, strict=True):
-                self._set(library, 1)
                 self._limits[library.filepath] = limit
+                self._set(library, 1)
             return limits
-
-    def __exit__(self, *exc_info):
-        with self._lock:
-            if self._n_users:  # not in a child that was forked inside
-                self._n_users -= 1
-                if self._n_users == 0:
-                    self._release()
 
     def _release(self):
         for library in self._libraries:
-            self._set(library, self._limits.pop(library.filepath))
+            if library.filepath in self._limits:
+                self._set(library, self._limits[library.filepath])
+                del self._limits[library.filepath]
 
     def _leave_child(self):
         """Of a process that was forked inside: nobody is inside any more."""
         self._lock = threading.RLock()
-        if self._n_users:
-            self._n_users = 0
-            self._release()
+        self._users.clear()
+        self._release()
 
     def _set(self, library, limit):
         get_limit, set_limit = self._functions[type(library)]
@@ -117,7 +122,7 @@ class _SingleThreadedBlas:
         return get_limit, set_limit
 
 
-_single_threaded_blas = _SingleThreadedBlas()
+_hold_blas = _SingleThreadedBlas()
 
 
 @contextmanager
@@ -138,7 +143,7 @@ def _set_one_here():
         library.set_num_threads(1)
 
 
-_single_threaded_blas = _SingleThreadedBlas()
+_hold_blas = _SingleThreadedBlas()
 
 
 @contextmanager
@@ -162,7 +167,7 @@ def row_threads(n_tasks, largest_product=np.inf):
             yield map
         return
     with (
-        _single_threaded_blas as limits,
+        _hold_blas() as limits,
         _one_thread_here() as own_limits,
         np.errstate(**_QUIET),
     ):

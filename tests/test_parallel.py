@@ -8,7 +8,7 @@ import threading
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from skmlp._parallel import _single_threaded_blas, row_threads
+from skmlp._parallel import _hold_blas, row_threads
 
 if not any(each["user_api"] == "blas" for each in threadpool_info()):
     pytest.skip("threadpoolctl knows no BLAS here", allow_module_level=True)
@@ -22,7 +22,7 @@ def limits():
 def real_limits():
     """What BLAS itself says."""
     return [
-        _single_threaded_blas._functions[type(library)][0](library)
+        _hold_blas._functions[type(library)][0](library)
         for library in ThreadpoolController().select(user_api="blas").lib_controllers
     ]
 
@@ -131,8 +131,8 @@ before = limits()
 with row_threads(1):
     child = os.fork()
     if child == 0:
-        from skmlp._parallel import _single_threaded_blas
-        assert limits() == before and not _single_threaded_blas._limits
+        from skmlp._parallel import _hold_blas
+        assert limits() == before and not _hold_blas._limits
         with row_threads(2) as map_rows:
             assert map_rows(abs, [-1, 2]) == [1, 2]
         os._exit(0)
@@ -140,6 +140,26 @@ with row_threads(1):
 assert limits() == before
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_ctrl_c_on_the_way_in_or_out_holds_nothing(monkeypatch):
+    before = limits()
+
+    def interrupted(*args):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_hold_blas, "_wrap", interrupted)
+        patched.setattr(_hold_blas, "_functions", {})
+        with pytest.raises(KeyboardInterrupt), row_threads(2):
+            pass
+    assert real_limits() == before
+    with pytest.raises(KeyboardInterrupt), row_threads(2):
+        monkeypatch.setattr(_hold_blas, "_set", interrupted)
+    with row_threads(2):
+        assert set(real_limits()) == {1}
+    assert real_limits() == limits() == before
 
 
 def test_a_block_that_fails_raises_its_own_error_and_releases_blas():

@@ -30,6 +30,7 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skmlp import MLPClassifierManual
+from skmlp._parallel import _hold_blas
 
 PAGE = Path(__file__).with_name("soak.md")
 # Bytes by which the memory may grow after the first round: pools of the allocator
@@ -45,6 +46,7 @@ def state():
     gc.collect()
     return {
         "limits of BLAS": limits,
+        "fits that hold BLAS": len(_hold_blas._users) + len(_hold_blas._limits),
         "threads": threading.active_count(),
         "file handles": len(os.listdir("/proc/self/fd")),
         "memory": int(Path("/proc/self/statm").read_text().split()[1])
