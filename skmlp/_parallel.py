@@ -122,9 +122,6 @@ class _SingleThreadedBlas:
         return get_limit, set_limit
 
 
-_hold_blas = _SingleThreadedBlas()
-
-
 @contextmanager
 def _one_thread_here():
     """Hold the libraries whose limit is each thread's own, and yield what it was."""
