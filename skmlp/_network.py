@@ -332,6 +332,8 @@ def _for_blas(A):
 
     Before its version 2, numpy takes a loop of its own there, ten times as slow.
     """
+    if A.flags.forc:
+        return A
     rows, columns = (stride / A.itemsize for stride in A.strides)
     is_readable = (columns == 1 and rows >= A.shape[1]) or (
         rows == 1 and columns >= A.shape[0]
