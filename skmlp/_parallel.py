@@ -53,7 +53,11 @@ class _SingleThreadedBlas:
         self._limits = {}  # of libraries that are held, by file: what they will be
         self._functions = {}  # of controllers: those that are wrapped
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._leave_child)
+            os.register_at_fork(
+                before=self._let_go,
+                after_in_parent=self._hold_again,
+                after_in_child=self._leave_child,
+            )
 
     @contextmanager
     def __call__(self):
@@ -88,11 +92,26 @@ class _SingleThreadedBlas:
                 self._set(library, self._limits[library.filepath])
                 del self._limits[library.filepath]
 
+    def _let_go(self):
+        # before a fork: in the child OpenBLAS must not be called, which may have left a
+        # lock taken there
+        self._lock.acquire()
+        self._set_held(self._limits)
+
+    def _hold_again(self):
+        self._set_held(dict.fromkeys(self._limits, 1))
+        self._lock.release()
+
     def _leave_child(self):
         """Of a process that was forked inside: nobody is inside any more."""
         self._lock = threading.RLock()
         self._users.clear()
-        self._release()
+        self._limits.clear()
+
+    def _set_held(self, limits):
+        for library in self._libraries:
+            if library.filepath in limits:
+                self._set(library, limits[library.filepath])
 
     def _set(self, library, limit):
         get_limit, set_limit = self._functions[type(library)]
