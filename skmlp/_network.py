@@ -338,4 +338,4 @@ def _for_blas(A):
     is_readable = (columns == 1 and rows >= A.shape[1]) or (
         rows == 1 and columns >= A.shape[0]
     )
-    return A if is_readable else A.copy()
+    return A if is_readable else A.copy(order="K")  # bits depend on the order, too
