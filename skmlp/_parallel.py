@@ -6,6 +6,7 @@ BLAS libraries is the process's: who reads it meanwhile, in another thread or in
 child, and restores it later, must not take the one for what was there before.
 """
 
+import ctypes
 import os
 import sys
 import threading
@@ -36,6 +37,19 @@ def _blas(*, has_limit_of_each_thread):
     ]
 
 
+@lru_cache
+def _variable(path):
+    """The limit of OpenBLAS as a variable; None for other libraries.
+
+    OpenBLAS reads it at each product. In a child that was forked it must not be called to
+    set it: another thread of the parent may have left a lock taken.
+    """
+    try:
+        return ctypes.c_int.in_dll(ctypes.CDLL(path), "blas_cpu_number")
+    except ValueError:
+        return None
+
+
 class _SingleThreadedBlas:
     """Hold BLAS to one thread while anyone is inside, and let nobody else see it.
 
@@ -54,8 +68,8 @@ class _SingleThreadedBlas:
         self._functions = {}  # of controllers: those that are wrapped
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=self._let_go,
-                after_in_parent=self._hold_again,
+                before=lambda: self._lock.acquire(),  # that of now, also in a child
+                after_in_parent=lambda: self._lock.release(),
                 after_in_child=self._leave_child,
             )
 
@@ -82,6 +96,7 @@ class _SingleThreadedBlas:
                     self._functions[controller] = self._wrap(controller)
             limits = [library.num_threads for library in self._libraries]
             for library, limit in zip(self._libraries, limits, strict=True):
+                _variable(library.filepath)
                 self._limits[library.filepath] = limit
                 self._set(library, 1)
             return limits
@@ -92,26 +107,18 @@ class _SingleThreadedBlas:
                 self._set(library, self._limits[library.filepath])
                 del self._limits[library.filepath]
 
-    def _let_go(self):
-        # before a fork: in the child OpenBLAS must not be called, which may have left a
-        # lock taken there
-        self._lock.acquire()
-        self._set_held(self._limits)
-
-    def _hold_again(self):
-        self._set_held(dict.fromkeys(self._limits, 1))
-        self._lock.release()
-
     def _leave_child(self):
         """Of a process that was forked inside: nobody is inside any more."""
         self._lock = threading.RLock()
         self._users.clear()
-        self._limits.clear()
-
-    def _set_held(self, limits):
+        limits, self._limits = self._limits, {}
         for library in self._libraries:
             if library.filepath in limits:
-                self._set(library, limits[library.filepath])
+                limit, variable = limits[library.filepath], _variable(library.filepath)
+                if variable is None:
+                    self._set(library, limit)
+                else:
+                    variable.value = limit
 
     def _set(self, library, limit):
         get_limit, set_limit = self._functions[type(library)]
@@ -162,9 +169,14 @@ def _set_one_here():
 _hold_blas = _SingleThreadedBlas()
 
 
+def serial(function, *iterables):
+    """A ``map`` on this thread, that is done when it returns."""
+    return list(map(function, *iterables))
+
+
 @contextmanager
 def row_threads(n_tasks, largest_product=np.inf):
-    """Yield a ``map`` that runs on the threads BLAS was allowed to use.
+    """Yield a ``map`` that runs on the threads BLAS was allowed to use, and then returns.
 
     So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
     set the number of threads. Inside, floating-point errors are quiet, whatever the caller
@@ -180,7 +192,7 @@ def row_threads(n_tasks, largest_product=np.inf):
     """
     if largest_product <= _TINY_PRODUCT:
         with np.errstate(**_QUIET):
-            yield map
+            yield serial
         return
     with (
         _hold_blas() as limits,
@@ -189,7 +201,7 @@ def row_threads(n_tasks, largest_product=np.inf):
     ):
         n_helpers = min([*limits, *own_limits, n_tasks]) - 1
         if n_helpers == 0 or not (limits or own_limits):
-            yield map
+            yield serial
             return
         pool = ThreadPoolExecutor(n_helpers, initializer=_prepare_helper)
         try:

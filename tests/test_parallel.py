@@ -8,7 +8,7 @@ import threading
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from skmlp._parallel import _hold_blas, row_threads
+from skmlp._parallel import _hold_blas, row_threads, serial
 
 if not any(each["user_api"] == "blas" for each in threadpool_info()):
     pytest.skip("threadpoolctl knows no BLAS here", allow_module_level=True)
@@ -65,14 +65,14 @@ def test_blas_is_held_to_one_thread_and_released():
             assert set(real_limits()) == {1}
             assert limits() == before
             with row_threads(8) as map_inner:
-                assert map_inner is map  # the threads are taken
+                assert map_inner is serial  # the threads are taken
             assert set(real_limits()) == {1}
             assert list(map_outer(abs, [-1, 2])) == [1, 2]
         assert real_limits() == limits() == before
     with threadpool_limits(1, user_api="blas"), row_threads(8) as map_rows:
-        assert map_rows is map
+        assert map_rows is serial
     with row_threads(1) as map_rows:
-        assert map_rows is map
+        assert map_rows is serial
 
 
 def test_fits_that_overlap_leave_the_limit_in_any_order():
@@ -99,7 +99,7 @@ def test_a_limit_that_ends_inside_is_not_set_again():
     before = limits()
     other = Elsewhere(limit_of_one)
     with row_threads(2) as map_rows:
-        assert map_rows is map
+        assert map_rows is serial
         other.leave()
         assert set(real_limits()) == {1}
         assert limits() == before
@@ -120,6 +120,7 @@ def test_a_limit_inside_ends_as_it_began():
 def test_a_child_that_is_forked_inside_is_not_held():
     program = """
 import os
+import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 from skmlp._parallel import row_threads
 
@@ -128,11 +129,13 @@ def limits():
 
 threadpool_limits(2, user_api="blas")
 before = limits()
+X = np.ones((600, 600))
 with row_threads(1):
     child = os.fork()
     if child == 0:
         from skmlp._parallel import _hold_blas
         assert limits() == before and not _hold_blas._limits
+        assert (X @ X).shape == (600, 600)
         with row_threads(2) as map_rows:
             assert map_rows(abs, [-1, 2]) == [1, 2]
         os._exit(0)
@@ -175,3 +178,33 @@ def test_a_block_that_fails_raises_its_own_error_and_releases_blas():
     ):
         list(map_rows(fail, [3, 4]))
     assert real_limits() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forks_beside_a_fit_change_no_bit():
+    program = """
+import os, signal, threading
+import numpy as np
+from sklearn.datasets import load_digits
+from skmlp import MLPClassifierManual
+
+X, y = load_digits(return_X_y=True)
+
+def fit():
+    return MLPClassifierManual(20, alpha=1.0, tol=0.05, random_state=0).fit(X, y).coefs_[0]
+
+expected, found = fit(), []
+thread = threading.Thread(target=lambda: found.extend(fit() for _ in range(10)))
+thread.start()
+while thread.is_alive():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    thread.join(0.03)
+    # Python may hang in a child of its own accord, if threads come and go meanwhile
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+assert len(found) == 10
+assert all(np.array_equal(coefs, expected) for coefs in found)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
