@@ -36,6 +36,11 @@ PAGE = Path(__file__).with_name("soak.md")
 # Bytes by which the memory may grow after the first round: pools of the allocator
 MOST_GROWTH = 30 * 2**20
 FIRST_ROUND = 15
+# Seconds after which a child that was forked hangs, and the most of them that may
+PATIENCE = 20
+MOST_HUNG = 0.01
+PRESSED_AGAIN = "Ctrl-C that Python dropped"
+HUNG = "child hung in Python's fork"
 
 
 def state():
@@ -130,26 +135,50 @@ class Work:
     def fork(self):
         """A child that is forked while fits run is not held to one thread.
 
-        It multiplies no matrices: OpenBLAS may have left a lock taken there.
+        It multiplies no matrices: OpenBLAS may have left a lock taken there. Python itself
+        hangs in one child of a thousand or so, before its first statement, if it is forked
+        while other threads come and go: those are counted.
         """
         child = os.fork()
         if child == 0:
             os._exit(len(_hold_blas._users) + len(_hold_blas._limits))
-        _, status = os.waitpid(child, 0)
-        if status:
+        end, ended, status = time.monotonic() + PATIENCE, 0, 0
+        while not ended and time.monotonic() < end:
+            time.sleep(0.01)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            self.done[HUNG] += 1
+        elif status:
             raise AssertionError(f"the child ended with {status}")
         time.sleep(0.1)
 
     def interrupt(self):
-        """Ctrl-C ends a grid search."""
-        press = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+        """Ctrl-C ends a grid search.
+
+        It is pressed again where it does not: Python drops an interrupt that comes while C
+        code asks whether an object has an attribute (`PyObject_HasAttr`).
+        """
+        over, presses = threading.Event(), []
+
+        def press():
+            wait = 0.3
+            while not over.wait(wait):
+                presses.append(wait)
+                os.kill(os.getpid(), signal.SIGINT)
+                wait = 5.0  # by then a search that has heard of it is over
+
+        user = threading.Thread(target=press)
         grid = {"alpha": [0.1, 1.0, 10.0] * 20}
         try:
-            press.start()
+            user.start()
             GridSearchCV(clone(self.model), grid).fit(*self.digits)
             raise AssertionError("the search was not interrupted")
         except KeyboardInterrupt:
-            press.join()
+            over.set()
+            user.join()
+        self.done[PRESSED_AGAIN] += len(presses) - 1
 
 
 def main():
@@ -172,6 +201,8 @@ def main():
         unlike.add("limits of BLAS")
     if after["memory"] - before["memory"] > MOST_GROWTH:
         unlike.add("memory")
+    if work.done[HUNG] > MOST_HUNG * work.done["fork"]:
+        unlike.add("children")
     print(before, after, dict(work.done), sep="\n")
     if unlike:
         raise SystemExit(f"Not as it was: {', '.join(sorted(unlike))}")
