@@ -5,9 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from skmlp._holdout import count_distinct, distinct, folds
-from skmlp._memory_map import memory_map
-from skmlp._rows import Rows
+from skmlp._holdout import folds
+from skmlp._parallel import serial
 from skmlp._solvers import minimize_lbfgs
 
 # Candidates, in half decades of the unit: those that every search sees, from the strongest
@@ -29,6 +28,62 @@ _FEWEST_FOR_THREADS = 1000
 # square of their number: the four of XOR can be learnt, and it is about the best for 20
 _FEWEST_ROWS = 30
 _ALPHA_OF_FEW = 1 / 4000
+# Starts that few rows choose from, besides the first
+_N_OTHER_STARTS = 7
+
+
+def choose_alpha(
+    data, validation, problem, theta, *, seed, entropy, make_monitor, draw_start, map_fits
+):
+    """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
+
+    Parameters
+    ----------
+    data : Rows or Parts
+    validation : Rows or Parts, or None
+        The held-out rows; None to hold out some of the data.
+    problem : callable
+        ``problem(rows, alpha, map=map)`` returns an objective.
+    theta : ndarray of shape (P,)
+    seed : int
+    entropy : float
+    make_monitor : callable
+    draw_start : callable or None
+        ``draw_start(random_state)`` returns another start; None if theta is to be kept.
+    map_fits : callable
+        A ``map`` for the fits of the search.
+
+    Returns
+    -------
+    alpha : float
+    theta : ndarray of shape (P,)
+        To start from.
+    found : ndarray of shape (P,) or None
+        Where the search's fit to a part of the rows ended.
+    """
+    if validation is not None:
+        validation = validation.sample(seed, MOST_ROWS)
+    rows = data.sample(seed, MOST_ROWS)
+    if validation is None:
+        splits = draw_splits(rows, seed)
+    else:
+        splits = [(rows.sample(seed, TRAINING_ROWS), validation)]
+    losses, trained = search_alpha(
+        problem,
+        theta,
+        splits,
+        total_weight=rows.total_weight,
+        unit=rows.total_weight / rows.n_distinct(),
+        entropy=entropy,
+        make_monitor=make_monitor,
+        map_fits=map_fits,
+    )
+    alpha = min(losses, key=losses.get)
+    if not splits and draw_start is not None:
+        random_state = np.random.RandomState(seed)
+        others = [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
+        theta = best_start(problem(rows, alpha), [theta, *others], make_monitor)
+    return alpha, theta, trained[alpha]
 
 
 def search_alpha(
@@ -40,7 +95,7 @@ def search_alpha(
     unit,
     entropy,
     make_monitor,
-    map_fits=map,
+    map_fits=serial,
 ):
     """Losses on held-out rows for some values of alpha.
 
@@ -67,7 +122,7 @@ def search_alpha(
         Mean loss of a prediction by the shares of the classes.
     make_monitor : callable
         Returns a new `Monitor`, which stops a fit.
-    map_fits : callable, default=map
+    map_fits : callable, default=serial
         Runs the fits of several candidates, or the sums over rows of a single one, where
         there are rows enough.
 
@@ -93,7 +148,7 @@ def search_alpha(
         return {alpha: math.nan}, {alpha: None}
     train = partial(_train, theta=theta)
     if len(splits[0][0].targets) < _FEWEST_FOR_THREADS:
-        map_fits = map
+        map_fits = serial
     race = _Race(make_objective, splits, unit, entropy, train, make_monitor, map_fits)
     race.run(0, _FIRST)
     if _FIRST[-1] in race.contenders(race.losses):
@@ -128,8 +183,12 @@ def best_start(objective, starts, make_monitor):
     -------
     theta : ndarray of shape (P,)
     """
-    losses = [_train(objective, theta, make_monitor()).loss for theta in starts]
-    return starts[int(np.argmin(losses))]
+    monitor, losses = make_monitor(), []
+    for theta in starts:
+        losses.append(_train(objective, theta, make_monitor()).loss)
+    # what differs by less than stopping allows is equal, and the first of equals is taken:
+    # the rounding of a sum must not decide
+    return starts[int(np.argmax(np.array(losses) <= min(losses) + monitor.tol))]
 
 
 def _train(objective, theta, monitor):
@@ -175,7 +234,7 @@ class _Race:
         if len(candidates) == 1:
             measured = [self._measure(split, self._map, *candidates)]
         else:
-            measured = self._map(partial(self._measure, split, map), candidates)
+            measured = self._map(partial(self._measure, split, serial), candidates)
         for candidate, (theta, loss) in zip(candidates, measured, strict=True):
             self.trained.setdefault(candidate, theta)
             self.losses.setdefault(candidate, []).append(loss)
@@ -223,61 +282,25 @@ class _Race:
         return theta.astype(objective.dtype, copy=False), loss
 
 
-def sample(rows, strata, seed, n_most=MOST_ROWS):
-    """All rows that have a weight, or some drawn at random if there are too many.
-
-    Of many rows, distinct ones are drawn, each with the weight of all its copies: so a
-    weight is as good as copies. (Those of a memory map are drawn as they are, lest all of
-    it is read.)
-
-    Parameters
-    ----------
-    rows : Rows
-    strata : ndarray of shape (n,) of int
-        Class index of each row.
-    seed : int
-    n_most : int, default=MOST_ROWS
-
-    Returns
-    -------
-    rows : Rows
-    """
-    n_rows = rows.X.shape[0]
-    random_state = np.random.RandomState(seed)
-    if n_rows > n_most and memory_map(rows.X) is not None:
-        rows = rows.where(np.sort(random_state.permutation(n_rows)[:n_most]))
-    elif n_rows > n_most:
-        first, group, _ = distinct(rows.X, strata, np.ones(n_rows))
-        drawn = random_state.permutation(len(first))[:n_most]
-        of_copies = [
-            np.bincount(group, weights)[drawn]
-            for weights in (rows.weights, rows.sample_weight)
-        ]
-        rows = Rows(rows.X[first[drawn]], rows.targets[first[drawn]], *of_copies)
-    return rows if rows.weights is None else rows.where(rows.weights > 0)
-
-
-def draw_splits(rows, strata, seed):
+def draw_splits(rows, seed):
     """Splits of rows for the search, none of too few rows.
 
     Parameters
     ----------
     rows : Rows
-        Of a `sample`.
-    strata : ndarray of shape (n,) of int
-        Class index of each row.
+        Of a `Rows.sample`.
     seed : int
 
     Returns
     -------
     splits : list of (Rows, Rows)
     """
-    n_distinct = count_distinct(rows.X, strata)
+    n_distinct = rows.n_distinct()
     if n_distinct < _FEWEST_ROWS:
         return []
     # of more rows than it takes to train, the others are held out, at little cost
     n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // TRAINING_ROWS)
-    fold = folds(rows.X, strata, rows.sample_weight, n_folds=n_folds, seed=seed)
+    fold = folds(rows.X, rows.strata, rows.sample_weight, n_folds=n_folds, seed=seed)
     if n_folds > _N_FOLDS:
         held_out = [fold >= _N_FOLDS - 1]
     else:

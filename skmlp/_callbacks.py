@@ -43,6 +43,14 @@ if not _is_known:
         return wrapper
 
 
+def begin_fit_task(estimator, X, y, sample_weight):
+    """What the callbacks follow a fit by; None without callbacks."""
+    if not hasattr(estimator, "_skl_callbacks"):
+        return None
+    metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+    return FitTask(estimator, estimator.max_iter, X, y, metadata)
+
+
 class FitTask:
     """The callbacks' view of one fit: a task, with a subtask for each iteration.
 

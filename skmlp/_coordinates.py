@@ -40,11 +40,23 @@ class Coordinates:
         m of each layer; None for zeros.
     scales : list of ndarray of shape (fan_in,) or None
         s of each layer; None for ones.
+
+    Attributes
+    ----------
+    is_identity : bool
+        Whether theta is the weights and biases themselves.
     """
 
     def __init__(self, means, scales):
         self.means = means
         self.scales = scales
+        self.is_identity = all(vector is None for vector in (*means, *scales))
+
+    @classmethod
+    def identity(cls, network):
+        """Those of the weights and biases themselves."""
+        nothing = [None] * len(network.coef_shapes)
+        return cls(nothing, nothing)
 
     def without_features(self):
         """The same coordinates for features that are standardised already, in float32."""
@@ -117,16 +129,16 @@ def raw_parameters(network, coordinates, theta):
     Parameters
     ----------
     network : Network
-    coordinates : Coordinates or None
+    coordinates : Coordinates
         Those of theta.
     theta : ndarray of shape (P,)
 
     Returns
     -------
     parameters : Parameters
-        Of a copy of theta, without coordinates of theta itself.
+        Of a copy of theta, or of theta itself in the coordinates of the identity.
     """
-    if coordinates is None:
+    if coordinates.is_identity:
         return network.parameters(theta)
     parameters = network.parameters(theta.copy())
     coordinates.to_raw(parameters)

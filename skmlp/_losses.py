@@ -20,6 +20,8 @@ class Output(NamedTuple):
 
     Attributes
     ----------
+    units : {'softmax', 'logistic'}
+        Name of the output units.
     cross_entropy : callable
         ``cross_entropy(Z, targets, weights)``: the weighted sum of the losses over the
         rows; Z becomes its gradient, the weighted residuals weights * (y - t).
@@ -32,6 +34,7 @@ class Output(NamedTuple):
         ``constant(shares)``: the logits of that prediction, finite for all shares.
     """
 
+    units: str
     cross_entropy: Callable
     proba: Callable[[np.ndarray], None]
     log_proba: Callable[[np.ndarray], None]
@@ -161,11 +164,21 @@ def sigmoid_constant(shares):
     return softmax_constant(shares) - softmax_constant(1 - shares)
 
 
-OUTPUTS = {
-    "softmax": Output(
-        softmax_cross_entropy, softmax, log_softmax, softmax_entropy, softmax_constant
+LOSSES = {
+    "cross_entropy": Output(
+        "softmax",
+        softmax_cross_entropy,
+        softmax,
+        log_softmax,
+        softmax_entropy,
+        softmax_constant,
     ),
-    "logistic": Output(
-        sigmoid_cross_entropy, sigmoid, log_sigmoid, sigmoid_entropy, sigmoid_constant
+    "binary_cross_entropy": Output(
+        "logistic",
+        sigmoid_cross_entropy,
+        sigmoid,
+        log_sigmoid,
+        sigmoid_entropy,
+        sigmoid_constant,
     ),
 }

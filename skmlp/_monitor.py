@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 
+from skmlp._solvers import Verdict
+
 # A plateau gains speed: so much more in the younger half of the patience than in the older
 _GAINING = 1.25
 
@@ -21,8 +23,8 @@ class Monitor:
         What counts as an improvement.
     patience : float
         Iterations without improvement that are forgiven.
-    validate : callable or None
-        ``validate(theta)`` returns the loss of parameters on held-out data and their
+    score_held_out : callable or None
+        ``score_held_out(theta)`` returns the loss of parameters on held-out data and their
         score, higher is better.
     watches_score : bool
         Whether the score is watched and the best parameters are kept; else the training
@@ -35,7 +37,7 @@ class Monitor:
     Attributes
     ----------
     losses, validation_losses, scores : list of float
-        One an iteration; the last two stay empty without `validate`.
+        One an iteration; the last two stay empty without `score_held_out`.
     theta, best_theta : ndarray of shape (P,) or None
         Copies of the parameters after the last finished iteration, and of those with the
         best score.
@@ -53,7 +55,7 @@ class Monitor:
         self,
         tol,
         patience,
-        validate=None,
+        score_held_out=None,
         *,
         watches_score=False,
         verbose=False,
@@ -62,7 +64,7 @@ class Monitor:
     ):
         self.tol = tol
         self.patience = patience
-        self.validate = validate
+        self.score_held_out = score_held_out
         self.watches_score = watches_score
         self.verbose = verbose
         self.best_loss = best_loss
@@ -89,14 +91,16 @@ class Monitor:
 
         Returns
         -------
-        verdict : {'', 'slow', 'stalled', 'stop'}
-            'slow' if half of the patience has run out; 'stalled' if all of it has, which
-            starts anew then; 'stop' if the fit should end.
+        verdict : Verdict
+            SLOW if half of the patience has run out; STALLED if all of it has, which
+            starts anew then; STOP if the fit should end.
         """
         theta = theta.copy()
         improved = loss <= self.best_loss - self.tol
-        if self.validate is not None:
-            validation_loss, score = self.validate(theta)  # may raise: nothing is recorded
+        if self.score_held_out is not None:
+            validation_loss, score = self.score_held_out(
+                theta
+            )  # may raise: nothing is recorded
             best = -np.inf if np.isnan(self.best_score) else self.best_score
             if self.watches_score:
                 improved = score >= best + self.tol
@@ -113,14 +117,15 @@ class Monitor:
         self.n_stalled = 0 if improved else self.n_stalled + 1
         if self.verbose:
             self._print_line()
-        verdict = "slow" if self.n_stalled > self.patience / 2 else ""
+        is_slow = self.n_stalled > self.patience / 2
+        verdict = Verdict.SLOW if is_slow else Verdict.GO_ON
         if self.n_stalled > self.patience and (
             self.watches_score or not self._is_gaining()
         ):
-            verdict, self.n_stalled = "stalled", 0
+            verdict, self.n_stalled = Verdict.STALLED, 0
         if self.notify is not None and self.notify():
             self.was_stopped = True
-            return "stop"
+            return Verdict.STOP
         return verdict
 
     def _is_gaining(self):

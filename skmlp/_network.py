@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp._activations import ACTIVATIONS, mean_square
-from skmlp._losses import OUTPUTS
+from skmlp._losses import LOSSES
 
 # Size of a product, multiplications times bytes a number, from which two threads are worth
 # their hand-over: some 200 us of work for each
@@ -93,14 +93,15 @@ class Network:
         logistic regression.
     activation : str
         A key of `ACTIVATIONS`: nonlinearity of every hidden layer.
-    output : {'softmax', 'logistic'}
-        One class of several, or each label on its own.
+    loss : str
+        A key of `LOSSES`: 'cross_entropy' of one class of several, or
+        'binary_cross_entropy' of each label on its own.
     """
 
-    def __init__(self, layer_sizes, activation, output="softmax"):
+    def __init__(self, layer_sizes, activation, loss="cross_entropy"):
         self.layer_sizes = tuple(layer_sizes)
         self.activation = ACTIVATIONS[activation]
-        self.output = OUTPUTS[output]
+        self.output = LOSSES[loss]
         self.coef_shapes = list(pairwise(self.layer_sizes))
         sizes = [fan_in * fan_out for fan_in, fan_out in self.coef_shapes]
         ends = list(accumulate([0, *sizes, *self.layer_sizes[1:]]))

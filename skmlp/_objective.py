@@ -15,8 +15,9 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import get_blas_funcs
 
-from skmlp._coordinates import raw_parameters
+from skmlp._coordinates import Coordinates, raw_parameters
 from skmlp._memory_map import give_back, memory_map
+from skmlp._parallel import serial
 
 # Block of rows: what its activations may take. Some 2000 rows of 100 units are few enough
 # for cache, and enough for the work of a call to outweigh the hand-over between threads.
@@ -61,12 +62,12 @@ class Objective:
     dropout : float in [0, 1), default=0
         Probability that a hidden unit is left out for a row of a mini-batch.
     coordinates : Coordinates, optional
-        Those that theta is in, gradients are with respect to, and the penalty is on; None
-        for the weights and biases themselves.
+        Those that theta is in, gradients are with respect to, and the penalty is on; by
+        default the weights and biases themselves.
     total_weight : float, optional
         S, if the rows are a part of the data only: the objectives of the parts, one of
         them with alpha and the others without, then add up to that of the whole.
-    map : callable, default=map
+    map : callable, default=serial
         What evaluates the groups of blocks: `_parallel.row_threads` gives one on threads.
     """
 
@@ -82,7 +83,7 @@ class Objective:
         dropout=0.0,
         coordinates=None,
         total_weight=None,
-        map=map,
+        map=serial,
     ):
         self.network = network
         self.X = X
@@ -96,7 +97,7 @@ class Objective:
         self._strength = float(alpha) / self.total_weight
         self.shuffle = shuffle
         self.dropout = float(dropout)
-        self.coordinates = coordinates
+        self.coordinates = coordinates or Coordinates.identity(network)
         self._map = map
         self._mapped = memory_map(X)
         self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
@@ -131,7 +132,7 @@ class Objective:
         group_loss = partial(self._group_loss_gradient, parameters)
         loss = sum(self._map(group_loss, groups, sums))
         gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-        if self.coordinates is not None:
+        if not self.coordinates.is_identity:
             self.coordinates.pull_back(self.network.parameters(gradient))
         weights = self._penalised(theta)
         self._axpy(weights, gradient, weights.size, self._strength)
@@ -198,7 +199,7 @@ class Objective:
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
                 n_rows = min(batch_size, len(targets) - start)
-                if self.coordinates is not None:
+                if not self.coordinates.is_identity:
                     np.copyto(parameters.vector, theta)
                     self.coordinates.to_raw(parameters)
                 loss = self.network.loss_gradient(
@@ -210,7 +211,7 @@ class Objective:
                     self._workspace(n_rows, self._map),
                     self._draw_dropout(n_rows, rng) if self.dropout else None,
                 )
-                if self.coordinates is not None:
+                if not self.coordinates.is_identity:
                     self.coordinates.pull_back(gradient)
                 self._axpy(penalised, gradient.vector, penalised.size, self._strength)
                 yield loss + self._penalty(penalised), gradient.vector
@@ -317,18 +318,18 @@ def in_single_precision(X, coordinates, blocks=(slice(None),)):
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    coordinates : Coordinates or None
+    coordinates : Coordinates
     blocks : sequence of slice
         Rows to convert at a time.
 
     Returns
     -------
     X : {ndarray, CSR} of shape (n, d)
-        As it is, if it is sparse or without coordinates.
-    coordinates : Coordinates or None
+        As it is, if it is sparse or its features have no coordinates.
+    coordinates : Coordinates
         Of a network of these rows.
     """
-    if coordinates is None or not isinstance(X, np.ndarray):
+    if coordinates.scales[0] is None or not isinstance(X, np.ndarray):
         return X, coordinates
     standardised = np.empty(X.shape, np.float32)
     for rows in blocks:

@@ -35,7 +35,7 @@ class Schedule(NamedTuple):
     is_planned: bool = False
 
 
-def constant(init):
+def constant(init, power_t):
     """The same rate at every step."""
     return Schedule(lambda epoch, n_samples, n_plateaus: init)
 
@@ -49,7 +49,7 @@ def invscaling(init, power_t):
     )
 
 
-def adaptive(init):
+def adaptive(init, power_t):
     """The initial rate, a fifth of it after each plateau, until it is at most 1e-6."""
     rates = [init]
     while rates[-1] > _ADAPTIVE_FLOOR:
@@ -105,6 +105,11 @@ def _over_training(rate, first_epoch, n_epochs):
     return Schedule(rate_of_epoch, is_planned=True)
 
 
+_REACTING = {"constant": constant, "invscaling": invscaling, "adaptive": adaptive}
+_PLANNED = {"cosine": cosine, "one_cycle": one_cycle}
+SCHEDULES = {*_REACTING, *_PLANNED}
+
+
 def make_schedule(learning_rate, init, power_t, first_epoch, n_epochs):
     """The schedule that `learning_rate` names, or is.
 
@@ -115,13 +120,8 @@ def make_schedule(learning_rate, init, power_t, first_epoch, n_epochs):
     first_epoch, n_epochs : int
         What the fraction of training, in [0, 1), is measured by.
     """
-    init = float(init)
-    if callable(learning_rate):
-        return _over_training(learning_rate, first_epoch, n_epochs)
-    if learning_rate == "cosine":
-        return _over_training(cosine(init), first_epoch, n_epochs)
-    if learning_rate == "one_cycle":
-        return _over_training(one_cycle(init), first_epoch, n_epochs)
-    if learning_rate == "invscaling":
-        return invscaling(init, power_t)
-    return {"constant": constant, "adaptive": adaptive}[learning_rate](init)
+    if not callable(learning_rate):
+        if learning_rate in _REACTING:
+            return _REACTING[learning_rate](float(init), power_t)
+        learning_rate = _PLANNED[learning_rate](float(init))
+    return _over_training(learning_rate, first_epoch, n_epochs)

@@ -3,12 +3,14 @@
 An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
-or None if only mini-batches have one. If that returns "stalled", it stops, unless the
-learning rate has an answer; if "stop", it stops; "slow" says that the end is near.
+or None if only mini-batches have one, and heeds the `Verdict` that it returns.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -19,6 +21,15 @@ _DIVERGED = (
     "Scale the features, as standardize=True does, or lower learning_rate_init "
     "(solver='sgd' or 'adam')."
 )
+
+
+class Verdict(Enum):
+    """What a solver is told after an iteration."""
+
+    GO_ON = "go on"
+    SLOW = "the end is near"
+    STALLED = "stop, unless the learning rate has an answer"
+    STOP = "stop"
 
 
 @dataclass
@@ -49,15 +60,15 @@ class StochasticState:
 
     Attributes
     ----------
-    moments : list of ndarray of shape (P,)
+    averages : list of ndarray of shape (P,)
         The update rule's averages of past gradients; empty, they start at zero.
     n_steps : int
-        Steps that have gone into the moments.
+        Steps that have gone into the averages.
     n_epochs, n_samples, n_plateaus : int
         Epochs and rows so far, and how often progress has stalled.
     """
 
-    moments: list = field(default_factory=list)
+    averages: list = field(default_factory=list)
     n_steps: int = 0
     n_epochs: int = 0
     n_samples: int = 0
@@ -81,7 +92,7 @@ class SGD:
     learning", ICML 2013, eqs. 1 to 4, with theta at the look-ahead point.
     """
 
-    n_moments = 1
+    n_averages = 1
 
     def __init__(self, momentum, nesterov):
         self.momentum = float(momentum)
@@ -89,7 +100,7 @@ class SGD:
 
     def step(self, theta, gradient, rate, state):
         """Update theta and the velocity in place."""
-        (velocity,) = state.moments
+        (velocity,) = state.averages
         axpy = _axpy(theta)
         velocity *= self.momentum
         axpy(gradient, velocity, a=-rate)
@@ -101,7 +112,7 @@ class SGD:
 
 
 class Adam:
-    """Adam: steps scaled by running moments of the gradient.
+    """Adam: steps scaled by running averages of the gradient and its square.
 
     m <- beta_1 m + (1 - beta_1) g;  v <- beta_2 v + (1 - beta_2) g^2;
     theta <- theta - rate_t m / (sqrt(v) + epsilon), where
@@ -118,7 +129,7 @@ class Adam:
     algorithm 1 in the form that closes its section 2.
     """
 
-    n_moments = 2
+    n_averages = 2
 
     def __init__(self, beta_1, beta_2, epsilon):
         self.beta_1 = float(beta_1)
@@ -129,8 +140,8 @@ class Adam:
         self._v_scale = math.sqrt(1 - self.beta_2)
 
     def step(self, theta, gradient, rate, state):
-        """Update theta and the moments in place; gradient is used as scratch."""
-        m, v = state.moments
+        """Update theta and the averages in place; gradient is used as scratch."""
+        m, v = state.averages
         t = state.n_steps + 1
         rate *= math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         m *= self.beta_1
@@ -172,12 +183,11 @@ def minimize_stochastic(
     schedule : Schedule
         Its rate is read at every step.
     state : StochasticState
-        Updated in place; without moments, they start at zero.
+        Updated in place; without averages, they start at zero.
     batch_size, max_iter : int
         Rows in a batch, epochs at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss, None) -> {'', 'slow', 'stalled', 'stop'}``, after each
-        epoch.
+        ``on_iteration(theta, loss, None)`` returns a `Verdict`, after each epoch.
     seed : int
         Epoch e draws its batches by a generator seeded with (seed, e).
 
@@ -188,10 +198,10 @@ def minimize_stochastic(
     Raises
     ------
     ValueError
-        At the first loss that is not finite, or parameters or moments after an epoch.
+        At the first loss that is not finite, or parameters or averages after an epoch.
     """
-    if not state.moments:
-        state.moments = [np.zeros_like(theta) for _ in range(rule.n_moments)]
+    if not state.averages:
+        state.averages = [np.zeros_like(theta) for _ in range(rule.n_averages)]
         state.n_steps = 0
     converged, n_iter, loss = False, 0, math.nan
     while n_iter < max_iter and not converged:
@@ -206,16 +216,16 @@ def minimize_stochastic(
             rule.step(theta, gradient, rate, state)
             state.n_steps += 1
         # Adam's second moment overflows first, and would stop every step in silence
-        if not all(np.isfinite(vector).all() for vector in (theta, *state.moments)):
+        if not all(np.isfinite(vector).all() for vector in (theta, *state.averages)):
             raise ValueError(_DIVERGED)
         n_iter += 1
         state.n_epochs += 1
         state.n_samples += objective.n_rows
         loss = math.fsum(losses) / len(losses)
         verdict = on_iteration(theta, loss, None)
-        state.n_plateaus += verdict == "stalled"
-        converged = verdict == "stop" or (
-            verdict == "stalled" and state.n_plateaus > schedule.n_reductions
+        state.n_plateaus += verdict is Verdict.STALLED
+        converged = verdict is Verdict.STOP or (
+            verdict is Verdict.STALLED and state.n_plateaus > schedule.n_reductions
         )
     return Result(
         theta=theta,
@@ -243,8 +253,7 @@ def minimize_lbfgs(
     max_iter, max_fun : int
         Iterations and evaluations at the most.
     on_iteration : callable
-        ``on_iteration(theta, loss, slope) -> {'', 'slow', 'stalled', 'stop'}``, after each
-        iteration.
+        ``on_iteration(theta, loss, slope)`` returns a `Verdict`, after each iteration.
     rough : Objective, optional
         The same function in single precision: it takes the place of `objective` until
         progress is slow, or it can't be lowered further, or it is not finite.
@@ -269,16 +278,16 @@ def minimize_lbfgs(
     """
     run = _LbfgsRun(objective, on_iteration, max_iter, max_fun)
     solution = run(theta, rough or objective)
-    if rough is not None and not run.verdict and run.has_budget:
+    if rough is not None and not run.was_ended and run.has_budget:
         solution = run(solution.x, objective)
-    may_go_on = other is not None and run.verdict != "stop" and run.has_budget
+    may_go_on = other is not None and run.verdict is not Verdict.STOP and run.has_budget
     if may_go_on and objective.loss(other) < solution.fun:
         solution = run(other, objective)
     return Result(
         theta=solution.x,
         loss=float(solution.fun),
         n_iter=run.n_iter,
-        converged=solution.success or run.verdict != "",
+        converged=solution.success or run.was_ended,
         message=_lbfgs_message(run, solution),
     )
 
@@ -288,8 +297,10 @@ class _LbfgsRun:
 
     Attributes
     ----------
-    verdict : {'', 'stalled', 'stop'}
-        What ended the last call; '' if scipy did.
+    verdict : Verdict
+        The last one.
+    was_ended : bool
+        Whether it ended the last call; else scipy did.
     n_iter, n_fun : int
         Iterations and evaluations so far.
     """
@@ -301,12 +312,16 @@ class _LbfgsRun:
         self.n_iter = self.n_fun = 0
 
     @property
+    def was_ended(self):
+        return self.verdict in (Verdict.STALLED, Verdict.STOP)
+
+    @property
     def has_budget(self):
         return self.n_iter < self.max_iter and self.n_fun < self.max_fun
 
     def __call__(self, theta, active):
         """Minimise, by evaluations of `active` at first; returns scipy's result."""
-        self._active, self._slope, self.verdict = active, math.nan, ""
+        self._active, self._slope, self.verdict = active, math.nan, Verdict.GO_ON
         solution = optimize.minimize(
             self._loss_gradient,
             theta.astype(np.float64),
@@ -340,13 +355,12 @@ class _LbfgsRun:
         # the line search ends with the point that it takes, so the slope is of x
         theta, loss = intermediate_result.x, intermediate_result.fun
         try:
-            verdict = self._on_iteration(theta, loss, self._slope)
+            self.verdict = self._on_iteration(theta, loss, self._slope)
         except StopIteration as error:  # of a scorer or callback: no word to scipy
             raise RuntimeError("StopIteration was raised after an iteration.") from error
-        if verdict == "slow":
+        if self.verdict is Verdict.SLOW:
             self._active = self._objective
-        elif verdict:
-            self.verdict = verdict
+        elif self.was_ended:
             raise StopIteration
 
 
@@ -364,3 +378,87 @@ def _lbfgs_message(run, solution):
         f"L-BFGS stopped at {limit}, and the loss was still falling by more than tol. "
         "Increase max_iter and max_fun, or tol if the result is good enough."
     )
+
+
+def _run_lbfgs(settings, objective, theta, *, on_iteration, other, **of_epochs):
+    return minimize_lbfgs(
+        objective,
+        theta,
+        max_iter=settings.max_iter,
+        max_fun=settings.max_fun,
+        on_iteration=on_iteration,
+        rough=objective.rough(),
+        other=other,
+    )
+
+
+def _run_stochastic(make_rule):
+    def run(
+        settings, objective, theta, *, on_iteration, state, first_epoch, seed, **of_search
+    ):
+        return minimize_stochastic(
+            objective,
+            theta,
+            make_rule(settings),
+            settings.schedule(first_epoch),
+            state=state,
+            batch_size=settings.rows_in_a_batch(objective.n_rows),
+            max_iter=1 if settings.is_incremental else settings.max_iter,
+            on_iteration=on_iteration,
+            seed=seed,
+        )
+
+    return run
+
+
+class Solver(NamedTuple):
+    """A row of the table of solvers.
+
+    Attributes
+    ----------
+    run : callable
+        ``run(settings, objective, theta, *, on_iteration, state, first_epoch, seed,
+        other)`` returns a `Result`. A `StochasticState`, the epoch at which the plan of
+        the learning rate began, and the seed of the batches are for solvers that have
+        epochs; `other`, where to go on from if it is better, is for the others.
+    parameters : frozenset of str
+        Parameters of the estimator that not every solver uses, but this one.
+    needs : tuple of str
+        Methods of an objective.
+    has_epochs : bool
+        Whether an iteration is a pass over mini-batches.
+    """
+
+    run: Callable
+    parameters: frozenset
+    needs: tuple
+    has_epochs: bool
+
+
+_OF_EPOCHS = frozenset(
+    {"dropout", "batch_size", "shuffle", "learning_rate", "learning_rate_init", "power_t"}
+)
+SOLVERS = {
+    "lbfgs": Solver(
+        _run_lbfgs,
+        frozenset({"max_fun"}),
+        needs=("loss", "loss_gradient", "rough"),
+        has_epochs=False,
+    ),
+    "sgd": Solver(
+        _run_stochastic(
+            lambda settings: SGD(settings.momentum, settings.nesterovs_momentum)
+        ),
+        _OF_EPOCHS | {"momentum", "nesterovs_momentum"},
+        needs=("loss_gradient", "batches"),
+        has_epochs=True,
+    ),
+    "adam": Solver(
+        _run_stochastic(
+            lambda settings: Adam(settings.beta_1, settings.beta_2, settings.epsilon)
+        ),
+        _OF_EPOCHS | {"beta_1", "beta_2", "epsilon"},
+        needs=("loss_gradient", "batches"),
+        has_epochs=True,
+    ),
+}

@@ -1,14 +1,14 @@
 """What y is: one label a row, or any number of labels. All that depends on it is here.
 
 Both classes turn labels into the targets that the network's loss takes, and logits into
-predictions; they differ in nothing that training has to know, beside `output`.
+predictions; they differ in nothing that training has to know, beside their `loss`.
 """
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 
-from skmlp._losses import log_softmax
+from skmlp._losses import LOSSES, log_softmax
 
 
 class ClassLabels:
@@ -20,10 +20,21 @@ class ClassLabels:
         All labels, sorted.
     """
 
-    output = "softmax"
+    loss = "cross_entropy"
+    is_sparse = False
 
-    def __init__(self, classes):
+    def __init__(self, classes, is_sparse=False):
         self.classes = classes
+
+    @property
+    def n_outputs(self):
+        """Output units of the network."""
+        return len(self.classes)
+
+    @property
+    def names(self):
+        """What to call the groups of rows that are to be in both parts of a split."""
+        return self.classes
 
     def check(self, y):
         """Raise ValueError if y is a matrix, or has a label that is not a class."""
@@ -57,10 +68,6 @@ class ClassLabels:
         with np.errstate(all="ignore"):
             log_softmax(Z)
         return Z
-
-    def strata(self, k):
-        """Groups that a validation set is to have rows of, and their names."""
-        return k, self.classes
 
     def class_weights(self, class_weight, y, sample_weight):
         """Weight of each class.
@@ -111,7 +118,8 @@ class LabelIndicators:
         Whether predictions are sparse, as y was in training.
     """
 
-    output = "logistic"
+    loss = "binary_cross_entropy"
+    names = None
 
     def __init__(self, classes, is_sparse=False):
         self.classes = classes
@@ -121,6 +129,11 @@ class LabelIndicators:
                 "For a multilabel y, classes should be the numbers of its columns, 0 to "
                 f"{len(classes) - 1}, got {classes}."
             )
+
+    @property
+    def n_outputs(self):
+        """Output units of the network."""
+        return len(self.classes)
 
     def check(self, y):
         """Raise ValueError if y is not a matrix with as many columns."""
@@ -158,10 +171,6 @@ class LabelIndicators:
         """Logits, which are the log-odds of each label."""
         return Z
 
-    def strata(self, T):
-        """All rows are one group, without a name."""
-        return np.zeros(len(T), int), None
-
     def class_weights(self, class_weight, y, sample_weight):
         """None: there is no one class for a row to have the weight of.
 
@@ -192,6 +201,24 @@ def targets_of(y):
     if y.ndim == 1:
         return ClassLabels(np.unique(y))
     return LabelIndicators(np.arange(y.shape[1]), sparse.issparse(y))
+
+
+KINDS = {LOSSES[kind.loss].units: kind for kind in (ClassLabels, LabelIndicators)}
+
+
+def targets_of_fitted(estimator):
+    """What y was in training."""
+    kind = KINDS[estimator.out_activation_]
+    return kind(estimator.classes_, estimator._has_sparse_labels_)
+
+
+def fitted_attributes(targets):
+    """What `targets_of_fitted` reads, as a dict."""
+    return {
+        "classes_": targets.classes,
+        "out_activation_": LOSSES[targets.loss].units,
+        "_has_sparse_labels_": targets.is_sparse,
+    }
 
 
 def are_texts(labels):

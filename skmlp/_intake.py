@@ -1,0 +1,237 @@
+"""What comes in: data, labels and weights, validated as scikit-learn does it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets, is_multilabel
+from sklearn.utils.validation import validate_data
+
+from skmlp._memory_map import assert_finite_in_blocks, memory_map
+from skmlp._rows import Rows, check_total, weigh
+from skmlp._sklearn import check_first_call, check_sample_weight
+from skmlp._targets import (
+    ClassLabels,
+    LabelIndicators,
+    fitted_attributes,
+    targets_of,
+    targets_of_fitted,
+)
+
+_FEATURE_ATTRIBUTES = ("n_features_in_", "feature_names_in_")
+
+
+class Taken(NamedTuple):
+    """What a call was given, ready to train on.
+
+    Attributes
+    ----------
+    data : Rows or Parts
+    targets : ClassLabels or LabelIndicators
+    validation : Rows or Parts, or None
+    attributes : dict
+        The fitted attributes that tell what the data are.
+    """
+
+    data: Rows
+    targets: ClassLabels | LabelIndicators
+    validation: Rows | None
+    attributes: dict
+
+
+def take(estimator, settings, earlier, X, y, sample_weight, validation_set):
+    """Validate what `fit` was given.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its name is in the messages; its attributes are what the data must match, if the
+        fit goes on.
+    settings : Settings
+    earlier : Progress or None
+        What the fit goes on from.
+    X, y, sample_weight : array-like
+    validation_set : tuple of (X, y, sample_weight), or None
+
+    Returns
+    -------
+    taken : Taken
+
+    Raises
+    ------
+    ValueError
+    """
+    probe = estimator if earlier else shallow_copy(estimator)
+    X, y, sample_weight = check_data(
+        probe, X, y, sample_weight, dtype=_dtype(earlier), method=settings.method
+    )
+    targets = targets_of(y)
+    if earlier:
+        check_same_classes(estimator, targets)
+    class_weights = targets.class_weights(settings.class_weight, y, sample_weight)
+    rows = _weigh(X, y, sample_weight, targets, class_weights)
+    validation = None
+    if validation_set is not None:
+        validation = _take_validation_set(
+            probe, settings, targets, class_weights, X.dtype, *validation_set
+        )
+    return Taken(rows, targets, validation, taken_attributes(probe, targets))
+
+
+def take_chunk(estimator, settings, earlier, X, y, classes, sample_weight):
+    """Validate what `partial_fit` was given; see `take`."""
+    probe = shallow_copy(estimator)
+    check_first_call(probe, classes)
+    X, y, sample_weight = check_data(
+        probe, X, y, sample_weight, dtype=_dtype(earlier), method=settings.method
+    )
+    if earlier:
+        targets = targets_of_fitted(estimator)
+    else:
+        targets = type(targets_of(y))(probe.classes_)
+    targets.check(y)
+    class_weights = targets.class_weights(settings.class_weight, y, sample_weight)
+    rows = _weigh(X, y, sample_weight, targets, class_weights)
+    return Taken(rows, targets, None, taken_attributes(probe, targets))
+
+
+def shallow_copy(estimator):
+    """A copy, whose attributes can be set; `copy.copy` would take as long as an epoch."""
+    probe = object.__new__(type(estimator))
+    vars(probe).update(vars(estimator))
+    return probe
+
+
+def _dtype(earlier):
+    return earlier.coefs[0].dtype if earlier else None
+
+
+def _weigh(X, y, sample_weight, targets, class_weights):
+    """Validated data with encoded labels; ValueError if no row has a weight."""
+    rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+    check_total(rows.total_weight)
+    return rows
+
+
+def _take_validation_set(
+    probe, settings, targets, class_weights, dtype, X, y, sample_weight
+):
+    if X is None or y is None:
+        raise ValueError("A validation set needs both X_val and y_val.")
+    try:
+        X, y, sample_weight = check_data(
+            probe, X, y, sample_weight, dtype=dtype, method=settings.method
+        )
+        targets.check(y)
+        return _weigh(X, y, sample_weight, targets, class_weights)
+    except ValueError as error:
+        raise ValueError(f"In the validation set: {error}") from error
+
+
+def check_same_classes(estimator, targets):
+    """Raise ValueError if a fit is to go on with other classes."""
+    before = targets_of_fitted(estimator)
+    if not (
+        isinstance(targets, type(before))
+        and np.array_equal(targets.classes, before.classes)
+    ):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the "
+            f"previous call to fit. Previously got {before.classes}, `y` has "
+            f"{targets.classes}"
+        )
+
+
+def taken_attributes(probe, targets):
+    """The attributes of an estimator that has seen the features, and of the targets."""
+    of_features = {
+        name: getattr(probe, name) for name in _FEATURE_ATTRIBUTES if hasattr(probe, name)
+    }
+    return of_features | fitted_attributes(targets)
+
+
+def check_data(estimator, X, y, sample_weight, *, dtype, method):
+    """Validate X (dense or CSR), y (labels or indicators) and weights, or None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Learns the number and the names of the features, if dtype is None; else they must
+        be those that it knows.
+    X, y, sample_weight : array-like
+    dtype : {float32, float64} or None
+        None keeps float32, and makes everything else float64.
+    method : Solver
+
+    Returns
+    -------
+    X : {ndarray, CSR} of shape (n, d)
+    y : {ndarray, sparse matrix} of shape (n,) or (n, K)
+    sample_weight : ndarray of shape (n,) or None
+    """
+    multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
+    shape = getattr(y, "shape", ())
+    if len(shape) == 2 and shape[1] > 1 and not multilabel:
+        y = check_array(y, accept_sparse=True, dtype=None, input_name="y")
+        raise ValueError(
+            "y should be a 1d array of labels, or an indicator matrix with the numbers "
+            f"0 and 1, got an array of shape {shape} and dtype {y.dtype}. For several "
+            "classes of several values, use sklearn.multioutput.MultiOutputClassifier."
+        )
+    X, y = _validate(
+        estimator,
+        X,
+        y,
+        dtype=(np.float64, np.float32) if dtype is None else dtype,
+        # mini-batches gather rows, which lie together in C order only
+        order="C" if method.has_epochs else None,
+        multi_output=multilabel,
+        reset=dtype is None,
+    )
+    check_classification_targets(y)
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    return X, y, sample_weight
+
+
+def check_features(estimator, X):
+    """Validate X for a fitted estimator."""
+    return _validate(estimator, X, dtype=estimator.coefs_[0].dtype, reset=False)
+
+
+def is_plain(estimator, X):
+    """Whether X is right for a fitted estimator, but perhaps for its values.
+
+    It need not go through a validation that takes longer than the prediction of a row.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype == estimator.coefs_[0].dtype
+        and X.shape[0] > 0
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
+def _validate(estimator, X, *y, **options):
+    """scikit-learn's `validate_data`, which would load all of a memory map."""
+    is_mapped = memory_map(X) is not None
+    data = validate_data(
+        estimator, X, *y, accept_sparse="csr", ensure_all_finite=not is_mapped, **options
+    )
+    X, *y = data if y else (data,)
+    if is_mapped:
+        assert_finite_in_blocks(X, type(estimator).__name__)
+    return (_canonical(X), *y) if y else _canonical(X)
+
+
+def _canonical(X):
+    """X, or for a CSR matrix with several entries in one place a copy with their sums."""
+    if sparse.issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X

@@ -1,0 +1,165 @@
+"""What a training returns, and what the next one goes on from."""
+
+import operator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from skmlp._monitor import Monitor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All that goes on from one call to the next.
+
+    Attributes
+    ----------
+    seed : int
+        What all that is random follows from, but the initial parameters.
+    moments : tuple or None
+        Of the features; see `feature_moments`. None if they are not standardised.
+    scaling : (ndarray, ndarray) or None
+        Mean and scale of the features, each of shape (d,).
+    n_stalled : int
+        Iterations since the last improvement.
+    n_epochs, plan_epoch, n_plateaus : int
+        Of solvers that have epochs: how many so far, that at which the plan of the learning
+        rate began, and how often progress has stalled.
+    optimizer : dict or None
+        What such a solver needs to go on exactly: its name ('solver'), the parameters in
+        the coordinates of training ('theta'), its averages of gradients ('vectors') and the
+        steps that have gone into them ('n_steps').
+    coefs, intercepts : list of ndarray, or None
+        The parameters; None before the first training.
+    alpha : float or None
+    n_samples : int
+        Rows seen, those of each iteration.
+    best_loss : float or None
+    """
+
+    seed: int
+    moments: tuple | None = None
+    scaling: tuple | None = None
+    n_stalled: int = 0
+    n_epochs: int = 0
+    plan_epoch: int = 0
+    n_plateaus: int = 0
+    optimizer: dict | None = None
+    coefs: list | None = None
+    intercepts: list | None = None
+    alpha: float | None = None
+    n_samples: int = 0
+    best_loss: float | None = None
+
+    @classmethod
+    def of(cls, estimator):
+        """That of a fitted estimator, whose attributes the user may have changed."""
+        return cls(
+            **estimator._progress,
+            coefs=estimator.coefs_,
+            intercepts=estimator.intercepts_,
+            alpha=estimator.alpha_,
+            n_samples=estimator.t_,
+            best_loss=estimator.best_loss_,
+        )
+
+    def hidden(self):
+        """What no public attribute tells, as a dict, which skops trusts."""
+        return {name: getattr(self, name) for name in _HIDDEN}
+
+    def takes_up(self, solver):
+        """Whether a solver can go on exactly."""
+        return self.optimizer is not None and self.optimizer["solver"] == solver
+
+
+_HIDDEN = [field.name for field in fields(Progress)][:8]
+# Their names in models that were saved when each was an attribute of the estimator
+_HIDDEN_BEFORE = {
+    "_seed_": "seed",
+    "_feature_moments_": "moments",
+    "_feature_scaling_": "scaling",
+    "_n_stalled_": "n_stalled",
+    "_n_epochs_": "n_epochs",
+    "_plan_epoch_": "plan_epoch",
+    "_n_plateaus_": "n_plateaus",
+    "_moments_": "optimizer",
+}
+
+
+def upgrade(state):
+    """The attributes of an estimator; those that are given may be of an earlier version."""
+    if "_seed_" not in state:
+        return state
+    hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
+    kept = {name: value for name, value in state.items() if name not in _HIDDEN_BEFORE}
+    return kept | {"_progress": Progress(**hidden).hidden()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training has come to.
+
+    Attributes
+    ----------
+    progress : Progress
+    monitor : Monitor
+        The record of this call.
+    loss : float or None
+        The objective at the parameters.
+    """
+
+    progress: Progress
+    monitor: Monitor
+    loss: float | None
+
+    def attributes(self, before, join=operator.add):
+        """The fitted attributes, but for those that tell what the data are.
+
+        Parameters
+        ----------
+        before : dict
+            The attributes of the fit that this one goes on from; empty if none.
+        join : callable, default=operator.add
+            Appends a curve to that of the earlier calls.
+
+        Returns
+        -------
+        attributes : dict
+        """
+        progress, monitor = self.progress, self.monitor
+        earlier = before.get("loss_curve_", [])
+        n_before = len(earlier)
+        attributes = network_attributes(progress.coefs, progress.intercepts) | {
+            "alpha_": progress.alpha,
+            "loss_": self.loss,
+            "best_loss_": progress.best_loss,
+            "loss_curve_": join(earlier, monitor.losses),
+            "validation_loss_curve_": None,
+            "validation_scores_": None,
+            "best_validation_score_": monitor.best_score if monitor.scores else None,
+            "best_iteration_": None,
+            "n_iter_": len(monitor.losses),
+            "t_": progress.n_samples,
+            "_progress": progress.hidden(),
+        }
+        if monitor.best_iteration is not None:
+            attributes["best_iteration_"] = n_before + monitor.best_iteration
+        if monitor.score_held_out is not None:
+            for name, values in (
+                ("validation_loss_curve_", monitor.validation_losses),
+                ("validation_scores_", monitor.scores),
+            ):
+                # earlier calls may have had no validation set
+                known = before.get(name) or [np.nan] * n_before
+                attributes[name] = join(known, values)
+        return attributes
+
+
+def network_attributes(coefs, intercepts):
+    """What a fitted estimator predicts with."""
+    return {
+        "coefs_": coefs,
+        "intercepts_": intercepts,
+        "n_layers_": len(coefs) + 1,
+        "n_outputs_": len(intercepts[-1]),
+    }

@@ -1,0 +1,440 @@
+"""A training: a function of settings, data and progress, which sets nothing of anything."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from skmlp._alpha import choose_alpha
+from skmlp._coordinates import (
+    Coordinates,
+    have_drifted,
+    mean_and_scale,
+    merge_moments,
+    raw_parameters,
+    standard_coordinates,
+)
+from skmlp._monitor import Monitor
+from skmlp._outcome import Outcome, Progress, network_attributes
+from skmlp._parallel import row_threads
+from skmlp._score_test import features_matter
+from skmlp._solvers import Result, StochasticState
+from skmlp._warnings import warn
+
+# alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
+# the rows of a call, so what suits the whole would be too strong
+_ALPHA_OF_PARTS = 1e-4
+# Relative difference from the entropy of the classes that is none
+_NO_BETTER = 1e-3
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after which there is an outcome: what was trained until then."""
+
+    def __init__(self, message, outcome):
+        super().__init__(message)
+        self.outcome = outcome
+
+
+def train(
+    settings,
+    data,
+    targets,
+    validation=None,
+    earlier=None,
+    *,
+    initial=(None, None),
+    make_score=None,
+    notify=None,
+):
+    """Minimise the objective of a network of the data.
+
+    Parameters
+    ----------
+    settings : Settings
+    data : Rows or Parts
+    targets : ClassLabels or LabelIndicators
+        What y is.
+    validation : Rows or Parts, or None
+        A validation set; None, with early stopping, to hold out some of the data.
+    earlier : Progress or None
+        What to go on from.
+    initial : (list of array-like or None, list of array-like or None)
+        Weights and biases to start from.
+    make_score : callable or None
+        ``make_score(rows)`` returns a function of the attributes that a network predicts
+        with: its score on validation rows. None scores by the loss.
+    notify : callable or None
+        ``notify(make_outcome)`` is called after each iteration; the training ends if it
+        returns True. ``make_outcome()`` is what the training would come to there.
+
+    Returns
+    -------
+    outcome : Outcome
+
+    Raises
+    ------
+    ValueError
+        If settings, data and progress do not fit together, or training diverges.
+    Interrupted
+        At a KeyboardInterrupt after the first iteration.
+    """
+    network = settings.network(data.n_features, targets)
+    drawn, progress = None, earlier
+    if earlier is None:
+        random_state = check_random_state(settings.random_state)
+        drawn = _draw(settings, network, data.dtype, random_state)
+        progress = Progress(int(random_state.randint(np.iinfo(np.int32).max)))
+    stops_early = settings.stops_early(data, validation)
+    if stops_early and validation is None:
+        data, validation = data.split(
+            settings.validation_fraction, progress.seed, targets.names
+        )
+    # 2 even of few rows: large products of mini-batches are shared by two threads
+    with row_threads(max(data.n_blocks(network), 2)) as map_rows:
+        progress, coordinates = _choose_coordinates(settings, network, data, progress)
+        if drawn is None:
+            theta = _take_up(network, coordinates, progress)
+        else:
+            theta = _start(network, coordinates, drawn, *initial)
+        problem = _Problem(network, coordinates, data, validation, map_rows)
+        progress, theta, found = _set_alpha(
+            settings, problem, progress, theta, may_redraw=theta is drawn
+        )
+        objective = problem.objective(settings, progress.alpha)
+        monitor = _make_monitor(settings, problem, progress, stops_early, make_score)
+        if notify is not None:
+            monitor.notify = lambda: notify(
+                lambda: _outcome(objective, monitor, _without_state(progress))
+            )
+        outcome, result = _solve(settings, objective, theta, monitor, progress, found)
+        _warn_of_the_end(settings, problem, objective, outcome, result)
+        return outcome
+
+
+class _Problem:
+    """A network in coordinates, and the data that it is to learn.
+
+    Attributes
+    ----------
+    network : Network
+    coordinates : Coordinates
+    data : Rows or Parts
+    validation : Rows or Parts, or None
+    map_rows : callable
+        A ``map`` for sums over rows.
+    shares : ndarray of shape (K,)
+        Of each class or label in the total weight.
+    entropy : float
+        Mean loss of a prediction by these shares.
+    """
+
+    def __init__(self, network, coordinates, data, validation, map_rows):
+        self.network, self.coordinates = network, coordinates
+        self.data, self.validation, self.map_rows = data, validation, map_rows
+        self.shares = data.counts(network.layer_sizes[-1]) / data.total_weight
+        self.entropy = network.output.entropy(self.shares)
+
+    def tolerance(self, settings):
+        """`tol` for losses: per bit of the classes' entropy, but at most one bit."""
+        return settings.tol * (min(self.entropy / math.log(2), 1.0) or 1.0)
+
+    def objective(self, settings, alpha):
+        """Of all training rows."""
+        return self.data.objective(
+            self.network,
+            self.coordinates,
+            alpha,
+            self.map_rows,
+            shuffle=settings.shuffle,
+            dropout=settings.dropout,
+        )
+
+    def rough_objective(self, rows, alpha, **options):
+        """Of some rows, for the search."""
+        return rows.rough_objective(self.network, self.coordinates, alpha, **options)
+
+    def held_out_objective(self):
+        """Of the validation rows."""
+        return self.validation.objective(self.network, self.coordinates, 0.0, self.map_rows)
+
+
+def _choose_coordinates(settings, network, data, progress):
+    """Those to train in: those of before, which in a stream follow the features."""
+    if progress.coefs is None:
+        if settings.standardize:
+            moments = data.moments()
+            progress = replace(progress, moments=moments, scaling=mean_and_scale(moments))
+    elif settings.is_incremental and progress.moments is not None:
+        progress = _follow_features(network, progress, data.moments())
+    return progress, _coordinates(network, progress.scaling, data.dtype)
+
+
+def _coordinates(network, scaling, dtype):
+    if scaling is None:
+        return Coordinates.identity(network)
+    return standard_coordinates(network, *scaling, dtype)
+
+
+def _follow_features(network, progress, moments):
+    """Let the coordinates follow the features of a stream; see `Coordinates.follow`."""
+    moments = merge_moments(progress.moments, moments)
+    scaling = mean_and_scale(moments)
+    if not have_drifted(progress.scaling, scaling):
+        return replace(progress, moments=moments)
+    dtype, optimizer = progress.coefs[0].dtype, progress.optimizer
+    old = _coordinates(network, progress.scaling, dtype)
+    new = _coordinates(network, scaling, dtype)
+    theta = _take_up(network, old, progress)
+    vectors = [] if optimizer is None else list(map(np.array, optimizer["vectors"]))
+    old.follow(theta, vectors, network, new)
+    if optimizer is not None:
+        optimizer = optimizer | {"theta": theta, "vectors": vectors}
+    _, coefs, intercepts = raw_parameters(network, new, theta)
+    return replace(
+        progress,
+        moments=moments,
+        scaling=scaling,
+        optimizer=optimizer,
+        coefs=coefs,
+        intercepts=intercepts,
+    )
+
+
+def _take_up(network, coordinates, progress):
+    """Flat vector of the present parameters: if nobody has changed them, the exact one."""
+    shapes = [W.shape for W in progress.coefs]
+    if shapes != network.coef_shapes:
+        raise ValueError(
+            "hidden_layer_sizes has changed: warm_start and partial_fit go on with "
+            f"layers of shapes {shapes}, not {network.coef_shapes}. Set it back, "
+            "or call fit with warm_start=False."
+        )
+    dtype = progress.coefs[0].dtype
+    theta = network.flatten(progress.coefs, progress.intercepts, dtype)
+    if progress.optimizer is not None:
+        exact = progress.optimizer["theta"]
+        if np.array_equal(raw_parameters(network, coordinates, exact).vector, theta):
+            return exact.copy()
+    coordinates.from_raw(network.parameters(theta))
+    return theta
+
+
+def _start(network, coordinates, drawn, coefs_init, intercepts_init):
+    """Flat vector to start from: the drawn one, unless the user has given parts of it."""
+    if coefs_init is None and intercepts_init is None:
+        return drawn
+    parameters = raw_parameters(network, coordinates, drawn)
+    _fill(parameters.coefs, coefs_init, "coefs_init")
+    _fill(parameters.intercepts, intercepts_init, "intercepts_init")
+    coordinates.from_raw(parameters)
+    return parameters.vector
+
+
+def _fill(arrays, values, name):
+    """Copy given initial parameters into the arrays of the layers."""
+    if values is None:
+        return
+    shapes = [array.shape for array in arrays]
+    if not hasattr(values, "__len__") or len(values) != len(shapes):
+        raise ValueError(
+            f"{name} should be a list with an array for each of the {len(shapes)} layers, "
+            f"of shapes {shapes}."
+        )
+    for i, (array, value) in enumerate(zip(arrays, values, strict=True)):
+        value = np.asarray(value, array.dtype)
+        if value.shape != array.shape:
+            raise ValueError(
+                f"{name}[{i}] should have shape {array.shape}, got {value.shape}."
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name}[{i}] should be finite.")
+        array[...] = value
+
+
+def _draw(settings, network, dtype, random_state):
+    return network.initialize(random_state, dtype, settings.standardize)
+
+
+def _set_alpha(settings, problem, progress, theta, *, may_redraw):
+    """Take alpha as it is given, keep that of before, or search for it.
+
+    Returns
+    -------
+    progress : Progress
+    theta : ndarray of shape (P,)
+        To start from.
+    found : ndarray of shape (P,) or None
+        Where the search's fit to a part of the rows ended.
+    """
+    if settings.alpha != "auto":
+        return replace(progress, alpha=float(settings.alpha)), theta, None
+    if progress.alpha is not None:
+        return progress, theta, None
+    if settings.is_incremental:
+        return replace(progress, alpha=_ALPHA_OF_PARTS), theta, None
+    draw_start = partial(_draw, settings, problem.network, theta.dtype)
+    alpha, theta, found = choose_alpha(
+        problem.data,
+        problem.validation,
+        problem.rough_objective,
+        theta,
+        seed=progress.seed,
+        entropy=problem.entropy,
+        make_monitor=partial(
+            Monitor, problem.tolerance(settings), settings.n_iter_no_change
+        ),
+        draw_start=draw_start if may_redraw else None,
+        map_fits=problem.map_rows,
+    )
+    return replace(progress, alpha=alpha), theta, found
+
+
+def _score_held_out(held_out, score, theta):
+    """Loss and score of held-out rows; without a score, the negative loss is it."""
+    loss = held_out.loss(theta)
+    if score is None:
+        return loss, -loss
+    return loss, score(network_attributes(*_raw(held_out, theta)))
+
+
+def _raw(objective, theta):
+    """Weights and biases at theta."""
+    theta = theta.astype(objective.dtype, copy=False)
+    return raw_parameters(objective.network, objective.coordinates, theta)[1:]
+
+
+def _make_monitor(settings, problem, progress, stops_early, make_score):
+    score_held_out = None
+    if problem.validation is not None:
+        score = None if make_score is None else make_score(problem.validation)
+        score_held_out = partial(_score_held_out, problem.held_out_objective(), score)
+    patience = settings.n_iter_no_change
+    if not stops_early and settings.has_planned_rate:
+        patience = np.inf  # the end of the plan tells when it is done
+    earlier = {}
+    if settings.is_incremental and progress.best_loss is not None:
+        earlier = {"best_loss": progress.best_loss, "n_stalled": progress.n_stalled}
+    # the calls of partial_fit may each see few classes; a score has a scale of its own
+    has_scale = settings.is_incremental or (stops_early and settings.scoring != "loss")
+    return Monitor(
+        settings.tol if has_scale else problem.tolerance(settings),
+        patience,
+        score_held_out,
+        watches_score=stops_early,
+        verbose=settings.verbose,
+        **earlier,
+    )
+
+
+def _solve(settings, objective, theta, monitor, progress, found):
+    """Run the solver; the outcome, and the solver's own result."""
+    state = StochasticState(
+        n_epochs=progress.n_epochs,
+        n_samples=progress.n_samples,
+        # a new fit has new patience
+        n_plateaus=progress.n_plateaus if settings.is_incremental else 0,
+    )
+    if progress.takes_up(settings.solver):
+        state.n_steps = progress.optimizer["n_steps"]
+        state.averages = list(map(np.array, progress.optimizer["vectors"]))
+    try:
+        result = settings.method.run(
+            settings,
+            objective,
+            theta,
+            on_iteration=monitor,
+            state=state,
+            # a fit is a training of its own, and so are max_iter calls of partial_fit
+            first_epoch=progress.plan_epoch if settings.is_incremental else state.n_epochs,
+            seed=progress.seed,
+            # what holds up the fit, a saddle point, may not have held up the search
+            other=None if monitor.watches_score else found,
+        )
+    except KeyboardInterrupt as interrupt:
+        if not monitor.losses:
+            raise
+        which = "last" if monitor.best_theta is None else "best"
+        raise Interrupted(
+            f"Training was interrupted after {len(monitor.losses)} iterations; the "
+            f"estimator keeps the parameters of the {which} of them.",
+            _outcome(objective, monitor, _without_state(progress), keep_best=True),
+        ) from interrupt
+    if settings.method.has_epochs:
+        progress = _with_state(settings, progress, state, result.theta, monitor)
+    else:
+        progress = _without_state(progress)
+    return _outcome(objective, monitor, progress, result, keep_best=True), result
+
+
+def _without_state(progress):
+    """The averages of gradients must not outlive parameters that another solver moved."""
+    return replace(progress, optimizer=None, n_plateaus=0)
+
+
+def _with_state(settings, progress, state, theta, monitor):
+    """With what a later call goes on from, where it goes on from these parameters."""
+    progress = replace(_without_state(progress), n_epochs=state.n_epochs)
+    if not settings.is_incremental:
+        progress = replace(progress, plan_epoch=state.n_epochs)
+    if settings.is_incremental or (settings.warm_start and not monitor.watches_score):
+        optimizer = {
+            "solver": settings.solver,
+            "theta": theta.copy(),
+            "n_steps": state.n_steps,
+            "vectors": state.averages,
+        }
+        progress = replace(progress, optimizer=optimizer, n_plateaus=state.n_plateaus)
+    return progress
+
+
+def _outcome(objective, monitor, progress, result=None, keep_best=False):
+    """Of a solver's result, or of the last iteration; of the best, if it is to be kept."""
+    if result is None:
+        result = Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
+    theta, loss = result.theta, result.loss
+    if keep_best and monitor.best_theta is not None:
+        theta, loss = monitor.best_theta, monitor.losses[monitor.best_iteration]
+    coefs, intercepts = _raw(objective, theta)
+    best_loss = None if monitor.watches_score else min(monitor.best_loss, loss)
+    progress = replace(
+        progress,
+        coefs=coefs,
+        intercepts=intercepts,
+        n_samples=progress.n_samples + result.n_iter * objective.n_rows,
+        best_loss=best_loss,
+        n_stalled=monitor.n_stalled,
+    )
+    return Outcome(progress, monitor, loss)
+
+
+def _warn_of_the_end(settings, problem, objective, outcome, result):
+    """Warn where the end is none, or no better than the classes' shares, but could be."""
+    monitor = outcome.monitor
+    is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
+    if is_over and _is_a_constant(problem, objective, outcome):
+        warn(
+            "The fit is no better than a constant prediction of the classes' shares: "
+            f"its loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. Yet the "
+            "features tell the classes apart. Try a larger n_iter_no_change, another "
+            f"random_state, or a weaker penalty than alpha={outcome.progress.alpha:.3g}.",
+            ConvergenceWarning,
+        )
+    if not (result.converged or settings.is_incremental):
+        warn(result.message, ConvergenceWarning)
+    if monitor.watches_score and monitor.scores and monitor.best_theta is None:
+        warn(
+            "No validation score was a number, so the last parameters are kept, not "
+            "the best. Check scoring, and the scale of the validation set.",
+        )
+
+
+def _is_a_constant(problem, objective, outcome):
+    """Whether the loss is that of the classes' shares, although the features matter."""
+    is_no_better = outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0
+    return is_no_better and features_matter(
+        problem.network, objective, problem.shares, outcome.progress.seed
+    )
