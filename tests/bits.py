@@ -64,7 +64,9 @@ SETTINGS = {
 
 
 def fits():
-    for (kind, X, y, weights), (name, params) in itertools.product(data(), SETTINGS.items()):
+    for (kind, X, y, weights), (name, params) in itertools.product(
+        data(), SETTINGS.items()
+    ):
         if (kind, name) in {("labels", "balanced"), ("few", "early"), ("few", "accuracy")}:
             continue  # which are errors
         model = MLPClassifierManual(max_iter=30, random_state=0).set_params(**params)
@@ -113,7 +115,9 @@ def on_partitions():
             continue
         chunk = X.shape[0] // 3
         parts = [
-            None if array is None else da.from_array(array, chunks=(chunk, *array.shape[1:]))
+            None
+            if array is None
+            else da.from_array(array, chunks=(chunk, *array.shape[1:]))
             for array in (X.toarray() if sparse.issparse(X) else X, y, weights)
         ]
         for name in ("default", "fixed alpha", "raw", "deep"):

@@ -3,8 +3,10 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
 from sklearn.preprocessing import StandardScaler
+
+pytest.register_assert_rewrite("common")
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +26,21 @@ def binary_digits(digits):
     X, y = digits
     rows = np.flatnonzero(y < 2)[:200]
     return X[rows], y[rows]
+
+
+@pytest.fixture
+def imbalanced(digits):
+    """Two digits, one of them rare."""
+    X, y = digits
+    rows = np.r_[np.flatnonzero(y == 3)[:150], np.flatnonzero(y == 8)[:15]]
+    return X[rows], y[rows]
+
+
+@pytest.fixture
+def labels():
+    """Rows with any number of four labels."""
+    X, Y = make_multilabel_classification(300, 12, n_classes=4, random_state=0)
+    return StandardScaler().fit_transform(X), Y
 
 
 @pytest.fixture(autouse=True)

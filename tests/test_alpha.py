@@ -5,16 +5,22 @@ from functools import partial
 
 import numpy as np
 import pytest
+from common import make_rows, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
 
-import skmlp._classifier
+import skmlp._alpha
 from skmlp import MLPClassifierManual
-from skmlp._alpha import MOST_ROWS, TRAINING_ROWS, draw_splits, sample, search_alpha
-from skmlp._holdout import count_distinct, folds
+from skmlp._alpha import (
+    MOST_ROWS,
+    TRAINING_ROWS,
+    best_start,
+    draw_splits,
+    search_alpha,
+)
 from skmlp._monitor import Monitor
-from skmlp._rows import Rows
+from skmlp._solvers import Result, Verdict
 
 
 class Bowl:
@@ -154,7 +160,7 @@ def test_every_candidate_has_the_same_training():
 
         def __call__(self, theta, loss, slope):
             iterations[-1] += 1
-            return "stop" if iterations[-1] == 2 else ""
+            return Verdict.STOP if iterations[-1] == 2 else Verdict.GO_ON
 
     search_alpha(
         lambda rows, alpha, map=map: Slow(1.0, alpha),
@@ -183,18 +189,12 @@ def test_without_splits_the_penalty_is_weak():
     assert list(trained.values()) == [None]
 
 
-def make_rows(n, weights=None, n_classes=3):
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(n, 4)), np.arange(n) % n_classes
-    return Rows(X, y, weights, weights)
-
-
 @pytest.mark.parametrize(
     ("n", "n_splits"), [(29, 0), (30, 5), (300, 5), (400, 4), (800, 2), (1500, 1)]
 )
 def test_splits(n, n_splits):
     rows = make_rows(n)
-    splits = draw_splits(rows, rows.targets, seed=0)
+    splits = draw_splits(rows, seed=0)
     assert len(splits) == n_splits
     held_out = [set(map(tuple, validation.X)) for _, validation in splits]
     assert len(set().union(*held_out)) == sum(map(len, held_out))  # folds are disjoint
@@ -204,48 +204,11 @@ def test_splits(n, n_splits):
         assert len(set(map(tuple, train.X)) & set(map(tuple, validation.X))) == 0
 
 
-def test_folds_know_weights_from_rows():
-    X, y, _, _ = make_rows(60)
-    weights = np.random.default_rng(1).integers(1, 5, size=60)
-    fold = folds(X, y, weights, n_folds=5, seed=3)
-    again = folds(
-        np.repeat(X, weights, axis=0), np.repeat(y, weights), None, n_folds=5, seed=3
-    )
-    assert_array_equal(np.repeat(fold, weights), again)
-    assert count_distinct(np.repeat(X, weights, axis=0), np.repeat(y, weights)) == 60
-    shares = np.bincount(fold, weights) / weights.sum()
-    assert_allclose(shares, 0.2, atol=0.06)
-
-
 def test_of_more_rows_all_that_are_not_for_training_are_held_out():
     rows = make_rows(MOST_ROWS)
-    ((train, validation),) = draw_splits(rows, rows.targets, seed=0)
+    ((train, validation),) = draw_splits(rows, seed=0)
     assert abs(len(train.X) - TRAINING_ROWS) < 5
     assert len(train.X) + len(validation.X) == MOST_ROWS
-
-
-def test_of_many_rows_a_sample_is_drawn():
-    weights = np.where(np.arange(8000) % 2, 1.0, 0.0)
-    rows = make_rows(8000, weights)
-    drawn = sample(rows, rows.targets, seed=0)
-    assert MOST_ROWS * 0.4 < len(drawn.X) < MOST_ROWS * 0.6  # those that have a weight
-    assert drawn.weights.all()
-    rows = make_rows(8000)
-    assert len(sample(rows, rows.targets, seed=0).X) == MOST_ROWS
-    few = make_rows(50)
-    assert sample(few, few.targets, seed=0) is few
-
-
-def test_of_many_copies_distinct_rows_are_drawn_with_their_weight():
-    X, y, _, _ = make_rows(60)
-    copies = np.random.default_rng(0).integers(50, 150, size=60)
-    rows = Rows(np.repeat(X, copies, axis=0), np.repeat(y, copies), None, None)
-    drawn = sample(rows, rows.targets, seed=0)
-    assert len(drawn.X) == 60
-    expected = {tuple(row): n for row, n in zip(X, copies, strict=True)}
-    assert {
-        tuple(row): n for row, n in zip(drawn.X, drawn.weights, strict=True)
-    } == expected
 
 
 def test_noisy_labels_get_a_stronger_penalty():
@@ -269,7 +232,7 @@ def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
         start = np.random.default_rng(0).normal(size=theta.shape)
         return search_alpha(make_objective, start, *args, **options)
 
-    monkeypatch.setattr(skmlp._classifier, "search_alpha", search_from_elsewhere)
+    monkeypatch.setattr(skmlp._alpha, "search_alpha", search_from_elsewhere)
     X = np.random.default_rng(0).normal(size=(300, 2))
     y = X[:, 0] * X[:, 1] > 0
     saddle = {"coefs_init": [np.zeros((2, 10)), np.zeros((10, 2))]}
@@ -292,7 +255,7 @@ def test_validation_set_of_ones_own_decides(monkeypatch, iris):
         seen.extend(splits)
         return {0.25: 0.0}, {0.25: None}
 
-    monkeypatch.setattr(skmlp._classifier, "search_alpha", spy)
+    monkeypatch.setattr(skmlp._alpha, "search_alpha", spy)
     model = MLPClassifierManual(5, random_state=0)
     model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
     ((train, validation),) = seen
@@ -321,7 +284,7 @@ def test_copies_are_weights_also_to_the_search():
     assert_allclose(copied.predict_proba(X), weighted.predict_proba(X), atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@short_fits
 def test_a_fit_that_goes_on_keeps_the_choice(iris):
     X, y = iris
     model = MLPClassifierManual(5, warm_start=True, max_iter=3, random_state=0).fit(X, y)
@@ -335,19 +298,10 @@ def test_a_fit_that_goes_on_keeps_the_choice(iris):
     assert stream.alpha_ == 2.0
 
 
-def test_auto_stands_for_a_solver(iris):
-    X, y = iris
-    model = MLPClassifierManual(5, random_state=0)
-    lbfgs = MLPClassifierManual(5, solver="lbfgs", random_state=0)
-    assert_array_equal(model.fit(X, y).coefs_[0], lbfgs.fit(X, y).coefs_[0])
-    model = MLPClassifierManual(5, random_state=0).partial_fit(X, y, [0, 1, 2])
-    adam = MLPClassifierManual(5, solver="adam", random_state=0)
-    assert_array_equal(model.coefs_[0], adam.partial_fit(X, y, classes=[0, 1, 2]).coefs_[0])
-    settings = {"dropout": 0.2, "alpha": 0.1, "max_iter": 3, "random_state": 0}
-    with pytest.warns(match="max_iter=3"):
-        dropped = MLPClassifierManual(5, **settings).fit(X, y)
-    with pytest.warns(match="max_iter=3"):
-        by_adam = MLPClassifierManual(5, solver="adam", **settings).fit(X, y)
-    assert_array_equal(dropped.coefs_[0], by_adam.coefs_[0])
-    with pytest.warns(match="momentum=0.5 has no effect with solver='auto', here 'lbfgs'"):
-        MLPClassifierManual(5, momentum=0.5).fit(X, y)
+def test_of_starts_that_end_alike_the_first_is_taken(monkeypatch):
+    def ends_where_it_starts(objective, theta, monitor):
+        return Result(theta, theta[0], 1, True)
+
+    monkeypatch.setattr(skmlp._alpha, "_train", ends_where_it_starts)
+    starts = [np.array([loss]) for loss in (2.0, 1.0, 1.0 - 1e-12)]
+    assert best_start(None, starts, partial(Monitor, 1e-4, 10)) is starts[1]

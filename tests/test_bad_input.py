@@ -5,16 +5,13 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from common import SOLVERS, assert_same_state, shared_settings, short_fits
 from scipy import sparse
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skmlp import MLPClassifierManual
 from skmlp._activations import ACTIVATIONS
 
-SOLVERS = ["lbfgs", "sgd", "adam"]
-# one set of parameters often serves several solvers here
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with ")
 X = np.random.default_rng(0).normal(size=(40, 3))
 y = np.arange(40) % 2
 
@@ -23,21 +20,6 @@ def bad(value, at=(3, 1)):
     changed = X.copy()
     changed[at] = value
     return changed
-
-
-def assert_same_state(before, after):
-    """Of two dictionaries of arrays, scalars, and lists and dictionaries of them."""
-    assert type(before) is type(after)
-    if isinstance(before, dict):
-        assert before.keys() == after.keys()
-        for name, value in before.items():
-            assert_same_state(value, after[name])
-    elif isinstance(before, list | tuple):
-        assert len(before) == len(after)
-        for one, other in zip(before, after, strict=True):
-            assert_same_state(one, other)
-    else:
-        assert_array_equal(before, after)
 
 
 def assert_rejected(X, y, match, sample_weight=None, error=ValueError, **params):
@@ -218,7 +200,8 @@ def test_too_large_steps_are_an_error_at_once(activation):
     assert vars(model).keys() == vars(MLPClassifierManual()).keys()
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@shared_settings
+@short_fits
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("scale", [1e3, 1e30])

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from common import SOLVERS, STOCHASTIC, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -14,8 +15,6 @@ import skmlp
 from skmlp import MLPClassifierManual
 from skmlp._callbacks import _is_known
 
-SOLVERS = ["lbfgs", "sgd", "adam"]
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 needs_callbacks = pytest.mark.skipif(not _is_known, reason="needs scikit-learn >= 1.9")
 
 
@@ -54,6 +53,7 @@ def short(solver, **params):
     )
 
 
+@short_fits
 @needs_callbacks
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_callbacks_follow_every_iteration(iris, solver):
@@ -96,6 +96,7 @@ def test_a_callback_stops_the_fit(iris, solver, early_stopping, recwarn):
     assert_array_equal(model.predict_proba(X), until.predict_proba(X))
 
 
+@short_fits
 @needs_callbacks
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_callbacks_see_the_last_parameters_not_the_best(iris, solver):
@@ -110,8 +111,9 @@ def test_callbacks_see_the_last_parameters_not_the_best(iris, solver):
     assert first.best_iteration_ == last.best_iteration_ == 0
 
 
+@short_fits
 @needs_callbacks
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("solver", STOCHASTIC)
 def test_a_fit_goes_on_exactly_after_a_callback_stopped_it(iris, solver):
     X, y = iris
     model = short(solver, warm_start=True).set_callbacks(Recorder(stop_after=1)).fit(X, y)
@@ -119,6 +121,7 @@ def test_a_fit_goes_on_exactly_after_a_callback_stopped_it(iris, solver):
     assert_array_equal(model.predict_proba(X), short(solver).fit(X, y).predict_proba(X))
 
 
+@short_fits
 @needs_callbacks
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_fit_that_ends_by_itself_ends_what_it_began(iris, solver):
@@ -142,6 +145,7 @@ def test_an_error_in_a_callback_tears_down_and_leaves_nothing_behind(iris):
     assert vars(model) == before
 
 
+@short_fits
 @needs_callbacks
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_scoring_monitor(iris, solver):
@@ -159,6 +163,7 @@ def test_scoring_monitor(iris, solver):
         assert_allclose(scores[1:], -np.array(model.loss_curve_), rtol=1e-6)
 
 
+@short_fits
 @needs_callbacks
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_progress_bar_in_pipeline_and_search(iris, solver, capsys):

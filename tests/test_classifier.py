@@ -14,6 +14,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skops.io
+from common import SOLVERS, STOCHASTIC, parameters, shared_settings, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -32,18 +33,6 @@ from skmlp import MLPClassifierManual
 from skmlp._activations import ACTIVATIONS
 from skmlp._network import Network
 from skmlp._objective import Objective
-
-SOLVERS = ["lbfgs", "sgd", "adam"]
-STOCHASTIC = ["sgd", "adam"]
-# short fits are the point of many tests
-short_fits = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-# one set of parameters often serves several solvers here
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no effect with ")
-
-
-def parameters(model):
-    return np.concatenate([a.ravel(order="F") for a in (*model.coefs_, *model.intercepts_)])
-
 
 # --- the constructor ------------------------------------------------------------------
 
@@ -66,6 +55,7 @@ def test_constructor_is_that_of_mlpclassifier():
 # --- fit: solvers, quality, structure -------------------------------------------------
 
 
+@shared_settings
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver_learns_digits(digits, solver, activation):
@@ -113,6 +103,7 @@ def test_layers(digits, hidden, shapes):
     assert all(np.shares_memory(flat, a) for a in (*model.coefs_, *model.intercepts_))
 
 
+@shared_settings
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_without_hidden_layer_it_is_logistic_regression(iris, solver, weighted):
@@ -151,6 +142,7 @@ def test_lbfgs_follows_scikit_learns_path(iris, activation):
     assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-5, atol=1e-7)
 
 
+@shared_settings
 @short_fits
 @pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "adaptive"])
@@ -275,7 +267,7 @@ def test_fit_of_a_worked_example():
     y = np.exp(h @ V + d) / np.exp(h @ V + d).sum()
     assert_allclose(model.predict_proba([x])[0], y, rtol=1e-13)
     back = ((y - t) @ V.T) * h * (1 - h)
-    model._moments_["vectors"][0][:] = 0
+    model._progress["optimizer"]["vectors"][0][:] = 0
     model.partial_fit([x], [0])
     assert_allclose(model.coefs_[0], W - 0.1 * (np.outer(x, back) + 0.1 * W), rtol=1e-12)
     assert_allclose(model.coefs_[1], V - 0.1 * (np.outer(h, y - t) + 0.1 * V), rtol=1e-12)
@@ -362,6 +354,7 @@ def test_other_numbers_become_float64(dtype, kept):
     assert model.coefs_[0].dtype == kept
 
 
+@shared_settings
 @short_fits
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize(
@@ -470,6 +463,7 @@ def test_one_class_is_predicted_with_certainty(solver, early_stopping):
     assert_array_equal(model.predict_log_proba(X), np.zeros((30, 1)))
 
 
+@shared_settings
 @short_fits
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -675,17 +669,6 @@ def test_partial_fit_takes_classes_in_any_order_and_weights(iris):
     assert model.predict_proba(X).shape == (150, 3)
 
 
-def test_adaptive_rate_falls_over_partial_fits(iris):
-    X, y = iris
-    model = MLPClassifierManual(
-        solver="sgd", learning_rate="adaptive", tol=10.0, n_iter_no_change=2, random_state=0
-    )
-    for _ in range(9):
-        model.partial_fit(X, y, classes=[0, 1, 2])
-    # the first epoch improves on infinity; then every third one is a plateau
-    assert model._n_plateaus_ == 2
-
-
 @short_fits
 def test_partial_fit_goes_on_from_a_fit(iris):
     X, y = iris
@@ -698,18 +681,18 @@ def test_partial_fit_goes_on_from_a_fit(iris):
 
 
 @short_fits
-def test_change_of_solver_starts_its_own_moments(iris):
+def test_change_of_solver_starts_its_own_averages(iris):
     X, y = iris
     settings = {"warm_start": True, "max_iter": 3, "random_state": 0}
     model = MLPClassifierManual(**settings).fit(X, y)
     model.set_params(solver="lbfgs").fit(X, y)
     # Adam's moments are of the way before L-BFGS: going on, they are left behind
     without = pickle.loads(pickle.dumps(model))
-    vars(without).pop("_moments_", None)
+    without._progress["optimizer"] = None
     for fitted in (model, without):
         fitted.set_params(solver="adam").fit(X, y)
     assert_array_equal(parameters(model), parameters(without))
-    assert model._moments_["n_steps"] == 3
+    assert model._progress["optimizer"]["n_steps"] == 3
 
 
 @short_fits
@@ -726,11 +709,12 @@ def test_partial_fit_after_a_plain_fit_goes_on_but_for_the_momentum(iris, solver
     }
     fitted = MLPClassifierManual(max_iter=5, **settings).fit(X, y).partial_fit(X, y)
     warm = MLPClassifierManual(max_iter=5, warm_start=True, **settings).fit(X, y)
-    assert "_moments_" not in vars(MLPClassifierManual(**settings).fit(X, y))
+    plain = MLPClassifierManual(**settings).fit(X, y)
+    assert plain._progress["optimizer"] is None
     if solver == "sgd":
-        warm._moments_["vectors"][0][:] = 0
+        warm._progress["optimizer"]["vectors"][0][:] = 0
     else:
-        warm._moments_ = {}
+        warm._progress["optimizer"] = None
     warm.partial_fit(X, y)
     assert_array_equal(parameters(fitted), parameters(warm))
 
@@ -798,7 +782,7 @@ def test_fitted_state_is_plain(iris, solver):
         else:
             assert value is None or type(value) in (int, float, bool, str, np.ndarray)
 
-    check({k: v for k, v in vars(model).items() if k.endswith("_")})
+    check({k: v for k, v in vars(model).items() if k.endswith("_") or k == "_progress"})
 
 
 @short_fits
@@ -816,6 +800,7 @@ def test_skops_has_to_trust_our_class_alone(iris, solver):
 # --- stopping -------------------------------------------------------------------------
 
 
+@shared_settings
 @short_fits
 @pytest.mark.parametrize("scoring", ["loss", None])
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -882,70 +867,6 @@ def test_patience_starts_afresh_in_a_warm_fit(binary_digits):
     assert model.set_params(max_iter=50).fit(X, y).n_iter_ == 6
 
 
-def held_out_rows(X, y, weights=None, **params):
-    """What an early-stopping fit validates on."""
-    seen = []
-
-    def spy(estimator, X, y, sample_weight=None):
-        seen.append(X if isinstance(X, np.ndarray) else X.toarray())
-        return 0.0
-
-    model = MLPClassifierManual(early_stopping=True, scoring=spy, max_iter=1, **params)
-    model.fit(X, y, weights)
-    return seen[0]
-
-
-@short_fits
-def test_validation_set_is_drawn_by_class_and_random_state(iris):
-    X, y = iris
-    X, first = np.unique(X, axis=0, return_index=True)
-    y = y[first]
-    draws = [held_out_rows(X, y, random_state=seed) for seed in (0, 0, 1)]
-    assert_array_equal(draws[0], draws[1])
-    assert draws[0].shape != draws[2].shape or (draws[0] != draws[2]).any()
-    rare = np.r_[y[:-3] * 0, [1, 1, 1]]
-    for seed in range(5):
-        drawn = held_out_rows(X, rare, random_state=seed)
-        rows = [np.flatnonzero((x == X).all(axis=1)) for x in drawn]
-        assert set(rare[np.concatenate(rows)]) == {0, 1}
-        assert len(drawn) == np.ceil(0.1 * (len(X) - 3)) + 1
-
-
-@short_fits
-def test_equal_rows_are_never_on_both_sides(iris):
-    """Each row five times; held out are whole groups of copies."""
-    X, y = iris
-    unique, first = np.unique(X, axis=0, return_index=True)
-    drawn = held_out_rows(np.tile(unique, (5, 1)), np.tile(y[first], 5), random_state=0)
-    held_out, counts = np.unique(drawn, axis=0, return_counts=True)
-    assert set(counts) == {5}
-    assert 0.1 * len(unique) <= len(held_out) < 0.1 * len(unique) + 3
-    # but for a class of one distinct row, which is in both
-    X = np.vstack([unique, np.full((4, 4), 9.0)])
-    y = np.r_[y[first], [3] * 4]
-    drawn = held_out_rows(X, y, random_state=0)
-    assert (drawn == 9).all(axis=1).sum() == 4
-
-
-@short_fits
-@pytest.mark.parametrize("scale", [1.0, 1 / 150, 1e-41, 1e300])
-def test_validation_set_does_not_depend_on_storage_or_scale(iris, scale):
-    X, y = iris
-    X = np.maximum(X, 0)
-    expected = held_out_rows(X, y, random_state=0)
-    stored = sparse.csr_array(X)
-    wide = sparse.csr_array(
-        (stored.data, stored.indices.astype(np.int64), stored.indptr.astype(np.int64)),
-        shape=X.shape,
-    )
-    explicit = sparse.csr_array(np.where(X == 0, 7.0, X))
-    explicit.data[explicit.data == 7] = 0
-    for same in (stored, wide, explicit, np.where(X == 0, -0.0, X), np.asfortranarray(X)):
-        weights = np.full(len(y), scale)
-        drawn = held_out_rows(same, y, weights, random_state=0)
-        assert_array_equal(drawn, expected)
-
-
 def test_tol_and_patience_end_a_fit(binary_digits):
     X, y = binary_digits
     n_iter = [
@@ -965,27 +886,6 @@ def test_infinite_patience_runs_to_max_iter(binary_digits):
     X, y = binary_digits
     model = MLPClassifierManual(tol=1e9, n_iter_no_change=np.inf, max_iter=50)
     assert model.fit(X, y).n_iter_ == 50
-
-
-def test_adaptive_rate_ends_a_fit():
-    model = MLPClassifierManual(
-        tol=0.5, max_iter=3000, solver="sgd", learning_rate="adaptive", random_state=0
-    ).fit([[3, 2], [1, 6]], [1, 0])
-    assert model.n_iter_ < 3000
-
-
-@short_fits
-def test_schedules_act_on_adam_too(iris):
-    X, y = iris
-    fits = [
-        parameters(
-            MLPClassifierManual(
-                solver="adam", learning_rate=name, max_iter=5, random_state=0
-            ).fit(X, y)
-        )
-        for name in ("constant", "invscaling")
-    ]
-    assert (fits[0] != fits[1]).any()
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -1044,6 +944,7 @@ def interrupt(monkeypatch, n):
     return calls
 
 
+@shared_settings
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_ctrl_c_keeps_the_last_finished_iteration(
@@ -1062,7 +963,7 @@ def test_ctrl_c_keeps_the_last_finished_iteration(
     with pytest.raises(KeyboardInterrupt, match=r"interrupted after \d+ iterations"):
         model.fit(X, y)
     monkeypatch.undo()
-    assert "_moments_" not in vars(model)
+    assert model._progress["optimizer"] is None
     assert len(model.validation_scores_ or model.loss_curve_) == model.n_iter_
     assert model.n_iter_ == len(model.loss_curve_) >= 3
     with pytest.warns(ConvergenceWarning):

@@ -8,12 +8,16 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from common import parameters, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 
 from skmlp import MLPClassifierManual
+from skmlp._coordinates import Coordinates
 from skmlp._objective import Objective
+from skmlp._settings import Settings
+from skmlp._targets import ClassLabels
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
@@ -22,29 +26,25 @@ import dask.array as da
 import dask.dataframe as dd
 from dask.distributed import Client, LocalCluster
 
-from skmlp import dask as skmlp_dask
 from skmlp.dask import DaskMLPClassifierManual
+from skmlp.dask._intake import take_parts
+from skmlp.dask._parts import SumOfParts
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # of a cluster that starts and stops on a busy machine
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:Port .* is already in use"),
-    pytest.mark.filterwarnings("ignore:Sending large graph"),
-    # threads are asked for while the cluster of the other tests is up
-    pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed"),
-]
+# warnings of a cluster that starts and stops on a busy machine; it is up for all tests here
+busy_cluster = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning",
+    "ignore:Port .* is already in use",
+    "ignore:Sending large graph",
+    # threads are asked for while it is up
+    "ignore:Running on a single-machine scheduler",
+    "ignore::DeprecationWarning:distributed",
+)
 
 SETTINGS = {"solver": "lbfgs", "alpha": 0.5, "max_iter": 30, "tol": 0, "random_state": 0}
 # uneven, and one of them empty
 CHUNKS = {1: (1000,), 3: (613, 0, 387), 17: (100,) * 3 + (0,) + (53,) * 12 + (64,)}
-
-
-def parameters(model):
-    return np.concatenate([a.ravel(order="F") for a in (*model.coefs_, *model.intercepts_)])
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,8 @@ def counted(monkeypatch, cls):
     return calls
 
 
+@busy_cluster
+@short_fits
 @pytest.mark.parametrize("scheduler", ["threads", "processes of a cluster"])
 @pytest.mark.parametrize("n_parts", CHUNKS)
 @pytest.mark.parametrize("weighted", [False, True])
@@ -106,7 +108,7 @@ def test_partitions_give_what_memory_gives(
     if scheduler == "processes of a cluster":
         request.getfixturevalue("cluster")
         settings = {}
-    calls = counted(monkeypatch, skmlp_dask._SumOfParts)
+    calls = counted(monkeypatch, SumOfParts)
     chunks = CHUNKS[n_parts]
     with dask.config.set(**settings):
         model = DaskMLPClassifierManual(20, **SETTINGS).fit(
@@ -120,6 +122,12 @@ def test_partitions_give_what_memory_gives(
     assert_allclose(model.loss_curve_, local.loss_curve_, rtol=1e-6)
 
 
+def parts_of(model, given):
+    settings = Settings(model)
+    return take_parts(model, settings, None, *given, None, persist=True).data, settings
+
+
+@busy_cluster
 @pytest.mark.parametrize("scheduler", ["threads", "processes of a cluster"])
 @pytest.mark.parametrize("n_parts", CHUNKS)
 def test_loss_and_gradient(rows, n_parts, scheduler, request):
@@ -128,22 +136,21 @@ def test_loss_and_gradient(rows, n_parts, scheduler, request):
         request.getfixturevalue("cluster")
     chunks = CHUNKS[n_parts]
     model = DaskMLPClassifierManual(20, **SETTINGS)
-    parts = skmlp_dask._partitions(*(partitioned(a, chunks) for a in rows))
-    data = skmlp_dask._read(parts, persist=True)
-    model.n_features_in_ = data.n_features
-    model._set_targets(data.targets)
-    network = model._network(6)
-    encoded = skmlp_dask._encode(data, data.targets, None, data.dtype, True)
-    assert len(encoded.rows) == sum(size > 0 for size in chunks)
+    parts, settings = parts_of(model, [partitioned(a, chunks) for a in rows])
+    network = settings.network(6, ClassLabels(np.unique(y)))
+    assert len(parts.rows) == sum(size > 0 for size in chunks)
     theta = network.initialize(np.random.RandomState(0), np.float64)
-    loss, gradient = skmlp_dask._SumOfParts(network, encoded, 0.5).loss_gradient(theta)
+    objective = parts.objective(network, Coordinates.identity(network), 0.5)
+    loss, gradient = objective.loss_gradient(theta)
     whole = Objective(network, X, y, weights, 0.5)
     exact_loss, exact = whole.loss_gradient(theta)
     assert_allclose(loss, exact_loss, rtol=1e-12)
     assert np.abs(gradient - exact).max() < 1e-12 * np.abs(exact).max()
-    assert_allclose(skmlp_dask._SumOfParts(network, encoded, 0.5).loss(theta), loss)
+    assert_allclose(objective.loss(theta), loss)
 
 
+@busy_cluster
+@short_fits
 @pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("convert", [None, sparse.csr_matrix, np.float32])
 @pytest.mark.parametrize("persist", [False, True])
@@ -167,6 +174,8 @@ def test_chunks_of_every_kind(rows, unknown, convert, persist):
     assert_allclose(proba.compute(), found, rtol=1e-5)
 
 
+@busy_cluster
+@short_fits
 def test_columns_in_several_chunks(rows):
     X, y, _ = rows
     X_parts = da.from_array(X, chunks=(300, 2))
@@ -178,6 +187,8 @@ def test_columns_in_several_chunks(rows):
     assert_array_equal(model.predict(X_parts).compute(), local.predict(X))
 
 
+@busy_cluster
+@short_fits
 def test_dataframes(rows):
     X, y, weights = rows
     frame = pd.DataFrame(X, columns=list("abcdef"), index=np.arange(1000) * 2)
@@ -204,6 +215,8 @@ def test_dataframes(rows):
         model.predict(features[list("bacdef")]).compute()
 
 
+@busy_cluster
+@short_fits
 def test_predictions_are_lazy_with_the_right_meta(rows):
     X, y, _ = rows
     X_parts, y_parts = partitioned(X, CHUNKS[3]), partitioned(y, CHUNKS[3])
@@ -228,6 +241,7 @@ def test_predictions_are_lazy_with_the_right_meta(rows):
     assert model.score(X_parts, y_parts) == accuracy
 
 
+@busy_cluster
 @pytest.mark.parametrize("class_weight", [{0: 5}, "balanced"])
 def test_class_weights_and_validation_set(rows, class_weight):
     X, y, weights = rows
@@ -256,6 +270,7 @@ def test_class_weights_and_validation_set(rows, class_weight):
     assert_allclose(parameters(model), parameters(local), atol=1e-4)
 
 
+@busy_cluster
 def test_validation_set_in_memory_and_its_weights(rows):
     X, y, weights = rows
     parts = partitioned(X[:600], (300, 300)), partitioned(y[:600], (300, 300))
@@ -275,6 +290,8 @@ def test_validation_set_in_memory_and_its_weights(rows):
         )
 
 
+@busy_cluster
+@short_fits
 def test_names_of_features_are_compared(rows):
     X, y, _ = rows
     frame = pd.DataFrame(X, columns=list("abcdef"))
@@ -298,6 +315,8 @@ def test_names_of_features_are_compared(rows):
     fails(mixed, y_parts, match="Partitions 0 and 1 differ in feature names")
 
 
+@busy_cluster
+@short_fits
 def test_partitions_of_two_precisions(rows):
     X, y, _ = rows
     X_parts = partitioned(X, (613, 387)).map_blocks(
@@ -307,6 +326,8 @@ def test_partitions_of_two_precisions(rows):
     assert model.coefs_[0].dtype == np.float64
 
 
+@busy_cluster
+@short_fits
 @pytest.mark.parametrize("persist", [False, True])
 def test_how_often_partitions_are_read(rows, persist):
     X, y, _ = rows
@@ -319,10 +340,10 @@ def test_how_often_partitions_are_read(rows, persist):
 
     X_parts = partitioned(X, (613, 387)).map_blocks(read, dtype=X.dtype, meta=X[:0])
     calls = []
-    original = skmlp_dask._SumOfParts.loss_gradient
+    original = SumOfParts.loss_gradient
     with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="threads"):
         patch.setattr(
-            skmlp_dask._SumOfParts,
+            SumOfParts,
             "loss_gradient",
             lambda self, theta: calls.append(1) or original(self, theta),
         )
@@ -335,6 +356,7 @@ def test_how_often_partitions_are_read(rows, persist):
     assert len(calls) >= 6
 
 
+@busy_cluster
 def test_defaults_choose_what_they_choose_in_memory(rows):
     """Means, scales and, where all rows are few enough to look at, alpha."""
     X, y, _ = rows
@@ -345,30 +367,44 @@ def test_defaults_choose_what_they_choose_in_memory(rows):
         model.fit(partitioned(X, (613, 387)), partitioned(y, (613, 387)))
     local = MLPClassifierManual(5, random_state=0).fit(X, y)
     for found, expected in zip(
-        model._feature_scaling_, local._feature_scaling_, strict=True
+        model._progress["scaling"], local._progress["scaling"], strict=True
     ):
         assert_allclose(found, expected, rtol=1e-10)
     assert model.alpha_ == local.alpha_
     assert_allclose(model.predict_proba(X), local.predict_proba(X), atol=1e-3)
 
 
-def test_alpha_of_many_rows_is_chosen_on_a_sample(rows, monkeypatch):
-    X, y, weights = rows
-    monkeypatch.setattr(skmlp_dask, "MOST_ROWS", 200)
+@busy_cluster
+def test_alpha_of_many_rows_is_chosen_on_a_sample(rows):
+    model = DaskMLPClassifierManual(20, **SETTINGS)
     with dask.config.set(scheduler="threads"):
-        data = skmlp_dask._read(
-            skmlp_dask._partitions(
-                *(partitioned(part, (613, 387)) for part in (X, y, weights))
-            ),
-            persist=True,
-        )
-        encoded = skmlp_dask._encode(data, data.targets, None, data.dtype, True)
-        drawn = skmlp_dask._sample(encoded, data.targets, seed=0)
+        parts, _ = parts_of(model, [partitioned(part, (613, 387)) for part in rows])
+        drawn = parts.sample(0, 200)
     assert 190 < len(drawn.X) <= 201
-    originals = set(map(tuple, X))
+    originals = set(map(tuple, rows[0]))
     assert all(tuple(row) in originals for row in drawn.X)
 
 
+@busy_cluster
+@short_fits
+def test_set_output_keeps_partitions_lazy(rows):
+    X, y, _ = rows
+    names = [f"x{i}" for i in range(6)]
+    frame = dd.from_pandas(pd.DataFrame(X, columns=names), npartitions=3)
+    labels = dd.from_pandas(pd.Series(y), npartitions=3)
+    with dask.config.set(scheduler="threads"):
+        model = DaskMLPClassifierManual(3, **SETTINGS).fit(frame, labels)
+        plain = model.transform(frame).compute()
+        hidden = model.set_output(transform="pandas").transform(frame)
+        assert dask.is_dask_collection(hidden)
+        hidden = hidden.compute()
+    assert list(hidden.columns) == list(model.get_feature_names_out())
+    assert_array_equal(hidden.to_numpy(), plain.to_numpy())
+    assert_array_equal(hidden.index, plain.index)
+
+
+@busy_cluster
+@short_fits
 def test_callbacks_follow_a_fit_of_partitions(rows):
     callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
     X, y, _ = rows
@@ -383,6 +419,8 @@ def test_callbacks_follow_a_fit_of_partitions(rows):
     assert scores[0] == scores[-1] == model.score(X_parts, y_parts)
 
 
+@busy_cluster
+@short_fits
 def test_weighted_score_and_hidden_layers(rows):
     X, y, weights = rows
     X_parts, y_parts = partitioned(X, (500, 500)), partitioned(y, (500, 500))
@@ -403,6 +441,8 @@ def test_weighted_score_and_hidden_layers(rows):
         assert_allclose(lazy.compute(), exact)
 
 
+@busy_cluster
+@short_fits
 def test_empty_partitions_of_frames(rows):
     X, y, _ = rows
     frame = pd.DataFrame(X, columns=list("abcdef"))
@@ -418,6 +458,8 @@ def test_empty_partitions_of_frames(rows):
     assert hidden.compute().shape == (100, 5)
 
 
+@busy_cluster
+@short_fits
 @pytest.mark.parametrize("convert", [None, sparse.csr_matrix])
 def test_multilabel(convert):
     X, Y = make_multilabel_classification(200, 6, n_classes=3, random_state=0)
@@ -432,6 +474,8 @@ def test_multilabel(convert):
     assert_array_equal(found.toarray() if sparse.issparse(found) else found, exact)
 
 
+@busy_cluster
+@short_fits
 def test_warm_start_and_initial_parameters(rows):
     X, y, _ = rows
     parts = partitioned(X, CHUNKS[3]), partitioned(y, CHUNKS[3])
@@ -457,6 +501,7 @@ def fails(X, y, weights=None, error=ValueError, match="", **params):
     assert vars(model) == before
 
 
+@busy_cluster
 def test_bad_partitions(rows):
     X, y, weights = rows
     chunks = CHUNKS[3]
@@ -488,6 +533,8 @@ def test_bad_partitions(rows):
     fails(X_parts[:0], y_parts[:0], match="X has no rows|no rows")
 
 
+@busy_cluster
+@short_fits
 def test_a_class_in_one_partition_only(rows):
     X, y, _ = rows
     order = np.argsort(y, kind="stable")
@@ -500,6 +547,8 @@ def test_a_class_in_one_partition_only(rows):
     assert_allclose(parameters(model), parameters(local), atol=1e-6)
 
 
+@busy_cluster
+@short_fits
 def test_weight_zero_in_a_whole_partition(rows):
     X, y, weights = rows
     weights = weights.copy()
@@ -512,6 +561,7 @@ def test_weight_zero_in_a_whole_partition(rows):
     assert_allclose(parameters(model), parameters(local), atol=1e-6)
 
 
+@busy_cluster
 def test_settings_that_do_not_work_on_partitions(rows):
     X, y, _ = rows
     parts = partitioned(X, (500, 500)), partitioned(y, (500, 500))
@@ -534,6 +584,8 @@ def test_settings_that_do_not_work_on_partitions(rows):
     assert not hasattr(DaskMLPClassifierManual(), "partial_fit")
 
 
+@busy_cluster
+@short_fits
 def test_an_unreadable_partition_gives_its_own_error(rows, cluster):
     X, y, _ = rows
 
@@ -552,6 +604,8 @@ def test_an_unreadable_partition_gives_its_own_error(rows, cluster):
     assert model.n_iter_ == 30
 
 
+@busy_cluster
+@short_fits
 def test_a_killed_worker_changes_nothing(rows):
     """The partitions that it held are computed again, by a worker that lives."""
     X, y, _ = rows
@@ -566,7 +620,7 @@ def test_a_killed_worker_changes_nothing(rows):
     ):
         pids = [worker.pid for worker in cluster.workers.values()]
         evaluations = []
-        original = skmlp_dask._SumOfParts.loss_gradient
+        original = SumOfParts.loss_gradient
 
         def kill_in_the_middle(self, theta):
             evaluations.append(1)
@@ -575,7 +629,7 @@ def test_a_killed_worker_changes_nothing(rows):
             return original(self, theta)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(skmlp_dask._SumOfParts, "loss_gradient", kill_in_the_middle)
+            patch.setattr(SumOfParts, "loss_gradient", kill_in_the_middle)
             model = DaskMLPClassifierManual(5, **settings)
             model.fit(partitioned(X, chunks), partitioned(y, chunks))
         with pytest.raises(ProcessLookupError):

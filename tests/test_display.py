@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from common import short_fits
 from numpy.testing import assert_array_equal
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -48,7 +49,7 @@ def test_from_estimator(model):
     assert display.figure_ is display.ax_.figure
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@short_fits
 def test_several_on_given_axes(model):
     X = np.random.default_rng(0).normal(size=(100, 5))
     settings = {"solver": "sgd", "max_iter": 3, "random_state": 0}

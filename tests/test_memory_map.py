@@ -5,15 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from common import SOLVERS, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmlp import MLPClassifierManual
 from skmlp._memory_map import memory_map
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:batch_size=2000 is larger"),
-]
 
 GROWTH = """
 import resource, sys, warnings
@@ -51,7 +47,8 @@ def test_memory_does_not_grow_with_the_file(path, params):
     assert int(done.stdout) < 80  # MB, of a file of 320
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+@short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 def test_a_memory_map_gives_what_an_array_gives(path, solver, mode):
     X = np.memmap(path, np.float64, mode, shape=(200_000, 200))[:4000:2]
@@ -65,6 +62,8 @@ def test_a_memory_map_gives_what_an_array_gives(path, solver, mode):
     assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(array))
 
 
+@pytest.mark.filterwarnings("ignore:batch_size=2000 is larger")
+@short_fits
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_weight_zero_of_a_memory_map(path, solver, early_stopping):
@@ -82,6 +81,7 @@ def test_weight_zero_of_a_memory_map(path, solver, early_stopping):
     assert_allclose(*(model.coefs_[0] for model in models), rtol=1e-6, atol=1e-9)
 
 
+@short_fits
 def test_changes_of_a_private_map_survive(path):
     X = np.memmap(path, np.float64, "c", shape=(200_000, 200))[:2000]
     X[0] = 7
@@ -90,6 +90,7 @@ def test_changes_of_a_private_map_survive(path):
     assert (X[0] == 7).all()
 
 
+@short_fits
 def test_map_that_is_not_finite(path):
     X = np.memmap(path, np.float64, "r+", shape=(200_000, 200))[:2000]
     y = np.arange(2000) % 2

@@ -1,7 +1,10 @@
 """Models in ONNX predict what they predict here."""
 
+import warnings
+
 import numpy as np
 import pytest
+from common import short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -18,17 +21,14 @@ from skl2onnx import to_onnx
 
 import skmlp.onnx  # noqa: F401, registers the converter
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # of skl2onnx and onnx themselves
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-]
-
 
 def run(model, X, **options):
     """Outputs of the converted model, by onnxruntime."""
-    converted = to_onnx(model, X[:1], options=options or None)
+    with warnings.catch_warnings():
+        # of skl2onnx and onnx themselves
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        converted = to_onnx(model, X[:1], options=options or None)
     session = onnxruntime.InferenceSession(
         converted.SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -42,6 +42,7 @@ def agree(model, X, rtol, atol):
     assert_allclose(proba, model.predict_proba(X), rtol=rtol, atol=atol)
 
 
+@short_fits
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("hidden", [(), (9,), (7, 5), (7, 6, 5)])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
@@ -52,6 +53,7 @@ def test_every_activation_and_depth(digits, activation, hidden, dtype):
     agree(model, X, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
 
 
+@short_fits
 @pytest.mark.parametrize("labels", ["int", "negative", "string", "object", "bool", "float"])
 @pytest.mark.parametrize("zipmap", [False, True, "columns"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -80,6 +82,7 @@ def test_labels_and_zipmap_in_a_pipeline(iris, labels, zipmap, dtype):
     assert_allclose(np.array(proba).reshape(expected.T.shape), expected.T, atol=1e-5)
 
 
+@short_fits
 def test_the_defaults_of_to_onnx_run(iris):
     """float64 data with dictionaries, which ONNX has for float32 only."""
     X, y = iris
@@ -91,6 +94,7 @@ def test_the_defaults_of_to_onnx_run(iris):
     )
 
 
+@short_fits
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_multilabel(dtype):
     X, Y = make_multilabel_classification(200, 10, n_classes=4, random_state=0)
@@ -101,6 +105,7 @@ def test_multilabel(dtype):
     agree(pipe.fit(X, Y), X, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
 
 
+@short_fits
 def test_saturated_probabilities(iris):
     X, y = iris
     X = (X * 1e3).astype(np.float32)
@@ -110,6 +115,7 @@ def test_saturated_probabilities(iris):
     agree(model.fit(X, y), X, rtol=0, atol=1e-5)
 
 
+@short_fits
 def test_inside_a_column_transformer_pipeline(iris):
     X, y = iris
     X = X.astype(np.float32)
@@ -118,6 +124,7 @@ def test_inside_a_column_transformer_pipeline(iris):
     agree(pipe.fit(X, y), X, rtol=0, atol=1e-5)
 
 
+@short_fits
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_raw_scores_and_calibration(iris, n_classes):
     X, y = iris
@@ -133,6 +140,7 @@ def test_raw_scores_and_calibration(iris, n_classes):
     agree(CalibratedClassifierCV(net, cv=3).fit(X, y), X, rtol=0, atol=1e-5)
 
 
+@short_fits
 def test_class_labels_as_an_output(iris):
     X, y = iris
     model = MLPClassifierManual(max_iter=40, random_state=0).fit(X, y)
@@ -140,6 +148,7 @@ def test_class_labels_as_an_output(iris):
     assert_array_equal(outputs[2], model.classes_)
 
 
+@short_fits
 def test_labels_that_onnx_does_not_have(iris):
     X, y = iris
     model = MLPClassifierManual(max_iter=5, random_state=0).fit(X, y)

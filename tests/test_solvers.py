@@ -1,17 +1,23 @@
 """Solvers on a quadratic: they never see a network."""
 
+import inspect
 import math
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from skmlp import MLPClassifierManual
 from skmlp._monitor import Monitor
+from skmlp._objective import Objective
 from skmlp._schedules import Schedule, make_schedule
+from skmlp._settings import Settings
 from skmlp._solvers import (
     SGD,
+    SOLVERS,
     Adam,
     StochasticState,
+    Verdict,
     minimize_lbfgs,
     minimize_stochastic,
 )
@@ -47,7 +53,7 @@ class Quadratic:
             )
 
 
-def run(rule, *, schedule=None, on_iteration=lambda *_: "", **options):
+def run(rule, *, schedule=None, on_iteration=lambda *_: Verdict.GO_ON, **options):
     settings = {
         "batch_size": 2,
         "max_iter": 2000,
@@ -106,7 +112,9 @@ def test_lbfgs_finds_the_minimum_and_calls_the_hook():
         np.zeros(3),
         max_iter=100,
         max_fun=1000,
-        on_iteration=lambda theta, loss, slope: seen.append((theta.copy(), loss)) or "",
+        on_iteration=lambda theta, loss, slope: (
+            seen.append((theta.copy(), loss)) or Verdict.GO_ON
+        ),
     )
     assert result.converged
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
@@ -127,7 +135,7 @@ def test_the_hook_stops_every_solver():
         calls = []
         result = minimize(
             lambda *_, calls=calls: (
-                calls.append(1) or ("stalled" if len(calls) == 2 else "")
+                calls.append(1) or (Verdict.STALLED if len(calls) == 2 else Verdict.GO_ON)
             )
         )
         assert result.n_iter == len(calls) == 2
@@ -135,7 +143,9 @@ def test_the_hook_stops_every_solver():
 
         calls.clear()
         result = minimize(
-            lambda *_, calls=calls: calls.append(1) or ("stop" if len(calls) == 3 else "")
+            lambda *_, calls=calls: (
+                calls.append(1) or (Verdict.STOP if len(calls) == 3 else Verdict.GO_ON)
+            )
         )
         assert result.n_iter == len(calls) == 3
         assert result.converged
@@ -163,7 +173,10 @@ def minimize_roughly(rough, hook, **limits):
 
 
 def test_rough_takes_the_place_of_the_objective_until_progress_is_slow():
-    rough, verdicts = Rough(), iter(["", "slow", "slow", "stalled"])
+    rough, verdicts = (
+        Rough(),
+        iter([Verdict.GO_ON, Verdict.SLOW, Verdict.SLOW, Verdict.STALLED]),
+    )
     result = minimize_roughly(rough, lambda *_: next(verdicts))
     assert result.converged
     assert result.n_iter == 4
@@ -194,7 +207,7 @@ def test_where_rough_is_not_finite_the_objective_goes_on():
 
 @pytest.mark.parametrize(("other", "n_iter"), [(MINIMUM + 1e-3, 4), (np.full(3, 99.0), 2)])
 def test_goes_on_from_elsewhere_if_that_is_lower(other, n_iter):
-    verdicts = iter(["", "stalled", "", "stalled"])
+    verdicts = iter([Verdict.GO_ON, Verdict.STALLED, Verdict.GO_ON, Verdict.STALLED])
     seen = []
 
     def minimize(hook, **limits):
@@ -211,9 +224,9 @@ def test_goes_on_from_elsewhere_if_that_is_lower(other, n_iter):
     assert result.n_iter == len(seen) == n_iter
     assert_allclose(seen[-1], result.theta, rtol=0)
     # limits are those of both together
-    limited = minimize(lambda *_: "stalled", max_iter=1, max_fun=1000)
+    limited = minimize(lambda *_: Verdict.STALLED, max_iter=1, max_fun=1000)
     assert limited.n_iter == 1
-    assert minimize(lambda *_: "stop", max_iter=9, max_fun=1000).n_iter == 1
+    assert minimize(lambda *_: Verdict.STOP, max_iter=9, max_fun=1000).n_iter == 1
 
 
 def test_a_limit_that_is_reached_roughly_is_a_limit():
@@ -221,7 +234,7 @@ def test_a_limit_that_is_reached_roughly_is_a_limit():
     assert not result.converged
     assert result.n_iter == 2
     assert "max_iter=2" in result.message
-    assert minimize_roughly(Rough(), lambda *_: "stop").n_iter == 1
+    assert minimize_roughly(Rough(), lambda *_: Verdict.STOP).n_iter == 1
 
 
 def test_stop_iteration_from_a_scorer_is_an_error():
@@ -239,7 +252,9 @@ def test_stop_iteration_from_a_scorer_is_an_error():
 )
 def test_lbfgs_says_which_limit_it_hit(limit, message):
     options = {"max_iter": 100, "max_fun": 100} | limit
-    result = minimize_lbfgs(Quadratic(), np.zeros(3), on_iteration=lambda *_: "", **options)
+    result = minimize_lbfgs(
+        Quadratic(), np.zeros(3), on_iteration=lambda *_: Verdict.GO_ON, **options
+    )
     assert not result.converged
     assert message in result.message
 
@@ -265,7 +280,7 @@ def test_state_goes_on_exactly(rule):
         state=state,
         batch_size=1,
         max_iter=5,
-        on_iteration=lambda *_: "",
+        on_iteration=lambda *_: Verdict.GO_ON,
         seed=4,
     )
     assert_allclose(second.theta, whole.theta, rtol=0)
@@ -293,7 +308,7 @@ def test_first_non_finite_value_raises():
                 state=StochasticState(),
                 batch_size=1,
                 max_iter=1,
-                on_iteration=lambda *_: "",
+                on_iteration=lambda *_: Verdict.GO_ON,
                 seed=0,
             )
 
@@ -307,47 +322,8 @@ def test_first_non_finite_value_raises():
                 np.zeros(3),
                 max_iter=5,
                 max_fun=5,
-                on_iteration=lambda *_: "",
+                on_iteration=lambda *_: Verdict.GO_ON,
             )
-
-
-def test_schedules():
-    constant = make_schedule("constant", 0.1, 0.5, 0, 1)
-    assert constant.rate(0, 0, 0) == constant.rate(2, 1000, 3) == 0.1
-    invscaling = make_schedule("invscaling", 0.1, 0.25, 0, 1)
-    assert invscaling.rate(0, 0, 0) == 0.1
-    assert_allclose(invscaling.rate(2, 80, 5), 0.1 / 81**0.25)
-    assert make_schedule("invscaling", 0.1, 400.0, 0, 1).rate(2, 80, 0) == 0
-    adaptive = make_schedule("adaptive", 0.1, 0.5, 0, 1)
-    assert adaptive.n_reductions == 8
-    assert constant.n_reductions == invscaling.n_reductions == 0
-    assert not adaptive.is_planned
-    assert adaptive.rate(1, 500, 0) == 0.1
-    assert_allclose(adaptive.rate(1, 500, 2), 0.1 / 25)
-    assert (
-        adaptive.rate(1, 0, 8) == adaptive.rate(1, 0, 50) <= 1e-6 < adaptive.rate(1, 0, 7)
-    )
-
-
-def test_schedules_over_the_fraction_of_training():
-    """Training is from epoch 5 to epoch 25, and then begins again."""
-    cosine = make_schedule("cosine", 0.1, 0.5, 5, 20)
-    assert cosine.is_planned
-    assert_allclose(
-        [cosine.rate(epoch, 0, 0) for epoch in (5, 10, 15, 20, 24.999, 25)],
-        [0.1, 0.05 * (1 + 0.5**0.5), 0.05, 0.05 * (1 - 0.5**0.5), 0, 0.1],
-        atol=1e-8,
-    )
-    one_cycle = make_schedule("one_cycle", 0.1, 0.5, 5, 20)
-    assert_allclose(
-        [one_cycle.rate(epoch, 0, 0) for epoch in (5, 8, 11, 18, 24.9999999)],
-        [0.004, 0.052, 0.1, 0.05 + 2e-7, 4e-7],
-        rtol=1e-6,
-    )
-    seen = []
-    own = make_schedule(lambda fraction: seen.append(fraction) or 0.3, 0.1, 0.5, 5, 20)
-    assert own.rate(10, 99, 9) == own.rate(24, 0, 0) == 0.3
-    assert_allclose(seen, [0.25, 0.95])
 
 
 def test_the_schedule_is_read_at_every_step():
@@ -384,52 +360,84 @@ def test_adaptive_schedule_ends_at_its_floor():
     assert min(rates) <= 1e-6
 
 
-def test_monitor_counts_patience_on_the_loss():
-    monitor = Monitor(tol=0.1, patience=2)
-    theta = np.zeros(1)
-    answers = [monitor(theta, loss) for loss in (1.0, 0.8, 0.75, 0.74, 0.73, 0.72)]
-    assert answers == ["", "", "", "slow", "stalled", ""]
-    assert monitor.best_loss == 0.72
-    assert monitor.losses[0] == 1.0
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_table_names_what_there_is(solver):
+    row = SOLVERS[solver]
+    assert row.parameters <= inspect.signature(MLPClassifierManual).parameters.keys()
+    assert all(callable(getattr(Objective, name)) for name in row.needs)
+    assert row.has_epochs == ("batches" in row.needs) == ("batch_size" in row.parameters)
 
 
-@pytest.mark.parametrize("gains", ["loss", "slope", "neither"])
-def test_monitor_tells_a_plateau_from_an_end(gains):
-    """Before an end both fade; on a plateau the loss gains speed, or its gradient grows."""
-    monitor = Monitor(tol=1.0, patience=4)
-    falls = [1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4]
-    if gains == "loss":
-        falls = [1e-4, 1e-4, 2e-4, 3e-4, 4e-4, 5e-4]
-    slopes = [1, 2, 3, 4, 5, 6] if gains == "slope" else [6, 5, 4, 3, 2, 1]
-    loss, verdicts = 10.0, [monitor(np.zeros(1), 10.0, 7.0)]
-    for fall, slope in zip(falls, slopes, strict=True):
-        loss -= fall
-        verdicts.append(monitor(np.zeros(1), loss, float(slope)))
-    assert ("stalled" in verdicts) == (gains == "neither")
+class Only:
+    """The quadratic, with some of its methods only."""
+
+    n_rows, dtype = Quadratic.n_rows, Quadratic.dtype
+
+    def __init__(self, methods):
+        quadratic = Quadratic()
+        quadratic.rough = lambda: None
+        vars(self).update({name: getattr(quadratic, name) for name in methods})
 
 
-def test_monitor_keeps_a_copy_of_the_best_parameters():
-    held_out = iter([(2.0, 0.5), (1.0, 0.9), (0.5, 0.9), (0.1, 0.8)])
-    monitor = Monitor(
-        tol=0, patience=np.inf, validate=lambda theta: next(held_out), watches_score=True
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_of_the_table_needs_no_more_than_it_says(solver):
+    estimator = MLPClassifierManual(
+        solver=solver, learning_rate_init=0.05, max_iter=2000, momentum=0.5
     )
-    theta = np.zeros(2)
-    for _ in range(4):
-        theta += 1
-        assert not monitor(theta, 1.0)
-    assert_allclose(monitor.best_theta, [2, 2])
-    assert monitor.best_iteration == 1
-    assert_allclose(monitor.theta, [4, 4])
-    assert not np.shares_memory(monitor.theta, theta)
-    assert monitor.scores == [0.5, 0.9, 0.9, 0.8]
-    assert monitor.validation_losses == [2.0, 1.0, 0.5, 0.1]
+    state = StochasticState()
+    result = SOLVERS[solver].run(
+        Settings(estimator),
+        Only(SOLVERS[solver].needs),
+        np.zeros(3),
+        on_iteration=lambda *_: Verdict.GO_ON,
+        state=state,
+        first_epoch=0,
+        seed=0,
+        other=MINIMUM if solver == "lbfgs" else None,
+    )
+    assert_allclose(result.theta, MINIMUM, atol=1e-4)
+    assert state.n_epochs == (result.n_iter if SOLVERS[solver].has_epochs else 0)
 
 
-def test_monitor_that_does_not_watch_the_score_only_records_it():
-    held_out = iter([(1.0, 0.9), (2.0, 0.5), (3.0, 0.1)])
-    monitor = Monitor(tol=0, patience=1, validate=lambda theta: next(held_out))
-    answers = [monitor(np.zeros(1), loss) for loss in (3.0, 2.0, 1.0)]
-    assert answers == ["", "", ""]
-    assert monitor.scores == [0.9, 0.5, 0.1]
-    assert monitor.best_theta is monitor.best_iteration is None
-    assert monitor.best_loss == 1.0
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_parameters_of_a_solver_act_on_it(solver):
+    """Each that the table names changes the path, or where it ends."""
+    other = {
+        "batch_size": 1,
+        "beta_1": 0.5,
+        "beta_2": 0.9,
+        "epsilon": 0.1,
+        "learning_rate": "cosine",
+        "learning_rate_init": 0.02,
+        "max_fun": 3,
+        "momentum": 0.1,
+        "nesterovs_momentum": False,
+    }
+
+    def end(**params):
+        estimator = MLPClassifierManual(
+            **({"solver": solver, "learning_rate_init": 0.1, "max_iter": 5} | params)
+        )
+        return (
+            SOLVERS[solver]
+            .run(
+                Settings(estimator),
+                Only([*SOLVERS[solver].needs, "loss", "rough"]),
+                np.full(3, 9.0),
+                on_iteration=lambda *_: Verdict.GO_ON,
+                state=StochasticState(),
+                first_epoch=0,
+                seed=0,
+                other=None,
+            )
+            .theta
+        )
+
+    for name in SOLVERS[solver].parameters & other.keys():
+        assert (end(**{name: other[name]}) != end()).any(), name
+    if SOLVERS[solver].has_epochs:
+        decaying = {"learning_rate": "invscaling"}
+        assert (end(power_t=0.1, **decaying) != end(**decaying)).any()
+    # dropout and shuffle are the objective's
+    untested = SOLVERS[solver].parameters - other.keys()
+    assert untested <= {"dropout", "shuffle", "power_t"}

@@ -1,0 +1,173 @@
+"""Rows that are held out: by class, by weight, and never a copy of the others."""
+
+import numpy as np
+import pytest
+from common import make_rows, short, short_fits
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from skmlp import MLPClassifierManual
+from skmlp._holdout import count_distinct, folds, hold_out
+
+
+def held_out_rows(X, y, weights=None, **params):
+    """What an early-stopping fit validates on."""
+    seen = []
+
+    def spy(estimator, X, y, sample_weight=None):
+        seen.append(X if isinstance(X, np.ndarray) else X.toarray())
+        return 0.0
+
+    model = MLPClassifierManual(early_stopping=True, scoring=spy, max_iter=1, **params)
+    model.fit(X, y, weights)
+    return seen[0]
+
+
+@short_fits
+def test_validation_set_is_drawn_by_class_and_random_state(iris):
+    X, y = iris
+    X, first = np.unique(X, axis=0, return_index=True)
+    y = y[first]
+    draws = [held_out_rows(X, y, random_state=seed) for seed in (0, 0, 1)]
+    assert_array_equal(draws[0], draws[1])
+    assert draws[0].shape != draws[2].shape or (draws[0] != draws[2]).any()
+    rare = np.r_[y[:-3] * 0, [1, 1, 1]]
+    for seed in range(5):
+        drawn = held_out_rows(X, rare, random_state=seed)
+        rows = [np.flatnonzero((x == X).all(axis=1)) for x in drawn]
+        assert set(rare[np.concatenate(rows)]) == {0, 1}
+        assert len(drawn) == np.ceil(0.1 * (len(X) - 3)) + 1
+
+
+@short_fits
+def test_equal_rows_are_never_on_both_sides(iris):
+    """Each row five times; held out are whole groups of copies."""
+    X, y = iris
+    unique, first = np.unique(X, axis=0, return_index=True)
+    drawn = held_out_rows(np.tile(unique, (5, 1)), np.tile(y[first], 5), random_state=0)
+    held_out, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert set(counts) == {5}
+    assert 0.1 * len(unique) <= len(held_out) < 0.1 * len(unique) + 3
+    # but for a class of one distinct row, which is in both
+    X = np.vstack([unique, np.full((4, 4), 9.0)])
+    y = np.r_[y[first], [3] * 4]
+    drawn = held_out_rows(X, y, random_state=0)
+    assert (drawn == 9).all(axis=1).sum() == 4
+
+
+@short_fits
+@pytest.mark.parametrize("scale", [1.0, 1 / 150, 1e-41, 1e300])
+def test_validation_set_does_not_depend_on_storage_or_scale(iris, scale):
+    X, y = iris
+    X = np.maximum(X, 0)
+    expected = held_out_rows(X, y, random_state=0)
+    stored = sparse.csr_array(X)
+    wide = sparse.csr_array(
+        (stored.data, stored.indices.astype(np.int64), stored.indptr.astype(np.int64)),
+        shape=X.shape,
+    )
+    explicit = sparse.csr_array(np.where(X == 0, 7.0, X))
+    explicit.data[explicit.data == 7] = 0
+    for same in (stored, wide, explicit, np.where(X == 0, -0.0, X), np.asfortranarray(X)):
+        weights = np.full(len(y), scale)
+        drawn = held_out_rows(same, y, weights, random_state=0)
+        assert_array_equal(drawn, expected)
+
+
+@short_fits
+def test_class_weights_do_not_make_one_row_two(iris):
+    """A row that is alone in its class is not held out, however heavy the class."""
+    X, y = iris
+    rows = np.r_[np.flatnonzero(y < 2), np.flatnonzero(y == 2)[:1]]
+    for class_weight in (None, "balanced", {2: 50}):
+        model = short(class_weight=class_weight, early_stopping=True)
+        with pytest.warns(UserWarning, match=r"no sample of class \[2\]"):
+            model.fit(X[rows], y[rows])
+
+
+def test_folds_know_weights_from_rows():
+    rows = make_rows(60)
+    X, y = rows.X, rows.targets
+    weights = np.random.default_rng(1).integers(1, 5, size=60)
+    fold = folds(X, y, weights, n_folds=5, seed=3)
+    again = folds(
+        np.repeat(X, weights, axis=0), np.repeat(y, weights), None, n_folds=5, seed=3
+    )
+    assert_array_equal(np.repeat(fold, weights), again)
+    assert count_distinct(np.repeat(X, weights, axis=0), np.repeat(y, weights)) == 60
+    shares = np.bincount(fold, weights) / weights.sum()
+    assert_allclose(shares, 0.2, atol=0.06)
+
+
+def draw(X, k, weights=None, *, names=None, fraction=0.2, seed=0):
+    return hold_out(X, k, weights, names=names, fraction=fraction, seed=seed)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_weight_is_as_good_as_copies(fraction, seed):
+    rows = make_rows(60)
+    X, k = rows.X, rows.targets
+    weights = np.random.default_rng(seed).integers(2, 5, size=60)
+    weighted = draw(X, k, weights, fraction=fraction, seed=seed)
+    copied = draw(
+        np.repeat(X, weights, axis=0), np.repeat(k, weights), fraction=fraction, seed=seed
+    )
+    for mask, of_copies in zip(weighted, copied, strict=True):
+        assert_array_equal(np.repeat(mask, weights), of_copies)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5])
+def test_of_each_class_just_the_fraction_of_its_weight_is_held_out(fraction):
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, size=300)
+    rows = make_rows(300)
+    train, held_out = draw(rows.X, rows.targets, weights, fraction=fraction)
+    assert_array_equal(train, ~held_out)
+    for k in range(3):
+        weight = weights[held_out & (rows.targets == k)].sum()
+        least = fraction * weights[rows.targets == k].sum()
+        assert least <= weight < least + 1.5  # the heaviest row that could be too much
+
+
+def test_order_and_storage_of_the_rows_do_not_matter():
+    rows = make_rows(50)
+    X, k = np.maximum(rows.X, 0), rows.targets
+    _, held_out = draw(X, k)
+    order = np.random.default_rng(0).permutation(50)
+    assert_array_equal(draw(X[order], k[order])[1], held_out[order])
+    assert_array_equal(draw(sparse.csr_array(X), k)[1], held_out)
+    assert (draw(X, k, seed=1)[1] != held_out).any()
+
+
+def test_copies_of_the_only_row_of_a_class_are_on_both_sides():
+    rows = make_rows(30)
+    X, k = np.vstack([rows.X, np.ones((2, 4))]), np.r_[rows.targets, 3, 3]
+    train, held_out = draw(X, k)
+    assert train[30:].all()
+    assert held_out[30:].all()
+    assert not (train & held_out)[:30].any()
+    # and so is a single row that weighs as much as two
+    train, held_out = draw(X[:31], k[:31], np.r_[np.ones(30), 2.0])
+    assert train[30]
+    assert held_out[30]
+
+
+def test_the_only_row_of_a_class_is_trained_on():
+    rows = make_rows(30)
+    X, k = np.vstack([rows.X, np.ones((1, 4))]), np.r_[rows.targets, 3]
+    with pytest.warns(UserWarning, match=r"no sample of class \['d'\], of which .* only 1"):
+        train, held_out = draw(X, k, names=np.array(list("abcd")))
+    assert train[30]
+    assert not held_out[30]
+    assert_array_equal(train, draw(X, k)[0])  # without names there is nobody to warn
+
+
+def test_of_few_rows_two_are_held_out_or_it_is_an_error():
+    rows = make_rows(5, n_classes=1)
+    with pytest.warns(UserWarning, match=r"fraction=0.1 of 5 samples .*: there are 2"):
+        train, held_out = draw(rows.X, rows.targets, fraction=0.1)
+    assert (train.sum(), held_out.sum()) == (3, 2)
+    for n, n_classes in ((2, 1), (3, 3)):
+        rows = make_rows(n, n_classes=n_classes)
+        with pytest.raises(ValueError, match=f"too small: of {n} samples, early stopping"):
+            draw(rows.X, rows.targets)

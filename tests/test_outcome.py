@@ -1,0 +1,111 @@
+"""What goes on from call to call, also from an earlier version."""
+
+import operator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skmlp._monitor import Monitor
+from skmlp._outcome import Outcome, Progress, upgrade
+
+PUBLIC = {
+    "coefs_": [np.ones((4, 3))],
+    "intercepts_": [np.zeros(3)],
+    "alpha_": 0.5,
+    "t_": 150,
+    "best_loss_": 0.25,
+}
+HIDDEN = {
+    "seed": 3,
+    "moments": (150.0, np.zeros(4), np.ones(4)),
+    "scaling": (np.zeros(4), np.ones(4)),
+    "n_stalled": 1,
+    "n_epochs": 7,
+    "plan_epoch": 5,
+    "n_plateaus": 2,
+    "optimizer": {"solver": "sgd", "theta": np.ones(15), "n_steps": 9, "vectors": []},
+}
+
+
+def test_progress_goes_through_the_attributes():
+    progress = Progress.of(SimpleNamespace(**PUBLIC, _progress=HIDDEN))
+    assert progress.hidden() == HIDDEN
+    assert progress.coefs is PUBLIC["coefs_"]
+    assert progress.intercepts is PUBLIC["intercepts_"]
+    assert (progress.alpha, progress.n_samples, progress.best_loss) == (0.5, 150, 0.25)
+
+
+def test_hidden_is_what_no_public_attribute_tells():
+    new = Progress(3)
+    assert new.hidden().keys() == HIDDEN.keys()
+    assert Progress(**new.hidden()) == new
+
+
+def test_only_the_same_solver_goes_on_exactly():
+    progress = Progress(**HIDDEN)
+    assert progress.takes_up("sgd")
+    assert not progress.takes_up("adam")
+    assert not Progress(3).takes_up("sgd")
+
+
+@pytest.mark.parametrize("n_attributes", [8, 3])
+def test_attributes_of_version_0_2_0(n_attributes):
+    """Each of the hidden ones was an attribute; models without momentum have fewer."""
+    old = dict(
+        zip(
+            [
+                *("_seed_", "_moments_", "_feature_scaling_", "_feature_moments_"),
+                *("_n_stalled_", "_n_epochs_", "_plan_epoch_", "_n_plateaus_"),
+            ],
+            [
+                *(HIDDEN["seed"], HIDDEN["optimizer"], HIDDEN["scaling"]),
+                *(HIDDEN["moments"], 1, 7, 5, 2),
+            ],
+            strict=True,
+        )
+    )
+    old = dict(list(old.items())[:n_attributes])
+    state = {"solver": "sgd", "_sklearn_version": "1.7", "note_": 1, **PUBLIC}
+    upgraded = upgrade(state | old)
+    assert upgraded.keys() == state.keys() | {"_progress"}
+    assert all(upgraded[name] is state[name] for name in state)
+    hidden = upgraded["_progress"]
+    assert hidden["optimizer"] is HIDDEN["optimizer"]
+    assert hidden["seed"] == 3
+    if n_attributes == 8:
+        assert hidden == HIDDEN
+    else:
+        assert hidden["moments"] is None
+        assert hidden["n_epochs"] == 0
+    assert upgrade(upgraded) is upgraded
+    assert upgrade({"solver": "sgd"}) == {"solver": "sgd"}  # not fitted
+
+
+def make_outcome(losses, scores=None):
+    """Of iterations with these losses, and perhaps these scores."""
+    held_out = iter([(-score, score) for score in scores or ()])
+    validate = (lambda theta: next(held_out)) if scores else None
+    monitor = Monitor(0.0, np.inf, validate, watches_score=bool(scores))
+    for loss in losses:
+        monitor(np.zeros(1), loss)
+    progress = Progress(0, coefs=PUBLIC["coefs_"], intercepts=PUBLIC["intercepts_"])
+    return Outcome(progress, monitor, losses[-1])
+
+
+def test_curves_go_on_where_they_ended():
+    first = make_outcome([3.0, 2.0]).attributes({})
+    assert first["validation_scores_"] is first["best_iteration_"] is None
+    curve = first["loss_curve_"]
+    second = make_outcome([1.5, 1.0, 0.5], [0.1, 0.9, 0.2]).attributes(first)
+    assert second["loss_curve_"] == [3.0, 2.0, 1.5, 1.0, 0.5]
+    assert_array_equal(second["validation_scores_"], [np.nan, np.nan, 0.1, 0.9, 0.2])
+    assert_array_equal(second["validation_loss_curve_"][2:], [-0.1, -0.9, -0.2])
+    assert second["best_iteration_"] == 3
+    assert second["best_validation_score_"] == 0.9
+    assert (second["n_iter_"], second["n_layers_"], second["n_outputs_"]) == (3, 2, 3)
+    assert curve == [3.0, 2.0]
+    joined = make_outcome([1.0]).attributes(first, operator.iadd)
+    assert joined["loss_curve_"] is curve
+    assert curve == [3.0, 2.0, 1.0]

@@ -1,0 +1,145 @@
+"""Rows with weights: what a training asks of its data."""
+
+import numpy as np
+import pytest
+from common import make_rows
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmlp._alpha import MOST_ROWS
+from skmlp._coordinates import mean_and_scale, standard_coordinates
+from skmlp._network import Network
+from skmlp._objective import Objective
+from skmlp._rows import Rows, check_total, weigh
+
+
+def test_of_many_rows_a_sample_is_drawn():
+    weights = np.where(np.arange(8000) % 2, 1.0, 0.0)
+    rows = make_rows(8000, weights)
+    drawn = rows.sample(0, MOST_ROWS)
+    assert MOST_ROWS * 0.4 < len(drawn.X) < MOST_ROWS * 0.6  # those that have a weight
+    assert drawn.weights.all()
+    rows = make_rows(8000)
+    assert len(rows.sample(0, MOST_ROWS).X) == MOST_ROWS
+    few = make_rows(50)
+    assert few.sample(0, MOST_ROWS) is few
+
+
+def test_of_many_copies_distinct_rows_are_drawn_with_their_weight():
+    rows = make_rows(60)
+    X, y = rows.X, rows.targets
+    copies = np.random.default_rng(0).integers(50, 150, size=60)
+    rows = Rows(np.repeat(X, copies, axis=0), np.repeat(y, copies))
+    drawn = rows.sample(0, MOST_ROWS)
+    assert len(drawn.X) == 60
+    expected = {tuple(row): n for row, n in zip(X, copies, strict=True)}
+    assert {
+        tuple(row): n for row, n in zip(drawn.X, drawn.weights, strict=True)
+    } == expected
+
+
+WEIGHTS = np.array([0.5, 0.0, 2.0, 0.0, 1.0, 3.0])
+X = np.arange(12.0).reshape(6, 2)
+CLASSES = np.array([0, 1, 1, 2, 0, 1])
+LABELS = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [1, 0], [1, 1]], bool)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_counts_are_weights_of_classes_and_labels(weights):
+    each = np.ones(6) if weights is None else weights
+    counts = Rows(X, CLASSES, weights).counts(4)  # no row has the last class
+    assert counts.dtype == np.float64
+    assert_allclose(counts, [each[k == CLASSES].sum() for k in range(4)])
+    assert_allclose(Rows(X, LABELS, weights).counts(2), (each[:, None] * LABELS).sum(0))
+    assert Rows(X, CLASSES, weights).total_weight == each.sum()
+
+
+def test_total_weight_that_overflows_is_told():
+    total = Rows(X, CLASSES, np.full(6, 1e308)).total_weight
+    for bad in (total, 0.0, np.nan):
+        with pytest.raises(ValueError, match=f"positive and finite, got {bad}"):
+            check_total(bad)
+    check_total(1e-300)
+
+
+@pytest.mark.parametrize("targets", [CLASSES, LABELS])
+def test_some_of_the_rows(targets):
+    rows = Rows(X, targets, WEIGHTS, 2 * WEIGHTS)
+    mask = np.array([True, False, True, False, False, True])
+    for some in (rows.where(mask), rows.where(np.flatnonzero(mask))):
+        assert_array_equal(some.X, X[mask])
+        assert_array_equal(some.targets, targets[mask])
+        assert_array_equal(some.weights, WEIGHTS[mask])
+        assert_array_equal(some.sample_weight, 2 * WEIGHTS[mask])
+        assert (some.n_rows, some.n_features, some.total_weight) == (3, 2, 5.5)
+    assert rows.with_weight().total_weight == rows.total_weight
+    assert_array_equal(rows.with_weight().X, X[WEIGHTS > 0])
+    unweighted = Rows(X, targets)
+    assert unweighted.with_weight() is unweighted
+    assert unweighted.where(mask).weights is unweighted.where(mask).sample_weight is None
+
+
+def test_strata_are_the_classes_but_not_the_labels():
+    assert_array_equal(Rows(X, CLASSES).strata, CLASSES)
+    assert_array_equal(Rows(X, LABELS).strata, np.zeros(6))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_split_keeps_copies_together_and_has_each_class_in_both_parts(seed):
+    few = make_rows(40)
+    copies = np.random.default_rng(seed).integers(4, size=40)
+    copies[:3] = 1
+    weights = np.repeat(np.where(np.arange(40) % 7, 1.5, 0.0), copies)
+    rows = Rows(np.repeat(few.X, copies, axis=0), np.repeat(few.targets, copies), weights)
+    parts = rows.split(0.3, seed, np.arange(3))
+    train, held_out = (set(map(tuple, part.X)) for part in parts)
+    assert not train & held_out
+    assert train | held_out == set(map(tuple, rows.X[weights > 0]))
+    assert sum(part.n_rows for part in parts) == (weights > 0).sum()
+    for part in parts:
+        assert_array_equal(np.unique(part.targets), [0, 1, 2])
+        assert (part.weights == 1.5).all()
+
+
+def test_class_weights_multiply_but_for_scores():
+    rows = weigh(X, CLASSES, WEIGHTS, np.array([1.0, 10.0, 0.0]))
+    kept = WEIGHTS > 0
+    assert_array_equal(rows.X, X[kept])
+    assert_array_equal(rows.weights, (WEIGHTS * [1, 10, 10, 0, 1, 10])[kept])
+    assert_array_equal(rows.sample_weight, WEIGHTS[kept])
+    rows = weigh(X, CLASSES, None, np.array([1.0, 10.0, 0.0]))
+    assert_array_equal(rows.weights, [1, 10, 10, 1, 10])
+    assert rows.sample_weight is None
+    rows = weigh(X, CLASSES, None, None)
+    assert rows.X is X
+    assert rows.weights is None
+
+
+def test_objectives_of_parts_add_up_and_the_rough_one_is_close():
+    rows = make_rows(50, np.random.default_rng(1).uniform(size=50))
+    network = Network((4, 5, 3), "tanh")
+    coordinates = standard_coordinates(network, *mean_and_scale(rows.moments()), float)
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    whole = Objective(
+        network, rows.X, rows.targets, rows.weights, 0.7, coordinates=coordinates
+    )
+    assert rows.objective(network, coordinates, 0.7).loss(theta) == whole.loss(theta)
+    parts = [
+        rows.where(indices).objective(
+            network, coordinates, alpha, total_weight=rows.total_weight
+        )
+        for indices, alpha in ((np.arange(20), 0.7), (np.arange(20, 50), 0.0))
+    ]
+    assert_allclose(sum(part.loss(theta) for part in parts), whole.loss(theta), rtol=1e-12)
+    rough = rows.rough_objective(network, coordinates, 0.7)
+    assert rough.dtype == np.float32
+    assert_allclose(rough.loss(theta), whole.loss(theta), rtol=1e-5)
+
+
+def test_equal_rows_with_other_labels_are_not_copies():
+    rng = np.random.default_rng(0)
+    X, T = rng.integers(3, size=(6000, 4)).astype(float), rng.random((6000, 2)) < 0.3
+    rows = Rows(X, T)
+    assert rows.n_distinct() == 4 * 81
+    drawn = rows.sample(0, 4800)
+    assert drawn.n_rows == 4 * 81
+    assert_allclose(drawn.counts(2), T.sum(axis=0))
