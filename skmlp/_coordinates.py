@@ -87,7 +87,7 @@ class Coordinates:
             if scale is not None:
                 dW /= scale[:, np.newaxis]
 
-    def follow(self, theta, vectors, network, new):
+    def follow(self, theta, averages, network, new):
         """Parameters, and averages of gradients, in other coordinates of the features.
 
         The function stays as it is, but for features whose deviation has grown so much
@@ -98,8 +98,8 @@ class Coordinates:
         ----------
         theta : ndarray of shape (P,)
             In these coordinates; changed in place.
-        vectors : list of ndarray of shape (P,)
-            Averages of gradients, and then perhaps of their squares; likewise.
+        averages : list of (int, ndarray of shape (P,))
+            Averages of powers of the gradient, each with its power; likewise.
         network : Network
         new : Coordinates
         """
@@ -111,9 +111,9 @@ class Coordinates:
         W, b = parameters.coefs[0], parameters.intercepts[0]
         W *= factor[:, np.newaxis]
         b += shift @ W
-        for power, vector in enumerate(vectors, start=1):
-            averages = network.parameters(vector)
-            dW, db = averages.coefs[0], averages.intercepts[0]
+        for power, vector in averages:
+            average = network.parameters(vector)
+            dW, db = average.coefs[0], average.intercepts[0]
             dW /= factor[:, np.newaxis] ** power
             dW += np.outer((-shift) ** power, db)
 

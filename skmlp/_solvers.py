@@ -92,7 +92,7 @@ class SGD:
     learning", ICML 2013, eqs. 1 to 4, with theta at the look-ahead point.
     """
 
-    n_averages = 1
+    powers = (1,)  # of the gradient, whose averages it keeps
 
     def __init__(self, momentum, nesterov):
         self.momentum = float(momentum)
@@ -129,7 +129,7 @@ class Adam:
     algorithm 1 in the form that closes its section 2.
     """
 
-    n_averages = 2
+    powers = (1, 2)
 
     def __init__(self, beta_1, beta_2, epsilon):
         self.beta_1 = float(beta_1)
@@ -201,7 +201,7 @@ def minimize_stochastic(
         At the first loss that is not finite, or parameters or averages after an epoch.
     """
     if not state.averages:
-        state.averages = [np.zeros_like(theta) for _ in range(rule.n_averages)]
+        state.averages = [np.zeros_like(theta) for _ in rule.powers]
         state.n_steps = 0
     converged, n_iter, loss = False, 0, math.nan
     while n_iter < max_iter and not converged:
@@ -427,12 +427,15 @@ class Solver(NamedTuple):
         Methods of an objective.
     has_epochs : bool
         Whether an iteration is a pass over mini-batches.
+    powers : tuple of int
+        Powers of the gradient of which it keeps averages from call to call.
     """
 
     run: Callable
     parameters: frozenset
     needs: tuple
     has_epochs: bool
+    powers: tuple = ()
 
 
 _OF_EPOCHS = frozenset(
@@ -452,6 +455,7 @@ SOLVERS = {
         _OF_EPOCHS | {"momentum", "nesterovs_momentum"},
         needs=("loss_gradient", "batches"),
         has_epochs=True,
+        powers=SGD.powers,
     ),
     "adam": Solver(
         _run_stochastic(
@@ -460,5 +464,6 @@ SOLVERS = {
         _OF_EPOCHS | {"beta_1", "beta_2", "epsilon"},
         needs=("loss_gradient", "batches"),
         has_epochs=True,
+        powers=Adam.powers,
     ),
 }

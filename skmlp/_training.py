@@ -21,7 +21,7 @@ from skmlp._monitor import Monitor
 from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
 from skmlp._score_test import features_matter
-from skmlp._solvers import Result, StochasticState
+from skmlp._solvers import SOLVERS, Result, StochasticState
 from skmlp._warnings import warn
 
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
@@ -189,10 +189,12 @@ def _follow_features(network, progress, moments):
     old = _coordinates(network, progress.scaling, dtype)
     new = _coordinates(network, scaling, dtype)
     theta = _take_up(network, old, progress)
-    vectors = [] if optimizer is None else list(map(np.array, optimizer["vectors"]))
-    old.follow(theta, vectors, network, new)
+    averages = []
     if optimizer is not None:
+        vectors = list(map(np.array, optimizer["vectors"]))
+        averages = list(zip(SOLVERS[optimizer["solver"]].powers, vectors, strict=True))
         optimizer = optimizer | {"theta": theta, "vectors": vectors}
+    old.follow(theta, averages, network, new)
     _, coefs, intercepts = raw_parameters(network, new, theta)
     return replace(
         progress,

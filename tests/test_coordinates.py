@@ -192,7 +192,7 @@ def test_averages_of_gradients_follow_too(table):
     _, gradient = Objective(network, X, y, weights, 0.0, coordinates=old).loss_gradient(
         theta
     )
-    old.follow(theta, [gradient], network, new)
+    old.follow(theta, [(1, gradient)], network, new)
     there = Objective(network, X, y, weights, 0.0, coordinates=new)
     assert_allclose(there.loss_gradient(theta)[1], gradient, rtol=1e-6, atol=1e-9)
 
