@@ -181,6 +181,7 @@ def test_progress_bar_in_pipeline_and_search(iris, solver, capsys):
 
 
 @pytest.mark.skipif(_is_known, reason="for scikit-learn < 1.9")
+@short_fits
 def test_without_callbacks_set_callbacks_says_what_it_needs(iris):
     model = short("adam")
     assert not hasattr(model, "set_callbacks")
