@@ -80,10 +80,19 @@ class _SingleThreadedBlas:
         try:  # from here on, since Ctrl-C may come at any point
             yield self._enter(user)
         finally:
-            with self._lock:
-                self._users.discard(user)
-                if not self._users:
-                    self._release()
+            # and here: not by a function, at whose begin it may come, too
+            interrupt = None
+            while True:
+                try:
+                    with self._lock:
+                        self._users.discard(user)
+                        if not self._users:
+                            self._release()
+                    break
+                except KeyboardInterrupt as error:
+                    interrupt = error
+            if interrupt is not None:
+                raise interrupt
 
     def _enter(self, user):
         with self._lock:

@@ -208,3 +208,20 @@ assert len(found) == 10
 assert all(np.array_equal(coefs, expected) for coefs in found)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_ctrl_c_while_the_way_out_waits_for_another_thread_holds_nothing(monkeypatch):
+    lock, before = _hold_blas._lock, limits()
+
+    class Contended:
+        def __enter__(self):
+            monkeypatch.setattr(_hold_blas, "_lock", lock)
+            raise KeyboardInterrupt
+
+        def __exit__(self, *args):
+            raise AssertionError("it was never entered")
+
+    with pytest.raises(KeyboardInterrupt), row_threads(2):
+        monkeypatch.setattr(_hold_blas, "_lock", Contended())
+    assert not _hold_blas._users
+    assert real_limits() == limits() == before
