@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skmlp._losses import LOSSES
 from skmlp._memory_map import give_back, memory_map
 from skmlp._network import Network, Parameters
 from skmlp._objective import row_blocks
@@ -17,7 +16,7 @@ def layer_outputs(estimator, loss, X, layer=-1, finish=None):
     estimator : estimator
         With the attributes of a fitted network.
     loss : str
-        A key of `LOSSES`.
+        That of the network.
     X : {ndarray, CSR} of shape (n, d)
         Validated, but perhaps for its values: those are looked at while a block is in
         cache, where it is cheap.
@@ -35,7 +34,7 @@ def layer_outputs(estimator, loss, X, layer=-1, finish=None):
     sizes = [*(len(W) for W in coefs), estimator.n_outputs_]
     network = Network(sizes, estimator.activation, loss)
     parameters = Parameters(None, coefs, estimator.intercepts_)
-    finish = finish and getattr(LOSSES[loss], finish)
+    finish = finish and getattr(network.output, finish)
     outputs = np.empty((X.shape[0], network.layer_sizes[1:][layer]), X.dtype)
     mapped = memory_map(X)
 

@@ -54,25 +54,27 @@ class Progress:
     @classmethod
     def of(cls, estimator):
         """That of a fitted estimator, whose attributes the user may have changed."""
-        return cls(
-            **estimator._progress,
-            coefs=estimator.coefs_,
-            intercepts=estimator.intercepts_,
-            alpha=estimator.alpha_,
-            n_samples=estimator.t_,
-            best_loss=estimator.best_loss_,
-        )
+        public = {name: getattr(estimator, given) for name, given in _PUBLIC.items()}
+        return cls(**estimator._progress, **public)
 
     def hidden(self):
         """What no public attribute tells, as a dict, which skops trusts."""
-        return {name: getattr(self, name) for name in _HIDDEN}
+        names = [field.name for field in fields(self) if field.name not in _PUBLIC]
+        return {name: getattr(self, name) for name in names}
 
     def takes_up(self, solver):
         """Whether a solver can go on exactly."""
         return self.optimizer is not None and self.optimizer["solver"] == solver
 
 
-_HIDDEN = [field.name for field in fields(Progress)][:8]
+# What public attributes of the estimator tell
+_PUBLIC = {
+    "coefs": "coefs_",
+    "intercepts": "intercepts_",
+    "alpha": "alpha_",
+    "n_samples": "t_",
+    "best_loss": "best_loss_",
+}
 # Their names in models that were saved when each was an attribute of the estimator
 _HIDDEN_BEFORE = {
     "_seed_": "seed",

@@ -30,11 +30,15 @@ class Settings:
     """
 
     def __init__(self, estimator, is_incremental=False):
-        given = {name: getattr(estimator, name) for name in _names(estimator)}
+        # not by `get_params`: a subclass may have fixed some of them
+        names = estimator._parameter_constraints
+        given = {name: getattr(estimator, name) for name in names}
+        chosen = f"solver={given['solver']!r}"
         if given["solver"] == "auto":
             needs_epochs = is_incremental or given["dropout"]
             given["solver"] = "adam" if needs_epochs else "lbfgs"
-        vars(self).update(given, is_incremental=is_incremental)
+            chosen += f", here {given['solver']!r}"
+        vars(self).update(given, is_incremental=is_incremental, _chosen=chosen)
         if self.dropout and not self.method.has_epochs:
             raise ValueError(
                 f"dropout={self.dropout} works with solver='sgd' and 'adam', not with "
@@ -110,9 +114,8 @@ class Settings:
         unused : dict of {str: (str, str)}
             For each, what it has no effect with, and what it works with.
         """
-        with_solver = f"solver={self.solver!r}"
         of_others = _parameters_of_others(self.solver).items()
-        unused = {name: (with_solver, solvers) for name, solvers in of_others}
+        unused = {name: (self._chosen, solvers) for name, solvers in of_others}
         stops_early = "early_stopping=True or 'auto'"
         if not self.early_stopping:
             unused["validation_fraction"] = "early_stopping=False", stops_early
@@ -139,11 +142,6 @@ class Settings:
         return unused
 
 
-def _names(estimator):
-    # not by `get_params`: a subclass may have fixed some of them
-    return estimator._parameter_constraints
-
-
 @lru_cache
 def _parameters_of_others(solver):
     """Parameters that other solvers use, with the names of these."""
@@ -168,8 +166,6 @@ def announce_unused(estimator, settings, has_validation_set, defaults):
         Of the constructor.
     """
     for name, (present, needed) in settings.unused(has_validation_set).items():
-        if present == f"solver={settings.solver!r}" and estimator.solver == "auto":
-            present = f"solver='auto', here {settings.solver!r}"
         value = getattr(estimator, name)
         if value != defaults[name].default:
             warn_once(
