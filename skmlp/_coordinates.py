@@ -40,6 +40,8 @@ class Coordinates:
         m of each layer; None for zeros.
     scales : list of ndarray of shape (fan_in,) or None
         s of each layer; None for ones.
+    of_standard : bool, default=False
+        Whether the features are standardised as they are.
 
     Attributes
     ----------
@@ -47,9 +49,10 @@ class Coordinates:
         Whether theta is the weights and biases themselves.
     """
 
-    def __init__(self, means, scales):
+    def __init__(self, means, scales, of_standard=False):
         self.means = means
         self.scales = scales
+        self.of_standard = of_standard
         self.is_identity = all(vector is None for vector in (*means, *scales))
 
     @classmethod
@@ -58,10 +61,11 @@ class Coordinates:
         nothing = [None] * len(network.coef_shapes)
         return cls(nothing, nothing)
 
-    def without_features(self):
-        """The same coordinates for features that are standardised already, in float32."""
-        means = [m if m is None else m.astype(np.float32) for m in self.means[1:]]
-        return Coordinates([None, *means], [None, *self.scales[1:]])
+    def without_features(self, dtype):
+        """The same coordinates for features that have had their part of them."""
+        means = [m if m is None else m.astype(dtype) for m in self.means[1:]]
+        of_standard = self.of_standard or self.scales[0] is not None
+        return Coordinates([None, *means], [None, *self.scales[1:]], of_standard)
 
     def to_raw(self, parameters):
         """From (W', b') to (W, b), in place."""

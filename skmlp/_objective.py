@@ -22,8 +22,11 @@ from skmlp._parallel import serial
 # Block of rows: what its activations may take. Some 2000 rows of 100 units are few enough
 # for cache, and enough for the work of a call to outweigh the hand-over between threads.
 _BLOCK_BYTES = 2**21
-# Partial sums of the gradient; L-BFGS keeps twenty vectors of that length anyway.
+# Entries of sparse data in a block, for each feature: a block costs passes over the weights
+_BLOCK_ENTRIES = 8
+# Partial sums of the gradient: at most so many, and so many numbers in all, but at least 4
 _MAX_GROUPS = 16
+_GROUP_NUMBERS = 2**23
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
 # Rows gathered at a time for mini-batches
@@ -32,10 +35,13 @@ _PIECE_BYTES = 2**18
 _IN_ORDER_BYTES = 2**24
 
 
-def row_blocks(n_rows, network, dtype):
+def row_blocks(X, network):
     """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4."""
-    row_bytes = 2 * sum(network.layer_sizes[1:]) * np.dtype(dtype).itemsize  # h and delta
+    n_rows, n_features = X.shape
+    row_bytes = 2 * sum(network.layer_sizes[1:]) * X.dtype.itemsize  # h and delta
     n_blocks = -(-n_rows * row_bytes // _BLOCK_BYTES)
+    if sparse.issparse(X):
+        n_blocks = min(n_blocks, X.nnz // (_BLOCK_ENTRIES * n_features) + 1)
     if n_blocks > 2:
         n_blocks = -(-n_blocks // 4) * 4
     elif n_rows >= 1024:
@@ -147,7 +153,7 @@ class Objective:
             None for few rows, for those of a memory map, which are not to be copied, and
             for those that are in single precision or can't be.
         """
-        blocks = row_blocks(self.n_rows, self.network, self.dtype)
+        blocks = row_blocks(self.X, self.network)
         is_short = len(blocks) < _FEWEST_ROUGH_BLOCKS
         if is_short or self._mapped is not None or self.dtype == np.float32:
             return None
@@ -262,14 +268,15 @@ class Objective:
         return 0.5 * self._strength * float(np.dot(weights, weights))
 
     def _groups(self):
-        """Blocks (X, targets, weights) of rows, in at most `_MAX_GROUPS` groups."""
+        """Blocks (X, targets, weights) of rows, in groups that have a sum each."""
         if self._kept_groups is not None:
             return self._kept_groups
         blocks = [
             (_slice_rows(self.X, rows), self.targets[rows], self._weights(rows, 1.0))
-            for rows in row_blocks(self.n_rows, self.network, self.dtype)
+            for rows in row_blocks(self.X, self.network)
         ]
-        n_groups = min(len(blocks), _MAX_GROUPS)
+        n_most = max(_GROUP_NUMBERS // self.network.n_parameters, 4)
+        n_groups = min(len(blocks), n_most, _MAX_GROUPS)
         ends = np.linspace(0, len(blocks), n_groups + 1).astype(int)
         self._kept_groups = [blocks[a:b] for a, b in pairwise(ends)]
         return self._kept_groups
@@ -325,16 +332,20 @@ def in_single_precision(X, coordinates, blocks=(slice(None),)):
     Returns
     -------
     X : {ndarray, CSR} of shape (n, d)
-        As it is, if it is sparse or its features have no coordinates.
+        As it is, if it is sparse or its features are not standardised.
     coordinates : Coordinates
         Of a network of these rows.
     """
-    if coordinates.scales[0] is None or not isinstance(X, np.ndarray):
+    if not isinstance(X, np.ndarray):
+        return X, coordinates
+    if coordinates.of_standard:
+        return X.astype(np.float32), coordinates.without_features(np.float32)
+    if coordinates.scales[0] is None:
         return X, coordinates
     standardised = np.empty(X.shape, np.float32)
     for rows in blocks:
         standardised[rows] = (X[rows] - coordinates.means[0]) / coordinates.scales[0]
-    return standardised, coordinates.without_features()
+    return standardised, coordinates.without_features(np.float32)
 
 
 def _slice_rows(X, rows):

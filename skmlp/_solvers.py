@@ -23,6 +23,11 @@ _DIVERGED = (
 )
 
 
+# Pairs of vectors that L-BFGS keeps: fewer where each has more numbers than this
+_MAXCOR, _MAXCOR_OF_LONG = 10, 5
+_LONG = 2**20
+
+
 class Verdict(Enum):
     """What a solver is told after an iteration."""
 
@@ -331,6 +336,7 @@ class _LbfgsRun:
             options={
                 "maxiter": self.max_iter - self.n_iter,
                 "maxfun": self.max_fun - self.n_fun,
+                "maxcor": _MAXCOR_OF_LONG if theta.size > _LONG else _MAXCOR,
                 "gtol": 0.0,
                 # on_iteration decides, down to what the arithmetic can resolve
                 "ftol": max(64 * np.finfo(float).eps, np.finfo(self._objective.dtype).eps),

@@ -60,6 +60,10 @@ class Parts:
         ]
         return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
 
+    def in_basis(self, make, *arguments):
+        """As they are: partitions are not to be copied."""
+        return self, None
+
     def objective(self, network, coordinates, alpha, map=None, **of_batches):
         """The `SumOfParts` of a network of these rows."""
         return SumOfParts(network, self, alpha, coordinates)
