@@ -21,6 +21,8 @@ from skmlp._holdout import distinct
 # than L-BFGS's vectors of all the weights would, nor more time than some evaluations
 _DENSE_ROWS_PER_UNIT = 25
 _SPARSE_PAIRS_PER_UNIT = 10
+# Copies of a row in the mean up to which it is asked how many are distinct
+_COPIES = 100
 # Pairs of rows for each feature from which on sparse products with all of the features
 # are faster than dense ones with as many as rows
 _SPARSE_PAIRS = 400
@@ -48,7 +50,11 @@ def row_basis(rows, n_others, n_units, mean, scale):
     coordinates : ndarray of shape (n, r)
         Of the rows. Those of copies of a row are copies, to the bit.
     """
-    X, (n, d) = rows.X, rows.X.shape
+    X, d = rows.X, rows.n_features
+    if rows.n_rows > _COPIES * d:
+        return None, X
+    first, group, _ = distinct(rows.prints, np.ones(rows.n_rows))
+    n = len(first)  # so that weights are as good as copies
     if sparse.issparse(X):
         pairs = n * (n + n_others)
         is_worth = pairs <= d * min(_SPARSE_PAIRS_PER_UNIT * n_units, _SPARSE_PAIRS)
@@ -57,8 +63,7 @@ def row_basis(rows, n_others, n_units, mean, scale):
         is_worth, make = n <= _DENSE_ROWS_PER_UNIT * n_units, DenseBasis
     if not is_worth or 4 * n > 3 * d:
         return None, X
-    first, group, _ = distinct(rows.prints, np.ones(n))
-    has_copies = len(first) < n
+    has_copies = n < rows.n_rows
     basis = make(
         X[first] if has_copies else X,
         0.0 if mean is None else mean,
@@ -72,8 +77,8 @@ def row_basis(rows, n_others, n_units, mean, scale):
 class DenseBasis:
     """Q of the thin QR decomposition of the transposed rows.
 
-    Where the rows depend on one another, its span is larger than theirs, and the penalty
-    sees to what is in it.
+    A second one, of R with columns pivoted, tells the rank: what is drawn for a direction
+    that is none of the rows' would be noise.
 
     Parameters
     ----------
@@ -82,18 +87,23 @@ class DenseBasis:
 
     Attributes
     ----------
-    coordinates : ndarray of shape (n, n)
-        Of the rows themselves.
+    coordinates : ndarray of shape (n, r)
+        Of the rows themselves; r is their rank.
     """
 
     def __init__(self, X, mean, scale):
         self._mean, self._scale = mean, scale
         standardised = np.subtract(X, mean, dtype=np.float64)
         standardised /= scale
-        self._Q, R = linalg.qr(
+        Q, R = linalg.qr(
             standardised.T, overwrite_a=True, mode="economic", check_finite=False
         )
-        self.coordinates = R.T
+        turn, R, pivots = linalg.qr(R, pivoting=True, check_finite=False)
+        sizes = np.abs(np.diag(R))
+        rank = int((sizes > max(X.shape) * np.finfo(float).eps * sizes[0]).sum())
+        self._Q = Q @ turn[:, :rank]
+        self.coordinates = np.empty((len(X), rank))
+        self.coordinates[pivots] = R[:rank].T
 
     def coordinates_of(self, X):
         """Of other rows, of shape (n, r)."""

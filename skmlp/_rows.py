@@ -1,6 +1,7 @@
 """Rows of data in memory, or in a memory map, with their targets and weights."""
 
 import numpy as np
+from scipy import sparse
 
 from skmlp._coordinates import feature_moments
 from skmlp._holdout import distinct, fingerprints, hold_out
@@ -63,6 +64,12 @@ class Rows:
         if self._prints is None:
             self._prints = fingerprints(self.X, self.kinds)
         return self._prints
+
+    @property
+    def row_bytes(self):
+        """Memory that a row takes, in the mean."""
+        X = self.X.data if sparse.issparse(self.X) else self.X
+        return max(X.nbytes // self.n_rows, 1)
 
     def n_distinct(self):
         """Number of distinct rows, targets included."""

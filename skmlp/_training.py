@@ -27,6 +27,14 @@ from skmlp._warnings import warn
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
 # the rows of a call, so what suits the whole would be too strong
 _ALPHA_OF_PARTS = 1e-4
+# From so many rows on there are fits to growing parts of them first. The last part is one
+# in `_LAST_PART` rows; each is `_GROWTH` times as large as the one before; none has fewer
+# rows or more bytes than these
+_MANY_ROWS = 50_000
+_LAST_PART, _GROWTH = 8, 4
+_PART_ROWS, _PART_BYTES = 3000, 2**28
+# An iteration on a part is cheap: it has to gain a quarter of what it has to on all rows
+_PART_TOLERANCE = 0.25
 # Relative difference from the entropy of the classes that is none
 _NO_BETTER = 1e-3
 
@@ -106,6 +114,8 @@ def train(
         progress, theta, found = _set_alpha(
             settings, problem, progress, theta, may_redraw=is_drawn
         )
+        if is_drawn and not stops_early:
+            theta = _approach(settings, problem, theta, progress)
         score = None
         if validation is not None and make_score is not None:
             score = make_score(validation)
@@ -261,6 +271,52 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw):
         draw_start=draw_start if may_redraw else None,
     )
     return replace(progress, alpha=alpha), theta, found
+
+
+def _approach(settings, problem, theta, progress):
+    """Where L-BFGS should start on many rows: the optimum of a part of them.
+
+    On that, of a smaller part, and so on: each has to make up for what its rows know better
+    only. Unlike in [1]_, where samples grow until their gradients are sure enough to
+    descend, each part is fitted to its end, with the same alpha: with the same prior.
+
+    References
+    ----------
+    .. [1] R. Bollapragada et al., "A progressive batching L-BFGS method for machine
+       learning", ICML 2018.
+    """
+    if settings.method.has_epochs:
+        return theta
+    for n_rows in reversed(_parts(problem.data)):
+        rows = problem.data.sample(progress.seed, n_rows)
+        tol = _PART_TOLERANCE * problem.tolerance(settings.tol)
+        monitor = Monitor(tol, settings.n_iter_no_change)
+        result = settings.method.run(
+            settings,
+            problem.part(rows).objective(progress.alpha),
+            theta,
+            on_iteration=monitor,
+            other=None,
+        )
+        theta = result.theta.astype(theta.dtype, copy=False)
+        if settings.verbose:
+            print(
+                f"Fit to {rows.n_rows} of {problem.data.n_rows} rows: {result.n_iter} "
+                f"iterations, loss = {result.loss:10.6f}"
+            )
+    return theta
+
+
+def _parts(data):
+    """Numbers of rows of the parts, the largest one first."""
+    parts = []
+    if data.n_rows < _MANY_ROWS:
+        return parts
+    n_rows = min(data.n_rows // _LAST_PART, _PART_BYTES // data.row_bytes)
+    while n_rows >= _PART_ROWS:
+        parts.append(n_rows)
+        n_rows //= _GROWTH
+    return parts
 
 
 def _score_held_out(problem, held_out, score, theta):

@@ -44,6 +44,11 @@ class Parts:
         """Blocks of rows that are evaluated in this process: none."""
         return 0
 
+    @property
+    def row_bytes(self):
+        """Memory that a row takes, were it dense."""
+        return self.n_features * self.dtype.itemsize
+
     def moments(self):
         """Moments of the features in all partitions."""
         moments = [delayed(Rows.moments)(rows) for rows in self.rows]
