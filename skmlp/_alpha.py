@@ -244,13 +244,13 @@ class _Race:
         """The best candidate and those that are not clearly worse."""
         best = self.best(candidates)
         n_splits = len(self.losses[best])
-        n_seen = sum(split.validation.n_rows for split in self._splits[:n_splits])
+        n_seen = sum(split.validation.n_distinct() for split in self._splits[:n_splits])
         bound = self.mean(best) + self._margin(n_seen)
         return {candidate for candidate in candidates if self.mean(candidate) <= bound}
 
-    def _margin(self, n_rows):
+    def _margin(self, n_distinct):
         """Differences of the losses of rows are of the order of half the entropy."""
-        return self._entropy / 2 / math.sqrt(n_rows)
+        return self._entropy / 2 / math.sqrt(n_distinct)
 
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
