@@ -22,7 +22,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import give_back, memory_map
 
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**21
 # A deviation that grows by more than this was not known before
 _UNKNOWN = 10.0
 # Means that moved by more deviations, and deviations that did relatively, are renewed
@@ -58,10 +58,26 @@ class Coordinates:
         nothing = [None] * len(network.coef_shapes)
         return cls(nothing, nothing)
 
-    def without_features(self):
-        """The same coordinates for features that are standardised already, in float32."""
-        means = [m if m is None else m.astype(np.float32) for m in self.means[1:]]
+    def without_features(self, dtype):
+        """The same coordinates for features that are standardised already, in `dtype`."""
+        means = [m if m is None else m.astype(dtype) for m in self.means[1:]]
         return Coordinates([None, *means], [None, *self.scales[1:]])
+
+    def standardise(self, rows, out):
+        """Write dense rows to `out` as the first layer is to see them, (h - m) / s.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d)
+            Spent: they serve as scratch, and may be `out`.
+        out : ndarray of shape (n, d)
+            In the precision of the rows, or in a lower one, which the differences from the
+            means can do with where the rows themselves could not.
+        """
+        np.subtract(rows, self.means[0], out=rows)
+        np.multiply(rows, 1 / self.scales[0], out=rows)
+        if out is not rows:
+            np.copyto(out, rows, casting="same_kind")
 
     def to_raw(self, parameters):
         """From (W', b') to (W, b), in place."""

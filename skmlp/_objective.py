@@ -26,10 +26,12 @@ _BLOCK_BYTES = 2**21
 _MAX_GROUPS = 16
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
-# Rows gathered at a time for mini-batches
+# Multiplications in the products of a mini-batch from which single precision pays
+_FEWEST_ROUGH_PRODUCTS = 2**17
+# Rows gathered at a time for mini-batches, if they are those of a batch at least
 _PIECE_BYTES = 2**18
-# Rows taken in order at a time: then those of a memory map are given back
-_IN_ORDER_BYTES = 2**24
+# Rows standardised at a time: few enough to stay in cache from pass to pass
+_STRIP_BYTES = 2**18
 
 
 def row_blocks(n_rows, network, dtype):
@@ -192,65 +194,65 @@ class Objective:
             yield self.loss_gradient(theta)
             return
         order = rng.permutation(self.n_rows) if self.shuffle else None
-        parameters = raw_parameters(self.network, self.coordinates, theta)
-        gradient = self.network.parameters(np.empty_like(theta))
-        penalised = self._penalised(theta)
-        for X, targets, weights in self._pieces(order, batch_size, n_batches):
+        gather = _Gather(self.X, self.coordinates, self._batch_dtype(batch_size), order)
+        coordinates, dtype = gather.coordinates, gather.dtype
+        parameters = raw_parameters(
+            self.network, coordinates, theta.astype(dtype, copy=False)
+        )
+        # theta's weights in the precision of the gradient, whose penalty they make
+        penalised = self._penalised(parameters.vector if gather.standardises else theta)
+        gradient = self.network.parameters(np.empty_like(parameters.vector))
+        axpy = get_blas_funcs("axpy", dtype=dtype)  # y += a x in one pass
+        for X, targets, weights in self._pieces(gather, batch_size, n_batches):
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
                 n_rows = min(batch_size, len(targets) - start)
-                if not self.coordinates.is_identity:
+                if parameters.vector is not theta:
                     np.copyto(parameters.vector, theta)
-                    self.coordinates.to_raw(parameters)
+                    coordinates.to_raw(parameters)
                 loss = self.network.loss_gradient(
                     parameters,
                     X[rows],
                     targets[rows],
                     weights if np.isscalar(weights) else weights[rows],
                     gradient,
-                    self._workspace(n_rows, self._map),
-                    self._draw_dropout(n_rows, rng) if self.dropout else None,
+                    self._workspace(n_rows, dtype, self._map),
+                    self._draw_dropout(n_rows, rng, dtype) if self.dropout else None,
                 )
-                if not self.coordinates.is_identity:
-                    self.coordinates.pull_back(gradient)
-                self._axpy(penalised, gradient.vector, penalised.size, self._strength)
-                yield loss + self._penalty(penalised), gradient.vector
+                coordinates.pull_back(gradient)
+                axpy(penalised, gradient.vector, penalised.size, self._strength)
+                yield loss + self._penalty(self._penalised(theta)), gradient.vector
 
-    def _draw_dropout(self, n_rows, rng):
-        return self.network.dropout(self.dropout, n_rows, rng, self.dtype)
+    def _batch_dtype(self, batch_size):
+        """Precision of mini-batches: single where that saves time and loses nothing.
 
-    def _pieces(self, order, batch_size, factor):
-        """Yield (X, targets, weights) of some batches at a time, in the given order.
-
-        Rows of dense data are gathered into one buffer: enough for a call to be worth
-        its while, and few enough to stay in cache.
+        What it rounds off a gradient is nothing beside what the draw of the rows adds.
+        Rows that are standardised have values of 10 at most, if they have a weight.
         """
-        row_bytes = self.X.shape[1] * self.dtype.itemsize
-        if order is None:
-            step = max(_IN_ORDER_BYTES // (row_bytes * batch_size), 1) * batch_size
-            for start in range(0, self.n_rows, step):
-                rows = slice(start, start + step)
-                yield self.X[rows], self.targets[rows], self._weights(rows, factor)
-                give_back(self._mapped)
-            return
-        n_rows = max(_PIECE_BYTES // (row_bytes * batch_size), 1) * batch_size
-        dense = isinstance(self.X, np.ndarray)
-        buffer = np.empty((n_rows, self.X.shape[1]), self.dtype) if dense else None
-        for start in range(0, self.n_rows, n_rows):
-            rows = order[start : start + n_rows]
-            if dense:  # mode="clip" writes to `out` directly, "raise" through a copy
-                X = self.X.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
-            else:
-                X = self.X[rows]
-            yield X, self.targets[rows], self._weights(rows, factor)
+        is_small = batch_size * self.network.n_weights < _FEWEST_ROUGH_PRODUCTS
+        standardises = _can_standardise(self.X, self.coordinates)
+        have_weight = self.sample_weight is None or self.sample_weight.all()
+        return np.float32 if standardises and have_weight and not is_small else self.dtype
 
-    def _weights(self, rows, factor):
+    def _draw_dropout(self, n_rows, rng, dtype):
+        return self.network.dropout(self.dropout, n_rows, rng, dtype)
+
+    def _pieces(self, gather, batch_size, factor):
+        """Yield (X, targets, weights) of some batches at a time, in the given order."""
+        batch_bytes = self.X.shape[1] * self.dtype.itemsize * batch_size
+        n_rows = max(_PIECE_BYTES // batch_bytes, 1) * batch_size
+        for rows, X in gather(n_rows):
+            yield X, self.targets[rows], self._weights(rows, factor, gather.dtype)
+            if not self.shuffle:
+                give_back(self._mapped)
+
+    def _weights(self, rows, factor, dtype):
         """Factor of each row's loss: s_i / S, times `factor`."""
         if self.sample_weight is None:
             return factor / self.total_weight
         weights = self.sample_weight[rows] / self.total_weight
         weights *= factor
-        return weights.astype(self.dtype, copy=False)
+        return weights.astype(dtype, copy=False)
 
     def _penalised(self, theta):
         """The weights in a flat vector, without the biases: a view."""
@@ -266,7 +268,11 @@ class Objective:
         if self._kept_groups is not None:
             return self._kept_groups
         blocks = [
-            (_slice_rows(self.X, rows), self.targets[rows], self._weights(rows, 1.0))
+            (
+                _slice_rows(self.X, rows),
+                self.targets[rows],
+                self._weights(rows, 1.0, self.dtype),
+            )
             for rows in row_blocks(self.n_rows, self.network, self.dtype)
         ]
         n_groups = min(len(blocks), _MAX_GROUPS)
@@ -277,7 +283,7 @@ class Objective:
     def _group_loss(self, parameters, blocks):
         total = 0.0
         for X, targets, weights in blocks:
-            workspace = self._workspace(len(targets))
+            workspace = self._workspace(len(targets), self.dtype)
             total += self.network.loss(parameters, X, targets, weights, workspace)
             give_back(self._mapped)
         return total
@@ -287,7 +293,12 @@ class Objective:
         gradient, total = self.network.parameters(out), 0.0
         for X, targets, weights in blocks:
             total += self.network.loss_gradient(
-                parameters, X, targets, weights, gradient, self._workspace(len(targets))
+                parameters,
+                X,
+                targets,
+                weights,
+                gradient,
+                self._workspace(len(targets), self.dtype),
             )
             give_back(self._mapped)
             if gradient.vector is not out:
@@ -296,12 +307,12 @@ class Objective:
                 gradient = self._scratch()
         return total
 
-    def _workspace(self, n_rows, map_halves=None):
+    def _workspace(self, n_rows, dtype, map_halves=None):
         """Workspace for so many rows, kept by each thread from call to call."""
         workspaces = vars(self._local).setdefault("workspaces", {})
-        key = n_rows, map_halves
+        key = n_rows, dtype, map_halves
         if key not in workspaces:
-            workspaces[key] = self.network.workspace(n_rows, self.dtype, map_halves)
+            workspaces[key] = self.network.workspace(n_rows, dtype, map_halves)
         return workspaces[key]
 
     def _scratch(self):
@@ -310,6 +321,66 @@ class Objective:
             vector = np.empty(self.network.n_parameters, self.dtype)
             self._local.scratch = self.network.parameters(vector)
         return self._local.scratch
+
+
+class _Gather:
+    """Rows of X in a given order: dense ones in a buffer, where they are standardised.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    coordinates : Coordinates
+    dtype : {float32, float64}
+        What the rows are wanted in: that of X, unless they are standardised.
+    order : ndarray of shape (n,) of int, or None
+        None for that of X.
+
+    Attributes
+    ----------
+    standardises : bool
+        Whether it does: never sparse rows, which would be dense then.
+    coordinates : Coordinates
+        Of a network of the rows that come out.
+    dtype : dtype
+    """
+
+    def __init__(self, X, coordinates, dtype, order):
+        self._X, self._features, self._order = X, coordinates, order
+        self.standardises = _can_standardise(X, coordinates)
+        self.coordinates, self.dtype = coordinates, np.dtype(dtype)
+        if self.standardises:
+            self.coordinates = coordinates.without_features(dtype)
+
+    def __call__(self, n_rows):
+        """Yield (indices, rows), so many at a time; the next rows overwrite the last."""
+        (n, d), order = self._X.shape, self._order
+        if self.standardises and order is None:
+            order = np.arange(n)
+        if order is None or not isinstance(self._X, np.ndarray):
+            for start in range(0, n, n_rows):
+                rows = slice(start, start + n_rows)
+                rows = rows if order is None else order[rows]
+                yield rows, self._X[rows]
+            return
+        buffer = np.empty((min(n_rows, n), d), self.dtype)
+        n_strip = min(max(_STRIP_BYTES // (d * self._X.itemsize), 1), n_rows)
+        scratch = buffer if self._X.dtype == self.dtype else np.empty((n_strip, d))
+        for start in range(0, n, n_rows):
+            rows = order[start : start + n_rows]
+            for first in range(0, len(rows), n_strip):
+                strip = rows[first : first + n_strip]
+                out = buffer[first : first + len(strip)]
+                taken = out if scratch is buffer else scratch[: len(strip)]
+                # mode="clip" writes to `taken` directly, "raise" through a copy
+                self._X.take(strip, axis=0, out=taken, mode="clip")
+                if self.standardises:
+                    self._features.standardise(taken, out)
+            yield rows, buffer[: len(rows)]
+
+
+def _can_standardise(X, coordinates):
+    """Whether rows can be standardised themselves: dense ones, of features with a scale."""
+    return isinstance(X, np.ndarray) and coordinates.scales[0] is not None
 
 
 def in_single_precision(X, coordinates, blocks=(slice(None),)):
@@ -329,12 +400,12 @@ def in_single_precision(X, coordinates, blocks=(slice(None),)):
     coordinates : Coordinates
         Of a network of these rows.
     """
-    if coordinates.scales[0] is None or not isinstance(X, np.ndarray):
+    if not _can_standardise(X, coordinates):
         return X, coordinates
     standardised = np.empty(X.shape, np.float32)
     for rows in blocks:
         standardised[rows] = (X[rows] - coordinates.means[0]) / coordinates.scales[0]
-    return standardised, coordinates.without_features()
+    return standardised, coordinates.without_features(np.float32)
 
 
 def _slice_rows(X, rows):

@@ -99,14 +99,14 @@ class SGD:
         self.nesterov = nesterov
 
     def step(self, theta, gradient, rate, state):
-        """Update theta and the velocity in place."""
+        """Update theta and the velocity in place; gradient is used as scratch."""
         (velocity,) = state.averages
-        axpy = _axpy(theta)
+        gradient *= -rate
         velocity *= self.momentum
-        axpy(gradient, velocity, a=-rate)
+        velocity += gradient
         if self.nesterov:
-            axpy(velocity, theta, a=self.momentum)
-            axpy(gradient, theta, a=-rate)
+            _axpy(gradient)(velocity, gradient, a=self.momentum)
+            theta += gradient
         else:
             theta += velocity
 
@@ -156,7 +156,10 @@ class Adam:
 
 
 def _axpy(y):
-    """BLAS's ``axpy(x, y, a=a)`` for vectors like y: ``y += a * x`` in a single pass."""
+    """BLAS's ``axpy(x, y, a=a)`` for vectors like y: ``y += a * x`` in a single pass.
+
+    If x is in another precision, it is converted first.
+    """
     return blas.saxpy if y.dtype == np.float32 else blas.daxpy
 
 
@@ -201,7 +204,6 @@ def minimize_stochastic(
         At the first loss that is not finite, or parameters or averages after an epoch.
     """
     if not state.averages:
-        state.averages = [np.zeros_like(theta) for _ in rule.powers]
         state.n_steps = 0
     converged, n_iter, loss = False, 0, math.nan
     while n_iter < max_iter and not converged:
@@ -210,6 +212,8 @@ def minimize_stochastic(
         for batch_loss, gradient in objective.batches(theta, batch_size, rng):
             if not math.isfinite(batch_loss):
                 raise ValueError(_DIVERGED)
+            if not losses:
+                state.averages = _averages(state.averages, rule, gradient)
             epoch = state.n_epochs + len(losses) * batch_size / objective.n_rows
             rate = schedule.rate(epoch, state.n_samples, state.n_plateaus)
             losses.append(batch_loss)
@@ -238,6 +242,13 @@ def minimize_stochastic(
             "slowly and smoothly."
         ),
     )
+
+
+def _averages(averages, rule, gradient):
+    """Averages in the precision of the gradient; there may be none yet."""
+    if not averages:
+        return [np.zeros_like(gradient) for _ in rule.powers]
+    return [average.astype(gradient.dtype, copy=False) for average in averages]
 
 
 def minimize_lbfgs(
