@@ -27,11 +27,11 @@ _MAX_GROUPS = 16
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
 # Multiplications in the products of a mini-batch from which single precision pays
-_FEWEST_ROUGH_PRODUCTS = 2**17
+_FEWEST_ROUGH_PRODUCTS = 2**16
 # Rows gathered at a time for mini-batches, if they are those of a batch at least
 _PIECE_BYTES = 2**18
 # Rows standardised at a time: few enough to stay in cache from pass to pass
-_STRIP_BYTES = 2**18
+_STRIP_BYTES = 2**19
 
 
 def row_blocks(n_rows, network, dtype):
