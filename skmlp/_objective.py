@@ -193,17 +193,15 @@ class Objective:
         if n_batches == 1 and not self.dropout:
             yield self.loss_gradient(theta)
             return
-        order = rng.permutation(self.n_rows) if self.shuffle else None
-        gather = _Gather(self.X, self.coordinates, self._batch_dtype(batch_size), order)
+        gather = self._gather(batch_size, rng)
         coordinates, dtype = gather.coordinates, gather.dtype
-        parameters = raw_parameters(
-            self.network, coordinates, theta.astype(dtype, copy=False)
-        )
-        # theta's weights in the precision of the gradient, whose penalty they make
+        point = theta.astype(dtype, copy=False)
+        parameters = raw_parameters(self.network, coordinates, point)
+        # theta's weights in the precision of the gradient, to which they add the penalty's
         penalised = self._penalised(parameters.vector if gather.standardises else theta)
-        gradient = self.network.parameters(np.empty_like(parameters.vector))
-        axpy = get_blas_funcs("axpy", dtype=dtype)  # y += a x in one pass
-        for X, targets, weights in self._pieces(gather, batch_size, n_batches):
+        gradient = self.network.parameters(np.empty_like(point))
+        axpy = get_blas_funcs("axpy", dtype=dtype)
+        for X, targets, weights in self._pieces(gather, n_batches):
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
                 n_rows = min(batch_size, len(targets) - start)
@@ -223,25 +221,28 @@ class Objective:
                 axpy(penalised, gradient.vector, penalised.size, self._strength)
                 yield loss + self._penalty(self._penalised(theta)), gradient.vector
 
-    def _batch_dtype(self, batch_size):
-        """Precision of mini-batches: single where that saves time and loses nothing.
+    def _gather(self, batch_size, rng):
+        """What mini-batches take their rows from, in the order and precision of an epoch.
 
-        What it rounds off a gradient is nothing beside what the draw of the rows adds.
-        Rows that are standardised have values of 10 at most, if they have a weight.
+        Precision is single where that saves time and loses nothing. What it rounds off a
+        gradient is nothing beside what the draw of the rows adds; and rows that are
+        standardised have values of 10 at most, unless they have no weight.
         """
-        is_small = batch_size * self.network.n_weights < _FEWEST_ROUGH_PRODUCTS
-        standardises = _can_standardise(self.X, self.coordinates)
+        order = rng.permutation(self.n_rows) if self.shuffle else None
+        is_large = batch_size * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
         have_weight = self.sample_weight is None or self.sample_weight.all()
-        return np.float32 if standardises and have_weight and not is_small else self.dtype
+        is_rough = is_large and have_weight and _can_standardise(self.X, self.coordinates)
+        dtype = np.float32 if is_rough else self.dtype
+        batch_bytes = batch_size * self.X.shape[1] * self.dtype.itemsize
+        n_rows = max(_PIECE_BYTES // batch_bytes, 1) * batch_size
+        return _Gather(self.X, self.coordinates, dtype, order, n_rows)
 
     def _draw_dropout(self, n_rows, rng, dtype):
         return self.network.dropout(self.dropout, n_rows, rng, dtype)
 
-    def _pieces(self, gather, batch_size, factor):
+    def _pieces(self, gather, factor):
         """Yield (X, targets, weights) of some batches at a time, in the given order."""
-        batch_bytes = self.X.shape[1] * self.dtype.itemsize * batch_size
-        n_rows = max(_PIECE_BYTES // batch_bytes, 1) * batch_size
-        for rows, X in gather(n_rows):
+        for rows, X in gather:
             yield X, self.targets[rows], self._weights(rows, factor, gather.dtype)
             if not self.shuffle:
                 give_back(self._mapped)
@@ -324,58 +325,74 @@ class Objective:
 
 
 class _Gather:
-    """Rows of X in a given order: dense ones in a buffer, where they are standardised.
+    """Iterates over pieces of X: (indices, rows), in a given order.
+
+    Dense rows are standardised as they are gathered, in a buffer that the next ones
+    overwrite. Sparse ones would be dense then, and stay as they are.
 
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
     coordinates : Coordinates
+        Of a network of the rows of X.
     dtype : {float32, float64}
         What the rows are wanted in: that of X, unless they are standardised.
     order : ndarray of shape (n,) of int, or None
         None for that of X.
+    n_rows : int
+        Rows in a piece.
 
     Attributes
     ----------
     standardises : bool
-        Whether it does: never sparse rows, which would be dense then.
     coordinates : Coordinates
         Of a network of the rows that come out.
     dtype : dtype
     """
 
-    def __init__(self, X, coordinates, dtype, order):
-        self._X, self._features, self._order = X, coordinates, order
+    def __init__(self, X, coordinates, dtype, order, n_rows):
+        self._X, self._features, self._n_rows = X, coordinates, n_rows
+        self.dtype = np.dtype(dtype)
         self.standardises = _can_standardise(X, coordinates)
-        self.coordinates, self.dtype = coordinates, np.dtype(dtype)
+        self.coordinates = coordinates
         if self.standardises:
             self.coordinates = coordinates.without_features(dtype)
+            if order is None:
+                order = np.arange(X.shape[0])
+        self._order = order
 
-    def __call__(self, n_rows):
-        """Yield (indices, rows), so many at a time; the next rows overwrite the last."""
-        (n, d), order = self._X.shape, self._order
-        if self.standardises and order is None:
-            order = np.arange(n)
-        if order is None or not isinstance(self._X, np.ndarray):
-            for start in range(0, n, n_rows):
-                rows = slice(start, start + n_rows)
-                rows = rows if order is None else order[rows]
-                yield rows, self._X[rows]
-            return
-        buffer = np.empty((min(n_rows, n), d), self.dtype)
+    def __iter__(self):
+        take = self._X.__getitem__
+        if self._order is not None and isinstance(self._X, np.ndarray):
+            take = partial(self._take, *self._buffers())
+        for start in range(0, self._X.shape[0], self._n_rows):
+            rows = slice(start, start + self._n_rows)
+            if self._order is not None:
+                rows = self._order[rows]
+            yield rows, take(rows)
+
+    def _buffers(self):
+        """For a piece, and for a strip of it in the precision of X; one may do for both."""
+        n, d = self._X.shape
+        n_rows = min(self._n_rows, n)
         n_strip = min(max(_STRIP_BYTES // (d * self._X.itemsize), 1), n_rows)
-        scratch = buffer if self._X.dtype == self.dtype else np.empty((n_strip, d))
-        for start in range(0, n, n_rows):
-            rows = order[start : start + n_rows]
-            for first in range(0, len(rows), n_strip):
-                strip = rows[first : first + n_strip]
-                out = buffer[first : first + len(strip)]
-                taken = out if scratch is buffer else scratch[: len(strip)]
-                # mode="clip" writes to `taken` directly, "raise" through a copy
-                self._X.take(strip, axis=0, out=taken, mode="clip")
-                if self.standardises:
-                    self._features.standardise(taken, out)
-            yield rows, buffer[: len(rows)]
+        buffer = np.empty((n_rows, d), self.dtype)
+        return (
+            buffer,
+            n_strip,
+            None if self._X.dtype == self.dtype else np.empty((n_strip, d)),
+        )
+
+    def _take(self, buffer, n_strip, scratch, rows):
+        for start in range(0, len(rows), n_strip):
+            strip = rows[start : start + n_strip]
+            out = buffer[start : start + len(strip)]
+            taken = out if scratch is None else scratch[: len(strip)]
+            # mode="clip" writes to `taken` directly, "raise" through a copy
+            self._X.take(strip, axis=0, out=taken, mode="clip")
+            if self.standardises:
+                self._features.standardise(taken, out)
+        return buffer[: len(rows)]
 
 
 def _can_standardise(X, coordinates):
