@@ -26,8 +26,8 @@ _BLOCK_BYTES = 2**21
 _MAX_GROUPS = 16
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
-# Multiplications in the products of a mini-batch from which single precision pays
-_FEWEST_ROUGH_PRODUCTS = 2**16
+# Rows times weights from which an epoch of mini-batches has something to save, too
+_FEWEST_ROUGH_PRODUCTS = 2**22
 # Rows gathered at a time for mini-batches, if they are those of a batch at least
 _PIECE_BYTES = 2**18
 # Rows standardised at a time: few enough to stay in cache from pass to pass
@@ -187,7 +187,8 @@ class Objective:
         ------
         loss : float
         gradient : ndarray of shape (P,)
-            Overwritten by the next batch; the caller may use it as scratch.
+            Overwritten by the next batch; the caller may use it as scratch. In single
+            precision where there is much to do, see `_gather`.
         """
         n_batches = -(-self.n_rows // batch_size)
         if n_batches == 1 and not self.dropout:
@@ -229,9 +230,9 @@ class Objective:
         standardised have values of 10 at most, unless they have no weight.
         """
         order = rng.permutation(self.n_rows) if self.shuffle else None
-        is_large = batch_size * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
+        is_long = self.n_rows * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
         have_weight = self.sample_weight is None or self.sample_weight.all()
-        is_rough = is_large and have_weight and _can_standardise(self.X, self.coordinates)
+        is_rough = is_long and have_weight and _can_standardise(self.X, self.coordinates)
         dtype = np.float32 if is_rough else self.dtype
         batch_bytes = batch_size * self.X.shape[1] * self.dtype.itemsize
         n_rows = max(_PIECE_BYTES // batch_bytes, 1) * batch_size

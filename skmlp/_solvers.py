@@ -3,7 +3,8 @@
 An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
-or None if only mini-batches have one, and heeds the `Verdict` that it returns.
+or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
+of mini-batches may be in a lower precision than theta.
 """
 
 import math
@@ -61,7 +62,8 @@ class StochasticState:
     Attributes
     ----------
     averages : list of ndarray of shape (P,)
-        The update rule's averages of past gradients; empty, they start at zero.
+        The update rule's averages of past gradients, in their precision; empty, they start
+        at zero.
     n_steps : int
         Steps that have gone into the averages.
     n_epochs, n_samples, n_plateaus : int
@@ -150,7 +152,9 @@ class Adam:
         v *= self.beta_2
         v += gradient
         np.sqrt(v, out=gradient)
-        gradient += self.epsilon / self._v_scale
+        # where squares underflow, v is 0 and epsilon all that m is divided by
+        least = math.sqrt(np.finfo(gradient.dtype).tiny)
+        gradient += max(self.epsilon / self._v_scale, least)
         np.divide(m, gradient, out=gradient)
         _axpy(theta)(gradient, theta, a=-rate * self._m_scale / self._v_scale)
 

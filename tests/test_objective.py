@@ -50,7 +50,9 @@ def test_mean_of_batches_is_the_objective(container, weighted, batch_size, shuff
     assert relative_error(np.mean(slopes, axis=0), gradient) < 1e-12
 
 
-def make_standardised(container=np.asarray, dtype=np.float64, offset=3.0, n=103, **options):
+def make_standardised(
+    container=np.asarray, dtype=np.float64, offset=3.0, n=103, hidden=6, **options
+):
     """An objective of features with offsets and scales, and one of the scaled features.
 
     The second, in double precision, is what batches are to be estimates of.
@@ -59,7 +61,7 @@ def make_standardised(container=np.asarray, dtype=np.float64, offset=3.0, n=103,
     X = rng.normal(size=(n, 8)) * [1e-3, 1e-2, 0.1, 1, 1, 10, 1e2, 1e3]
     X = (X + offset * X.std(axis=0)).astype(dtype)
     k = rng.integers(4, size=n)
-    network = Network((8, 6, 4), "tanh")
+    network = Network((8, hidden, 4), "tanh")
     theta = network.initialize(np.random.RandomState(1), dtype, standardized=True)
     exact = X.astype(np.float64)
     coordinates = standard_coordinates(
@@ -111,11 +113,12 @@ def test_batches_in_float32_keep_the_digits_that_tell_rows_apart(shuffled):
 
 @pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_large_batches_are_computed_in_single_precision(shuffled, weighted):
+def test_batches_of_many_rows_are_in_single_precision(shuffled, weighted):
+    """6 million products, of rows of which nothing is left in float32."""
     n = 2500
     weights = np.random.default_rng(0).uniform(0.1, 5, size=n) if weighted else None
     objective, theta, scaled = make_standardised(
-        offset=1e9, n=n, shuffle=shuffled, weights=weights
+        offset=1e9, n=n, hidden=200, shuffle=shuffled, weights=weights
     )
     loss, gradient, dtype = mean_of_batches(objective, theta, 1000)
     exact_loss, exact = scaled.loss_gradient(theta)
@@ -125,32 +128,37 @@ def test_large_batches_are_computed_in_single_precision(shuffled, weighted):
     assert relative_error(gradient, exact) < 1e-5
 
 
-def test_only_large_batches_of_dense_standardised_rows_are_rough():
-    def dtype(objective, theta, batch_size=1000):
+def test_only_batches_of_many_dense_standardised_rows_are_in_single_precision():
+    def dtype(*arguments, batch_size=1000, **options):
+        objective, theta, _ = make_standardised(*arguments, **options)
         return mean_of_batches(objective, theta, batch_size)[2]
 
-    n = 2500
-    assert dtype(*make_standardised(n=n)[:2]) == np.float32
-    assert dtype(*make_standardised(n=n)[:2], batch_size=100) == np.float64
-    assert dtype(*make_standardised(n=n)[:2], batch_size=n) == np.float64  # all rows
-    assert dtype(*make_standardised(sparse.csr_array, n=n)[:2]) == np.float64
+    many = {"n": 2500, "hidden": 200}
+    assert dtype(**many) == np.float32
+    assert dtype(**many, batch_size=10) == np.float32
+    assert dtype(**many, batch_size=2500) == np.float64  # all rows at once
+    assert dtype(n=2500) == np.float64
+    assert dtype(n=1100, hidden=200) == np.float64
+    assert dtype(sparse.csr_array, **many) == np.float64
     # rows without weight may be of any size
-    weights = np.ones(n)
+    weights = np.ones(2500)
     weights[7] = 0
-    objective, theta, _ = make_standardised(n=n, weights=weights)
+    objective, theta, _ = make_standardised(**many, weights=weights)
     objective.X[7] = 1e300
-    assert dtype(objective, theta) == np.float64
-    assert np.isfinite(mean_of_batches(objective, theta, 1000)[1]).all()
-    objective = Objective(objective.network, objective.X, objective.targets, None, 1.0)
-    assert dtype(objective, theta) == np.float64
+    _, gradient, found = mean_of_batches(objective, theta, 1000)
+    assert found == np.float64
+    assert np.isfinite(gradient).all()
+    raw = Objective(objective.network, objective.X, objective.targets, None, 1.0)
+    assert next(raw.batches(theta, 99, np.random.default_rng()))[1].dtype == np.float64
 
 
-def test_large_batches_have_the_same_bits_for_any_number_of_threads():
+def test_batches_in_single_precision_have_the_same_bits_for_any_number_of_threads():
     gradients = []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"), row_threads(2) as map_rows:
-            objective, theta, _ = make_standardised(n=400_000, map=map_rows)
-            gradients.append(mean_of_batches(objective, theta, 390_000)[1])
+            objective, theta, _ = make_standardised(n=90_000, hidden=100, map=map_rows)
+            gradients.append(mean_of_batches(objective, theta, 80_000)[1])
+    assert gradients[0].dtype == np.float32
     assert_array_equal(*gradients)
 
 

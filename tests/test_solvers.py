@@ -328,6 +328,16 @@ def test_gradients_in_single_precision_move_parameters_in_double(rule):
     assert ((moved != start) & (abs(moved - start) < 1e-8)).all()
 
 
+def test_adam_in_single_precision_where_squares_underflow():
+    """A step is never much longer than the rate, and there is none without a gradient."""
+    theta, state = np.zeros(3), StochasticState([np.zeros(3, np.float32) for _ in "mv"])
+    rule = Adam(0.9, 0.999, 1e-60)
+    rule.step(theta, np.array([0, 1e-30, -1e-10], np.float32), 0.1, state)
+    assert theta[0] == 0
+    assert -0.1 < theta[1] < 0
+    assert_allclose(theta[2], 0.1, rtol=1e-6)
+
+
 def test_first_non_finite_value_raises():
     with np.errstate(over="ignore", invalid="ignore"):
         with pytest.raises(ValueError, match=r"Scale the features.*learning_rate_init"):
