@@ -218,7 +218,8 @@ class Objective:
                     self._workspace(n_rows, dtype, self._map),
                     self._draw_dropout(n_rows, rng, dtype) if self.dropout else None,
                 )
-                coordinates.pull_back(gradient)
+                if not coordinates.is_identity:
+                    coordinates.pull_back(gradient)
                 axpy(penalised, gradient.vector, penalised.size, self._strength)
                 yield loss + self._penalty(self._penalised(theta)), gradient.vector
 
