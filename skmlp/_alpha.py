@@ -7,14 +7,19 @@ import numpy as np
 
 from skmlp._holdout import folds
 from skmlp._parallel import serial
-from skmlp._solvers import minimize_lbfgs
+from skmlp._solvers import Verdict, minimize_lbfgs
 
 # Candidates, in half decades of the unit: those that every search sees, from the strongest
 # on, and how far it may go beyond them
-_FIRST = (2, 0, -2)
+_FIRST, _THIRD = (2, 0), -2
 _STRONGEST, _WEAKEST = 4, -6
 # Most iterations of a candidate; the rule that stops the fit stops it, too
 _MAX_ITER = 100
+
+# Iterations between two looks at the held-out loss
+_LOOK_EVERY = 5
+# A loss that exceeds another's by so many times what is clearly worse is lost, if it rises
+_LOST = 2
 
 # Rows to train on and the most that are looked at in all. A few are dealt out to folds, and
 # as many of the folds take their turn as held-out rows as it takes to see enough of them.
@@ -32,26 +37,18 @@ _ALPHA_OF_FEW = 1 / 4000
 _N_OTHER_STARTS = 7
 
 
-def choose_alpha(
-    data, validation, problem, theta, *, seed, entropy, make_monitor, draw_start, map_fits
-):
+def choose_alpha(problem, theta, *, seed, make_monitor, draw_start):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
 
     Parameters
     ----------
-    data : Rows or Parts
-    validation : Rows or Parts, or None
-        The held-out rows; None to hold out some of the data.
-    problem : callable
-        ``problem(rows, alpha, map=map)`` returns an objective.
+    problem : Problem
+        Its validation rows are the held-out ones; without any, some of its data are.
     theta : ndarray of shape (P,)
     seed : int
-    entropy : float
     make_monitor : callable
     draw_start : callable or None
         ``draw_start(random_state)`` returns another start; None if theta is to be kept.
-    map_fits : callable
-        A ``map`` for the fits of the search.
 
     Returns
     -------
@@ -61,41 +58,34 @@ def choose_alpha(
     found : ndarray of shape (P,) or None
         Where the search's fit to a part of the rows ended.
     """
-    if validation is not None:
-        validation = validation.sample(seed, MOST_ROWS)
-    rows = data.sample(seed, MOST_ROWS)
+    rows, validation = problem.data.sample(seed, MOST_ROWS), problem.validation
     if validation is None:
         splits = draw_splits(rows, seed)
     else:
-        splits = [(rows.sample(seed, TRAINING_ROWS), validation)]
+        training = rows.sample(seed, TRAINING_ROWS)
+        splits = [(training, validation.sample(seed, MOST_ROWS))]
+    # a split may have few rows for its features where the data as a whole have many
+    splits = [problem.part(*split).in_row_space() for split in splits]
     losses, trained = search_alpha(
-        problem,
         theta,
         splits,
         total_weight=rows.total_weight,
         unit=rows.total_weight / rows.n_distinct(),
-        entropy=entropy,
+        entropy=problem.entropy,
         make_monitor=make_monitor,
-        map_fits=map_fits,
+        map_fits=problem.map_rows,
     )
     alpha = min(losses, key=losses.get)
     if not splits and draw_start is not None:
         random_state = np.random.RandomState(seed)
         others = [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
-        theta = best_start(problem(rows, alpha), [theta, *others], make_monitor)
+        few = problem.part(rows).in_row_space()
+        theta = best_start(few, alpha, [theta, *others], make_monitor)
     return alpha, theta, trained[alpha]
 
 
 def search_alpha(
-    make_objective,
-    theta,
-    splits,
-    *,
-    total_weight,
-    unit,
-    entropy,
-    make_monitor,
-    map_fits=serial,
+    theta, splits, *, total_weight, unit, entropy, make_monitor, map_fits=serial
 ):
     """Losses on held-out rows for some values of alpha.
 
@@ -109,12 +99,10 @@ def search_alpha(
 
     Parameters
     ----------
-    make_objective : callable
-        ``make_objective(rows, alpha, map=map)`` returns an objective.
     theta : ndarray of shape (P,)
         Start of every fit.
-    splits : list of (Rows, Rows)
-        Rows to train on, rows to measure the loss on.
+    splits : list of Problem
+        Each with rows to train on, and validation rows to measure the loss on.
     total_weight : float
     unit : float
         Mean weight of a distinct row: what the decades are multiplied by.
@@ -146,13 +134,13 @@ def search_alpha(
     if not splits:
         alpha = _ALPHA_OF_FEW * total_weight**2 / unit
         return {alpha: math.nan}, {alpha: None}
-    train = partial(_train, theta=theta)
-    if len(splits[0][0].targets) < _FEWEST_FOR_THREADS:
+    if splits[0].data.n_rows < _FEWEST_FOR_THREADS:
         map_fits = serial
-    race = _Race(make_objective, splits, unit, entropy, train, make_monitor, map_fits)
+    race = _Race(theta, splits, unit, entropy, make_monitor, map_fits)
     race.run(0, _FIRST)
-    if _FIRST[-1] in race.contenders(race.losses):
-        race.run(0, [_FIRST[-1] - 2])
+    race.run(0, [_THIRD])
+    if _THIRD in race.contenders(race.losses):
+        race.run(0, [_THIRD - 2])
     while (beyond := race.edge()) is not None:
         race.run(0, [beyond])
     race.run(0, [race.between()])
@@ -166,7 +154,7 @@ def search_alpha(
     return losses, {race.alpha(i): race.trained[i] for i in ranked}
 
 
-def best_start(objective, starts, make_monitor):
+def best_start(problem, alpha, starts, make_monitor):
     """Of several starts, the one from which a fit to few rows ends lowest.
 
     Nets of a few units have minima that are not the lowest: two logistic units miss one of
@@ -174,7 +162,9 @@ def best_start(objective, starts, make_monitor):
 
     Parameters
     ----------
-    objective : Objective
+    problem : Problem
+        Of the rows.
+    alpha : float
     starts : list of ndarray of shape (P,)
     make_monitor : callable
         Returns a new `Monitor`.
@@ -183,12 +173,13 @@ def best_start(objective, starts, make_monitor):
     -------
     theta : ndarray of shape (P,)
     """
-    monitor, losses = make_monitor(), []
-    for theta in starts:
-        losses.append(_train(objective, theta, make_monitor()).loss)
+    objective = problem.rough_objective(alpha)
+    losses = [
+        _train(objective, problem.reduce(theta), make_monitor()).loss for theta in starts
+    ]
     # what differs by less than stopping allows is equal, and the first of equals is taken:
     # the rounding of a sum must not decide
-    return starts[int(np.argmax(np.array(losses) <= min(losses) + monitor.tol))]
+    return starts[int(np.argmax(np.array(losses) <= min(losses) + make_monitor().tol))]
 
 
 def _train(objective, theta, monitor):
@@ -212,16 +203,12 @@ class _Race:
         Where its fit to the first split ended.
     """
 
-    def __init__(
-        self, make_objective, splits, unit, entropy, train, make_monitor, map_fits
-    ):
-        self._make_objective = make_objective
-        self._splits = splits
+    def __init__(self, theta, splits, unit, entropy, make_monitor, map_fits):
+        self._theta, self._splits = theta, splits
         self._unit, self._entropy = unit, entropy
-        self._train = train
         self._make_monitor = make_monitor
         self._map = map_fits
-        self._held_out = [make_objective(rows, 0.0) for _, rows in splits]
+        self._held_out = [split.rough_held_out_objective() for split in splits]
         self.losses, self.trained = {}, {}
 
     def alpha(self, candidate):
@@ -231,13 +218,17 @@ class _Race:
     def run(self, split, candidates):
         """Train the candidates on a split, and measure their losses."""
         candidates = sorted(candidates)  # the weaker the penalty, the longer it takes
-        if len(candidates) == 1:
-            measured = [self._measure(split, self._map, *candidates)]
-        else:
+        if len(candidates) > 1 and self._map is not serial:
             measured = self._map(partial(self._measure, split, serial), candidates)
-        for candidate, (theta, loss) in zip(candidates, measured, strict=True):
-            self.trained.setdefault(candidate, theta)
-            self.losses.setdefault(candidate, []).append(loss)
+            for candidate, (theta, loss) in zip(candidates, measured, strict=True):
+                self._record(candidate, theta, loss)
+            return
+        for candidate in reversed(candidates):
+            self._record(candidate, *self._measure(split, self._map, candidate))
+
+    def _record(self, candidate, theta, loss):
+        self.trained.setdefault(candidate, theta)
+        self.losses.setdefault(candidate, []).append(loss)
 
     def mean(self, candidate):
         """Mean loss on all held-out rows that a candidate has seen."""
@@ -250,15 +241,16 @@ class _Race:
         return min(sorted(candidates, reverse=True), key=self.mean)
 
     def contenders(self, candidates):
-        """The best candidate and those that are not clearly worse.
-
-        Differences of the losses of rows are of the order of half the entropy.
-        """
+        """The best candidate and those that are not clearly worse."""
         best = self.best(candidates)
         n_splits = len(self.losses[best])
-        n_seen = sum(len(rows.targets) for _, rows in self._splits[:n_splits])
-        bound = self.mean(best) + self._entropy / 2 / math.sqrt(n_seen)
+        n_seen = sum(split.validation.n_distinct() for split in self._splits[:n_splits])
+        bound = self.mean(best) + self._margin(n_seen)
         return {candidate for candidate in candidates if self.mean(candidate) <= bound}
+
+    def _margin(self, n_distinct):
+        """Differences of the losses of rows are of the order of half the entropy."""
+        return self._entropy / 2 / math.sqrt(n_distinct)
 
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
@@ -274,12 +266,45 @@ class _Race:
         return (best + self.best(self.losses.keys() & {best - 2, best + 2})) // 2
 
     def _measure(self, split, map_rows, candidate):
-        rows, _ = self._splits[split]
-        objective = self._make_objective(rows, self.alpha(candidate), map=map_rows)
-        theta = self._train(objective, monitor=self._make_monitor()).theta
-        loss = self._held_out[split].loss(theta)
+        problem, held_out = self._splits[split], self._held_out[split]
+        objective = problem.rough_objective(self.alpha(candidate), map_rows)
+        seen = [losses[split] for losses in self.losses.values() if len(losses) > split]
+        bound = min(seen, default=math.inf) + _LOST * self._margin(
+            problem.validation.n_rows
+        )
+        monitor = _LosingMonitor(self._make_monitor(), held_out, bound)
+        theta = _train(objective, problem.reduce(self._theta), monitor).theta
+        loss = held_out.loss(theta)
         loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
-        return theta.astype(objective.dtype, copy=False), loss
+        return problem.expand(theta.astype(objective.dtype, copy=False)), loss
+
+
+class _LosingMonitor:
+    """A monitor that ends a fit whose held-out loss is far above another's, and rises.
+
+    Parameters
+    ----------
+    monitor : Monitor
+        What stops the fit otherwise.
+    held_out : Objective
+    bound : float
+        Above it, a loss has lost.
+    """
+
+    def __init__(self, monitor, held_out, bound):
+        self._monitor, self._held_out, self._bound = monitor, held_out, bound
+        self._n_iter, self._losses = 0, []
+
+    def __call__(self, theta, loss, slope):
+        self._n_iter += 1
+        if math.isfinite(self._bound) and self._n_iter % _LOOK_EVERY == 0:
+            self._losses.append(self._held_out.loss(theta))
+            if self._has_lost(*self._losses[-3:]):
+                return Verdict.STOP
+        return self._monitor(theta, loss, slope)
+
+    def _has_lost(self, before, between=math.nan, now=math.nan):
+        return now > self._bound and now > between > before
 
 
 def draw_splits(rows, seed):
@@ -300,7 +325,7 @@ def draw_splits(rows, seed):
         return []
     # of more rows than it takes to train, the others are held out, at little cost
     n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // TRAINING_ROWS)
-    fold = folds(rows.X, rows.strata, rows.sample_weight, n_folds=n_folds, seed=seed)
+    fold = folds(rows.prints, rows.strata, rows.sample_weight, n_folds=n_folds, seed=seed)
     if n_folds > _N_FOLDS:
         held_out = [fold >= _N_FOLDS - 1]
     else:

@@ -301,7 +301,8 @@ class MLPClassifierManual(
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
     fits many dense rows in float32 until progress is slow, and then in float64, if
-    `max_iter` leaves time for it. Sparse data are never made dense.
+    `max_iter` leaves time for it; 'sgd' and 'adam' compute the gradients of many
+    dense, standardised rows in float32. Sparse data are never made dense.
 
     References
     ----------

@@ -7,7 +7,9 @@ A layer sees ``h W + b``. With means m and scales s of its inputs h, the same fu
 
 a linear, invertible change of variables. Training on (W', b') is training on standardised
 inputs, though no input is touched: sparse data stay sparse, and data in a memory map stay
-there. Gradients follow by the chain rule: ``dW' = diag(1/s) (dW - m^T db)``, ``db' = db``.
+there. (Dense rows of mini-batches, which are copied anyway, are standardised themselves:
+that is a pass over the rows, not several over the weights.) Gradients follow by the chain
+rule: ``dW' = diag(1/s) (dW - m^T db)``, ``db' = db``.
 
 References
 ----------
@@ -22,7 +24,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import give_back, memory_map
 
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**21
 # A deviation that grows by more than this was not known before
 _UNKNOWN = 10.0
 # Means that moved by more deviations, and deviations that did relatively, are renewed
@@ -40,6 +42,8 @@ class Coordinates:
         m of each layer; None for zeros.
     scales : list of ndarray of shape (fan_in,) or None
         s of each layer; None for ones.
+    of_standard : bool, default=False
+        Whether the features are standardised as they are.
 
     Attributes
     ----------
@@ -47,9 +51,10 @@ class Coordinates:
         Whether theta is the weights and biases themselves.
     """
 
-    def __init__(self, means, scales):
+    def __init__(self, means, scales, of_standard=False):
         self.means = means
         self.scales = scales
+        self.of_standard = of_standard
         self.is_identity = all(vector is None for vector in (*means, *scales))
 
     @classmethod
@@ -58,10 +63,27 @@ class Coordinates:
         nothing = [None] * len(network.coef_shapes)
         return cls(nothing, nothing)
 
-    def without_features(self):
-        """The same coordinates for features that are standardised already, in float32."""
-        means = [m if m is None else m.astype(np.float32) for m in self.means[1:]]
-        return Coordinates([None, *means], [None, *self.scales[1:]])
+    def without_features(self, dtype):
+        """The same coordinates for features that have had their part of them."""
+        means = [m if m is None else m.astype(dtype) for m in self.means[1:]]
+        of_standard = self.of_standard or self.scales[0] is not None
+        return Coordinates([None, *means], [None, *self.scales[1:]], of_standard)
+
+    def standardise(self, rows, out):
+        """Write dense rows to `out` as the first layer is to see them, (h - m) / s.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d)
+            Spent: they serve as scratch, and may be `out`.
+        out : ndarray of shape (n, d)
+            In the precision of the rows, or in a lower one, which the differences from the
+            means can do with where the rows themselves could not.
+        """
+        np.subtract(rows, self.means[0], out=rows)
+        np.multiply(rows, 1 / self.scales[0], out=rows)
+        if out is not rows:
+            np.copyto(out, rows, casting="same_kind")
 
     def to_raw(self, parameters):
         """From (W', b') to (W, b), in place."""

@@ -6,7 +6,7 @@ from scipy import sparse
 from skmlp._warnings import warn
 
 
-def hold_out(X, k, sample_weight, *, names, fraction, seed):
+def hold_out(prints, k, sample_weight, *, names, fraction, seed):
     """Draw rows to hold out: of each class, at least `fraction` of its weight.
 
     Distinct rows are drawn, so that what is drawn depends neither on their order nor on
@@ -16,7 +16,8 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
 
     Parameters
     ----------
-    X : {ndarray, CSR} of shape (n, d)
+    prints : ndarray of shape (n,) of int
+        The rows' `fingerprints`.
     k : ndarray of shape (n,) of int
         Class index of each row.
     sample_weight : ndarray of shape (n,) or None
@@ -41,7 +42,7 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
         If there are too few rows to hold out two.
     """
     weight = np.ones(len(k)) if sample_weight is None else sample_weight
-    first, group, weight = distinct(X, k, weight)
+    first, group, weight = distinct(prints, weight)
     n_copies = np.bincount(group)
     random_state = np.random.RandomState(seed)
     train, held_out, spare, single = [], [], [], []
@@ -80,14 +81,15 @@ def hold_out(X, k, sample_weight, *, names, fraction, seed):
     return np.isin(group, train), np.isin(group, held_out)
 
 
-def folds(X, k, sample_weight, *, n_folds, seed):
+def folds(prints, k, sample_weight, *, n_folds, seed):
     """Deal the rows out to folds, of about equal weight in each class.
 
     As in `hold_out`, distinct rows are dealt out, and copies of a row are in one fold.
 
     Parameters
     ----------
-    X : {ndarray, CSR} of shape (n, d)
+    prints : ndarray of shape (n,) of int
+        The rows' `fingerprints`.
     k : ndarray of shape (n,) of int
         Class index of each row.
     sample_weight : ndarray of shape (n,) or None
@@ -100,7 +102,7 @@ def folds(X, k, sample_weight, *, n_folds, seed):
         In 0, ..., n_folds - 1.
     """
     weight = np.ones(len(k)) if sample_weight is None else sample_weight
-    first, group, weight = distinct(X, k, weight)
+    first, group, weight = distinct(prints, weight)
     random_state = np.random.RandomState(seed)
     fold = np.empty(len(first), int)
     for rows in map(random_state.permutation, _rows_by_class(k[first])):
@@ -115,28 +117,23 @@ def _rows_by_class(k):
     return np.split(np.argsort(k, kind="stable"), ends[:-1])
 
 
-def count_distinct(X, k):
-    """Number of distinct rows."""
-    return len(np.unique(_fingerprints(X, k)))
-
-
-def distinct(X, k, weight):
+def distinct(prints, weight):
     """Index of the first copy of each distinct row, number of each row, total weights."""
-    _, first, group = np.unique(_fingerprints(X, k), return_index=True, return_inverse=True)
+    _, first, group = np.unique(prints, return_index=True, return_inverse=True)
     return first, group, np.bincount(group, weight)
 
 
-def _fingerprints(X, k):
+def fingerprints(X, k):
     """A hash of each row and its class; that of equal rows is equal, dense or sparse."""
     factors = np.random.default_rng(0).integers(2**64, size=X.shape[1], dtype=np.uint64)
     if isinstance(X, np.ndarray):
         starts = range(0, len(X), 1024)  # the scrambled copy stays small
         pieces = [_scramble(X[start : start + 1024]) @ factors for start in starts]
-        fingerprints = np.concatenate(pieces)
+        prints = np.concatenate(pieces)
     else:
         scrambled = (_scramble(X.data), X.indices, X.indptr)
-        fingerprints = sparse.csr_array(scrambled, shape=X.shape) @ factors
-    return fingerprints + _scramble(k + 1.0)
+        prints = sparse.csr_array(scrambled, shape=X.shape) @ factors
+    return prints + _scramble(k + 1.0)
 
 
 def _scramble(values):

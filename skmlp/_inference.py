@@ -48,7 +48,7 @@ def layer_outputs(estimator, loss, X, layer=-1, finish=None):
         give_back(mapped)
         return is_finite
 
-    blocks = row_blocks(X.shape[0], network, X.dtype)
+    blocks = row_blocks(X, network)
     largest_product = X.shape[0] * max(W.size for W in coefs)
     with row_threads(len(blocks), largest_product) as map_rows:
         return outputs, all(map_rows(evaluate, blocks))

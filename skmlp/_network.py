@@ -102,11 +102,16 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.activation = ACTIVATIONS[activation]
         self.output = LOSSES[loss]
+        self._names = activation, loss
         self.coef_shapes = list(pairwise(self.layer_sizes))
         sizes = [fan_in * fan_out for fan_in, fan_out in self.coef_shapes]
         ends = list(accumulate([0, *sizes, *self.layer_sizes[1:]]))
         self._slices = [slice(start, stop) for start, stop in pairwise(ends)]
         self.n_weights, self.n_parameters = sum(sizes), ends[-1]
+
+    def with_features(self, n_features):
+        """The same network of another number of features."""
+        return Network((n_features, *self.layer_sizes[1:]), *self._names)
 
     def parameters(self, vector):
         """Views of a flat vector of shape (P,) as weights and biases."""

@@ -22,20 +22,28 @@ from skmlp._parallel import serial
 # Block of rows: what its activations may take. Some 2000 rows of 100 units are few enough
 # for cache, and enough for the work of a call to outweigh the hand-over between threads.
 _BLOCK_BYTES = 2**21
-# Partial sums of the gradient; L-BFGS keeps twenty vectors of that length anyway.
+# Entries of sparse data in a block, for each feature: a block costs passes over the weights
+_BLOCK_ENTRIES = 8
+# Partial sums of the gradient: at most so many, and so many numbers in all, but at least 4
 _MAX_GROUPS = 16
+_GROUP_NUMBERS = 2**23
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
-# Rows gathered at a time for mini-batches
+# Rows times weights from which an epoch of mini-batches has something to save, too
+_FEWEST_ROUGH_PRODUCTS = 2**22
+# Rows gathered at a time for mini-batches, if they are those of a batch at least
 _PIECE_BYTES = 2**18
-# Rows taken in order at a time: then those of a memory map are given back
-_IN_ORDER_BYTES = 2**24
+# Rows standardised at a time: few enough to stay in cache from pass to pass
+_STRIP_BYTES = 2**19
 
 
-def row_blocks(n_rows, network, dtype):
+def row_blocks(X, network):
     """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4."""
-    row_bytes = 2 * sum(network.layer_sizes[1:]) * np.dtype(dtype).itemsize  # h and delta
+    n_rows, n_features = X.shape
+    row_bytes = 2 * sum(network.layer_sizes[1:]) * X.dtype.itemsize  # h and delta
     n_blocks = -(-n_rows * row_bytes // _BLOCK_BYTES)
+    if sparse.issparse(X):
+        n_blocks = min(n_blocks, X.nnz // (_BLOCK_ENTRIES * n_features) + 1)
     if n_blocks > 2:
         n_blocks = -(-n_blocks // 4) * 4
     elif n_rows >= 1024:
@@ -147,7 +155,7 @@ class Objective:
             None for few rows, for those of a memory map, which are not to be copied, and
             for those that are in single precision or can't be.
         """
-        blocks = row_blocks(self.n_rows, self.network, self.dtype)
+        blocks = row_blocks(self.X, self.network)
         is_short = len(blocks) < _FEWEST_ROUGH_BLOCKS
         if is_short or self._mapped is not None or self.dtype == np.float32:
             return None
@@ -185,72 +193,75 @@ class Objective:
         ------
         loss : float
         gradient : ndarray of shape (P,)
-            Overwritten by the next batch; the caller may use it as scratch.
+            Overwritten by the next batch; the caller may use it as scratch. In single
+            precision where there is much to do, see `_gather`.
         """
         n_batches = -(-self.n_rows // batch_size)
         if n_batches == 1 and not self.dropout:
             yield self.loss_gradient(theta)
             return
-        order = rng.permutation(self.n_rows) if self.shuffle else None
-        parameters = raw_parameters(self.network, self.coordinates, theta)
-        gradient = self.network.parameters(np.empty_like(theta))
-        penalised = self._penalised(theta)
-        for X, targets, weights in self._pieces(order, batch_size, n_batches):
+        gather = self._gather(batch_size, rng)
+        coordinates, dtype = gather.coordinates, gather.dtype
+        point = theta.astype(dtype, copy=False)
+        parameters = raw_parameters(self.network, coordinates, point)
+        # theta's weights in the precision of the gradient, to which they add the penalty's
+        penalised = self._penalised(parameters.vector if gather.standardises else theta)
+        gradient = self.network.parameters(np.empty_like(point))
+        axpy = get_blas_funcs("axpy", dtype=dtype)
+        for X, targets, weights in self._pieces(gather, n_batches):
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
                 n_rows = min(batch_size, len(targets) - start)
-                if not self.coordinates.is_identity:
+                if parameters.vector is not theta:
                     np.copyto(parameters.vector, theta)
-                    self.coordinates.to_raw(parameters)
+                    coordinates.to_raw(parameters)
                 loss = self.network.loss_gradient(
                     parameters,
                     X[rows],
                     targets[rows],
                     weights if np.isscalar(weights) else weights[rows],
                     gradient,
-                    self._workspace(n_rows, self._map),
-                    self._draw_dropout(n_rows, rng) if self.dropout else None,
+                    self._workspace(n_rows, dtype, self._map),
+                    self._draw_dropout(n_rows, rng, dtype) if self.dropout else None,
                 )
-                if not self.coordinates.is_identity:
-                    self.coordinates.pull_back(gradient)
-                self._axpy(penalised, gradient.vector, penalised.size, self._strength)
-                yield loss + self._penalty(penalised), gradient.vector
+                if not coordinates.is_identity:
+                    coordinates.pull_back(gradient)
+                axpy(penalised, gradient.vector, penalised.size, self._strength)
+                yield loss + self._penalty(self._penalised(theta)), gradient.vector
 
-    def _draw_dropout(self, n_rows, rng):
-        return self.network.dropout(self.dropout, n_rows, rng, self.dtype)
+    def _gather(self, batch_size, rng):
+        """What mini-batches take their rows from, in the order and precision of an epoch.
 
-    def _pieces(self, order, batch_size, factor):
-        """Yield (X, targets, weights) of some batches at a time, in the given order.
-
-        Rows of dense data are gathered into one buffer: enough for a call to be worth
-        its while, and few enough to stay in cache.
+        Precision is single where that saves time and loses nothing. What it rounds off a
+        gradient is nothing beside what the draw of the rows adds; and rows that are
+        standardised have values of 10 at most, unless they have no weight.
         """
-        row_bytes = self.X.shape[1] * self.dtype.itemsize
-        if order is None:
-            step = max(_IN_ORDER_BYTES // (row_bytes * batch_size), 1) * batch_size
-            for start in range(0, self.n_rows, step):
-                rows = slice(start, start + step)
-                yield self.X[rows], self.targets[rows], self._weights(rows, factor)
-                give_back(self._mapped)
-            return
-        n_rows = max(_PIECE_BYTES // (row_bytes * batch_size), 1) * batch_size
-        dense = isinstance(self.X, np.ndarray)
-        buffer = np.empty((n_rows, self.X.shape[1]), self.dtype) if dense else None
-        for start in range(0, self.n_rows, n_rows):
-            rows = order[start : start + n_rows]
-            if dense:  # mode="clip" writes to `out` directly, "raise" through a copy
-                X = self.X.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
-            else:
-                X = self.X[rows]
-            yield X, self.targets[rows], self._weights(rows, factor)
+        order = rng.permutation(self.n_rows) if self.shuffle else None
+        is_long = self.n_rows * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
+        have_weight = self.sample_weight is None or self.sample_weight.all()
+        is_rough = is_long and have_weight and _can_standardise(self.X, self.coordinates)
+        dtype = np.float32 if is_rough else self.dtype
+        batch_bytes = batch_size * self.X.shape[1] * self.dtype.itemsize
+        n_rows = max(_PIECE_BYTES // batch_bytes, 1) * batch_size
+        return _Gather(self.X, self.coordinates, dtype, order, n_rows)
 
-    def _weights(self, rows, factor):
+    def _draw_dropout(self, n_rows, rng, dtype):
+        return self.network.dropout(self.dropout, n_rows, rng, dtype)
+
+    def _pieces(self, gather, factor):
+        """Yield (X, targets, weights) of some batches at a time, in the given order."""
+        for rows, X in gather:
+            yield X, self.targets[rows], self._weights(rows, factor, gather.dtype)
+            if not self.shuffle:
+                give_back(self._mapped)
+
+    def _weights(self, rows, factor, dtype):
         """Factor of each row's loss: s_i / S, times `factor`."""
         if self.sample_weight is None:
             return factor / self.total_weight
         weights = self.sample_weight[rows] / self.total_weight
         weights *= factor
-        return weights.astype(self.dtype, copy=False)
+        return weights.astype(dtype, copy=False)
 
     def _penalised(self, theta):
         """The weights in a flat vector, without the biases: a view."""
@@ -262,14 +273,19 @@ class Objective:
         return 0.5 * self._strength * float(np.dot(weights, weights))
 
     def _groups(self):
-        """Blocks (X, targets, weights) of rows, in at most `_MAX_GROUPS` groups."""
+        """Blocks (X, targets, weights) of rows, in groups that have a sum each."""
         if self._kept_groups is not None:
             return self._kept_groups
         blocks = [
-            (_slice_rows(self.X, rows), self.targets[rows], self._weights(rows, 1.0))
-            for rows in row_blocks(self.n_rows, self.network, self.dtype)
+            (
+                _slice_rows(self.X, rows),
+                self.targets[rows],
+                self._weights(rows, 1.0, self.dtype),
+            )
+            for rows in row_blocks(self.X, self.network)
         ]
-        n_groups = min(len(blocks), _MAX_GROUPS)
+        n_most = max(_GROUP_NUMBERS // self.network.n_parameters, 4)
+        n_groups = min(len(blocks), n_most, _MAX_GROUPS)
         ends = np.linspace(0, len(blocks), n_groups + 1).astype(int)
         self._kept_groups = [blocks[a:b] for a, b in pairwise(ends)]
         return self._kept_groups
@@ -277,7 +293,7 @@ class Objective:
     def _group_loss(self, parameters, blocks):
         total = 0.0
         for X, targets, weights in blocks:
-            workspace = self._workspace(len(targets))
+            workspace = self._workspace(len(targets), self.dtype)
             total += self.network.loss(parameters, X, targets, weights, workspace)
             give_back(self._mapped)
         return total
@@ -287,7 +303,12 @@ class Objective:
         gradient, total = self.network.parameters(out), 0.0
         for X, targets, weights in blocks:
             total += self.network.loss_gradient(
-                parameters, X, targets, weights, gradient, self._workspace(len(targets))
+                parameters,
+                X,
+                targets,
+                weights,
+                gradient,
+                self._workspace(len(targets), self.dtype),
             )
             give_back(self._mapped)
             if gradient.vector is not out:
@@ -296,12 +317,12 @@ class Objective:
                 gradient = self._scratch()
         return total
 
-    def _workspace(self, n_rows, map_halves=None):
+    def _workspace(self, n_rows, dtype, map_halves=None):
         """Workspace for so many rows, kept by each thread from call to call."""
         workspaces = vars(self._local).setdefault("workspaces", {})
-        key = n_rows, map_halves
+        key = n_rows, dtype, map_halves
         if key not in workspaces:
-            workspaces[key] = self.network.workspace(n_rows, self.dtype, map_halves)
+            workspaces[key] = self.network.workspace(n_rows, dtype, map_halves)
         return workspaces[key]
 
     def _scratch(self):
@@ -310,6 +331,82 @@ class Objective:
             vector = np.empty(self.network.n_parameters, self.dtype)
             self._local.scratch = self.network.parameters(vector)
         return self._local.scratch
+
+
+class _Gather:
+    """Iterates over pieces of X: (indices, rows), in a given order.
+
+    Dense rows are standardised as they are gathered, in a buffer that the next ones
+    overwrite. Sparse ones would be dense then, and stay as they are.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    coordinates : Coordinates
+        Of a network of the rows of X.
+    dtype : {float32, float64}
+        What the rows are wanted in: that of X, unless they are standardised.
+    order : ndarray of shape (n,) of int, or None
+        None for that of X.
+    n_rows : int
+        Rows in a piece.
+
+    Attributes
+    ----------
+    standardises : bool
+    coordinates : Coordinates
+        Of a network of the rows that come out.
+    dtype : dtype
+    """
+
+    def __init__(self, X, coordinates, dtype, order, n_rows):
+        self._X, self._features, self._n_rows = X, coordinates, n_rows
+        self.dtype = np.dtype(dtype)
+        self.standardises = _can_standardise(X, coordinates)
+        self.coordinates = coordinates
+        if self.standardises:
+            self.coordinates = coordinates.without_features(dtype)
+            if order is None:
+                order = np.arange(X.shape[0])
+        self._order = order
+
+    def __iter__(self):
+        take = self._X.__getitem__
+        if self._order is not None and isinstance(self._X, np.ndarray):
+            take = partial(self._take, *self._buffers())
+        for start in range(0, self._X.shape[0], self._n_rows):
+            rows = slice(start, start + self._n_rows)
+            if self._order is not None:
+                rows = self._order[rows]
+            yield rows, take(rows)
+
+    def _buffers(self):
+        """For a piece, and for a strip of it in the precision of X; one may do for both."""
+        n, d = self._X.shape
+        n_rows = min(self._n_rows, n)
+        n_strip = min(max(_STRIP_BYTES // (d * self._X.itemsize), 1), n_rows)
+        buffer = np.empty((n_rows, d), self.dtype)
+        return (
+            buffer,
+            n_strip,
+            None if self._X.dtype == self.dtype else np.empty((n_strip, d)),
+        )
+
+    def _take(self, buffer, n_strip, scratch, rows):
+        for start in range(0, len(rows), n_strip):
+            strip = rows[start : start + n_strip]
+            out = buffer[start : start + len(strip)]
+            taken = out if scratch is None else scratch[: len(strip)]
+            # mode="clip" writes to `taken` directly, "raise" through a copy
+            self._X.take(strip, axis=0, out=taken, mode="clip")
+            if self.standardises:
+                self._features.standardise(taken, out)
+        return buffer[: len(rows)]
+
+
+def _can_standardise(X, coordinates):
+    """Whether rows can be standardised themselves: dense ones, of features with a scale."""
+    return isinstance(X, np.ndarray) and coordinates.scales[0] is not None
 
 
 def in_single_precision(X, coordinates, blocks=(slice(None),)):
@@ -325,16 +422,18 @@ def in_single_precision(X, coordinates, blocks=(slice(None),)):
     Returns
     -------
     X : {ndarray, CSR} of shape (n, d)
-        As it is, if it is sparse or its features have no coordinates.
+        As it is, if it is sparse or its features are not standardised.
     coordinates : Coordinates
         Of a network of these rows.
     """
-    if coordinates.scales[0] is None or not isinstance(X, np.ndarray):
+    if isinstance(X, np.ndarray) and coordinates.of_standard:
+        return X.astype(np.float32, copy=False), coordinates.without_features(np.float32)
+    if not _can_standardise(X, coordinates):
         return X, coordinates
     standardised = np.empty(X.shape, np.float32)
     for rows in blocks:
         standardised[rows] = (X[rows] - coordinates.means[0]) / coordinates.scales[0]
-    return standardised, coordinates.without_features()
+    return standardised, coordinates.without_features(np.float32)
 
 
 def _slice_rows(X, rows):

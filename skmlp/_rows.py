@@ -1,9 +1,10 @@
 """Rows of data in memory, or in a memory map, with their targets and weights."""
 
 import numpy as np
+from scipy import sparse
 
 from skmlp._coordinates import feature_moments
-from skmlp._holdout import count_distinct, distinct, hold_out
+from skmlp._holdout import distinct, fingerprints, hold_out
 from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
@@ -21,6 +22,9 @@ class Rows:
         Sample weight times class weight: what the loss is weighted by.
     sample_weight : ndarray of shape (n,) or None
         Without the class weights: for scores other than the loss.
+    prints : ndarray of shape (n,), optional
+        Fingerprints of the rows as they were given, if X is something else by now. What
+        is drawn depends on them, so it must not depend on the rounding of X.
 
     Attributes
     ----------
@@ -34,8 +38,8 @@ class Rows:
 
     can_be_split = True
 
-    def __init__(self, X, targets, weights=None, sample_weight=None):
-        self.X, self.targets = X, targets
+    def __init__(self, X, targets, weights=None, sample_weight=None, prints=None):
+        self.X, self.targets, self._prints = X, targets, prints
         self.weights, self.sample_weight = weights, sample_weight
         (self.n_rows, self.n_features), self.dtype = X.shape, X.dtype
         with np.errstate(over="ignore"):
@@ -54,15 +58,52 @@ class Rows:
         packed = np.packbits(self.targets, axis=1)
         return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
 
+    @property
+    def prints(self):
+        """Fingerprints of the rows, targets included."""
+        if self._prints is None:
+            self._prints = fingerprints(self.X, self.kinds)
+        return self._prints
+
+    @property
+    def row_bytes(self):
+        """Memory that a row takes, in the mean."""
+        X = self.X.data if sparse.issparse(self.X) else self.X
+        return max(X.nbytes // self.n_rows, 1)
+
     def n_distinct(self):
         """Number of distinct rows, targets included."""
-        return count_distinct(self.X, self.kinds)
+        return len(np.unique(self.prints))
 
     def where(self, mask):
         """The rows for which a mask is true, or of some indices."""
-        arrays = (self.targets, self.weights, self.sample_weight)
+        arrays = (self.targets, self.weights, self.sample_weight, self._prints)
         others = (None if array is None else array[mask] for array in arrays)
         return Rows(take_rows(self.X, mask), *others)
+
+    def replaced(self, X):
+        """The same rows with other features, in the precision of these."""
+        X = X.astype(self.dtype, copy=False)
+        return Rows(X, self.targets, self.weights, self.sample_weight, self.prints)
+
+    def in_basis(self, make, *arguments):
+        """The rows by coordinates in a basis, if one is made.
+
+        Parameters
+        ----------
+        make : callable
+            ``make(rows, *arguments)`` returns a basis, or None, and the coordinates.
+
+        Returns
+        -------
+        rows : Rows
+        basis : DenseBasis, SparseBasis or None
+            None for rows of a memory map, too, which are not to be copied.
+        """
+        if memory_map(self.X) is not None:
+            return self, None
+        basis, coordinates = make(self, *arguments)
+        return (self, None) if basis is None else (self.replaced(coordinates), basis)
 
     def with_weight(self):
         """The rows whose weight is not 0."""
@@ -79,7 +120,7 @@ class Rows:
 
     def n_blocks(self, network):
         """Blocks of rows that a network is evaluated over."""
-        return len(row_blocks(self.n_rows, network, self.dtype))
+        return len(row_blocks(self.X, network))
 
     def moments(self):
         """Moments of the features; see `feature_moments`."""
@@ -104,20 +145,22 @@ class Rows:
         if self.n_rows > n_most and memory_map(self.X) is not None:
             rows = self.where(np.sort(random_state.permutation(self.n_rows)[:n_most]))
         elif self.n_rows > n_most:
-            first, group, _ = distinct(self.X, self.kinds, np.ones(self.n_rows))
+            first, group, _ = distinct(self.prints, np.ones(self.n_rows))
             drawn = random_state.permutation(len(first))[:n_most]
             of_copies = [
                 np.bincount(group, weights)[drawn]
                 for weights in (self.weights, self.sample_weight)
             ]
-            rows = Rows(self.X[first[drawn]], self.targets[first[drawn]], *of_copies)
+            chosen = first[drawn]
+            arrays = self.X[chosen], self.targets[chosen], *of_copies, self.prints[chosen]
+            rows = Rows(*arrays)
         return rows.with_weight()
 
     def split(self, fraction, seed, names):
         """Rows to train on, and rows to validate on; see `hold_out`."""
         rows = self.with_weight()  # where others could not be left out
         train, others = hold_out(
-            rows.X,
+            rows.prints,
             rows.strata,
             rows.sample_weight,
             names=names,

@@ -1,14 +1,12 @@
 """Whether the features tell the classes apart: asked where a fit ends with a constant."""
 
-import numpy as np
-
 from skmlp._activations import mean_square
 
 # A squared z-score that a single test reaches by chance less than once in a million times
 _SIGNIFICANT = 25.0
 
 
-def features_matter(network, objective, shares, seed):
+def features_matter(network, objective, theta, shares):
     """Rao's score test of the prediction that is the same for all rows.
 
     At that prediction, if the features tell nothing, the derivative of the mean loss with
@@ -20,10 +18,10 @@ def features_matter(network, objective, shares, seed):
     network : Network
     objective : Objective
         In standardised coordinates, or with inputs of about unit variance.
+    theta : ndarray of shape (P,)
+        Of `Network.initialize`: its hidden layers' outputs are looked at. Changed in place.
     shares : ndarray of shape (K,)
         p of each class or label.
-    seed : int
-        Draws the hidden layers whose outputs are looked at.
 
     Returns
     -------
@@ -34,7 +32,6 @@ def features_matter(network, objective, shares, seed):
     C. R. Rao, "Large sample tests of statistical hypotheses concerning several parameters",
     Proc. Cambridge Philosophical Society 44 (1948).
     """
-    theta = network.initialize(np.random.RandomState(seed), objective.dtype, True)
     parameters = network.parameters(theta)
     present = (shares > 0) & (shares < 1)
     parameters.coefs[-1][...] = 0

@@ -3,7 +3,8 @@
 An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
 ``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
-or None if only mini-batches have one, and heeds the `Verdict` that it returns.
+or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
+of mini-batches may be in a lower precision than theta.
 """
 
 import math
@@ -21,6 +22,11 @@ _DIVERGED = (
     "Scale the features, as standardize=True does, or lower learning_rate_init "
     "(solver='sgd' or 'adam')."
 )
+
+
+# Pairs of vectors that L-BFGS keeps: fewer where each has more numbers than this
+_MAXCOR, _MAXCOR_OF_LONG = 10, 5
+_LONG = 2**20
 
 
 class Verdict(Enum):
@@ -61,7 +67,8 @@ class StochasticState:
     Attributes
     ----------
     averages : list of ndarray of shape (P,)
-        The update rule's averages of past gradients; empty, they start at zero.
+        The update rule's averages of past gradients, in their precision; empty, they start
+        at zero.
     n_steps : int
         Steps that have gone into the averages.
     n_epochs, n_samples, n_plateaus : int
@@ -99,14 +106,14 @@ class SGD:
         self.nesterov = nesterov
 
     def step(self, theta, gradient, rate, state):
-        """Update theta and the velocity in place."""
+        """Update theta and the velocity in place; gradient is used as scratch."""
         (velocity,) = state.averages
-        axpy = _axpy(theta)
+        gradient *= -rate
         velocity *= self.momentum
-        axpy(gradient, velocity, a=-rate)
+        velocity += gradient
         if self.nesterov:
-            axpy(velocity, theta, a=self.momentum)
-            axpy(gradient, theta, a=-rate)
+            _axpy(gradient)(velocity, gradient, a=self.momentum)
+            theta += gradient
         else:
             theta += velocity
 
@@ -150,13 +157,18 @@ class Adam:
         v *= self.beta_2
         v += gradient
         np.sqrt(v, out=gradient)
-        gradient += self.epsilon / self._v_scale
+        # where squares underflow, v is 0 and epsilon all that m is divided by
+        least = math.sqrt(np.finfo(gradient.dtype).tiny)
+        gradient += max(self.epsilon / self._v_scale, least)
         np.divide(m, gradient, out=gradient)
         _axpy(theta)(gradient, theta, a=-rate * self._m_scale / self._v_scale)
 
 
 def _axpy(y):
-    """BLAS's ``axpy(x, y, a=a)`` for vectors like y: ``y += a * x`` in a single pass."""
+    """BLAS's ``axpy(x, y, a=a)`` for vectors like y: ``y += a * x`` in a single pass.
+
+    If x is in another precision, it is converted first.
+    """
     return blas.saxpy if y.dtype == np.float32 else blas.daxpy
 
 
@@ -201,7 +213,6 @@ def minimize_stochastic(
         At the first loss that is not finite, or parameters or averages after an epoch.
     """
     if not state.averages:
-        state.averages = [np.zeros_like(theta) for _ in rule.powers]
         state.n_steps = 0
     converged, n_iter, loss = False, 0, math.nan
     while n_iter < max_iter and not converged:
@@ -210,6 +221,8 @@ def minimize_stochastic(
         for batch_loss, gradient in objective.batches(theta, batch_size, rng):
             if not math.isfinite(batch_loss):
                 raise ValueError(_DIVERGED)
+            if not losses:
+                state.averages = _averages(state.averages, rule, gradient)
             epoch = state.n_epochs + len(losses) * batch_size / objective.n_rows
             rate = schedule.rate(epoch, state.n_samples, state.n_plateaus)
             losses.append(batch_loss)
@@ -238,6 +251,13 @@ def minimize_stochastic(
             "slowly and smoothly."
         ),
     )
+
+
+def _averages(averages, rule, gradient):
+    """Averages in the precision of the gradient; there may be none yet."""
+    if not averages:
+        return [np.zeros_like(gradient) for _ in rule.powers]
+    return [average.astype(gradient.dtype, copy=False) for average in averages]
 
 
 def minimize_lbfgs(
@@ -331,6 +351,7 @@ class _LbfgsRun:
             options={
                 "maxiter": self.max_iter - self.n_iter,
                 "maxfun": self.max_fun - self.n_fun,
+                "maxcor": _MAXCOR_OF_LONG if theta.size > _LONG else _MAXCOR,
                 "gtol": 0.0,
                 # on_iteration decides, down to what the arithmetic can resolve
                 "ftol": max(64 * np.finfo(float).eps, np.finfo(self._objective.dtype).eps),

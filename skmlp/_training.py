@@ -1,6 +1,5 @@
 """A training: a function of settings, data and progress, which sets nothing of anything."""
 
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +19,7 @@ from skmlp._coordinates import (
 from skmlp._monitor import Monitor
 from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
+from skmlp._problem import Problem
 from skmlp._score_test import features_matter
 from skmlp._solvers import SOLVERS, Result, StochasticState
 from skmlp._warnings import warn
@@ -27,6 +27,14 @@ from skmlp._warnings import warn
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
 # the rows of a call, so what suits the whole would be too strong
 _ALPHA_OF_PARTS = 1e-4
+# From so many rows on there are fits to growing parts of them first. The last part is one
+# in `_LAST_PART` rows; each is `_GROWTH` times as large as the one before; none has fewer
+# rows or more bytes than these
+_MANY_ROWS = 50_000
+_LAST_PART, _GROWTH = 8, 4
+_PART_ROWS, _PART_BYTES = 3000, 2**28
+# An iteration on a part is cheap: it has to gain a quarter of what it has to on all rows
+_PART_TOLERANCE = 0.25
 # Relative difference from the entropy of the classes that is none
 _NO_BETTER = 1e-3
 
@@ -86,7 +94,7 @@ def train(
     drawn, progress = None, earlier
     if earlier is None:
         random_state = check_random_state(settings.random_state)
-        drawn = _draw(settings, network, data.dtype, random_state)
+        drawn = network.initialize(random_state, data.dtype, settings.standardize)
         progress = Progress(int(random_state.randint(np.iinfo(np.int32).max)))
     stops_early = settings.stops_early(data, validation)
     if stops_early and validation is None:
@@ -100,66 +108,44 @@ def train(
             theta = _take_up(network, coordinates, progress)
         else:
             theta = _start(network, coordinates, drawn, *initial)
-        problem = _Problem(network, coordinates, data, validation, map_rows)
+        problem = Problem(network, coordinates, data, validation, map_rows)
+        is_drawn = theta is drawn
+        problem, theta = _narrow(settings, problem, theta, is_drawn)
         progress, theta, found = _set_alpha(
-            settings, problem, progress, theta, may_redraw=theta is drawn
+            settings, problem, progress, theta, may_redraw=is_drawn
         )
-        objective = problem.objective(settings, progress.alpha)
-        monitor = _make_monitor(settings, problem, progress, stops_early, make_score)
+        if is_drawn and not stops_early:
+            theta = _approach(settings, problem, theta, progress)
+        score = None
+        if validation is not None and make_score is not None:
+            score = make_score(validation)
+        monitor = _make_monitor(settings, problem, progress, stops_early, score)
         if notify is not None:
             monitor.notify = lambda: notify(
-                lambda: _outcome(objective, monitor, _without_state(progress))
+                lambda: _outcome(problem, monitor, _without_state(progress))
             )
-        outcome, result = _solve(settings, objective, theta, monitor, progress, found)
-        _warn_of_the_end(settings, problem, objective, outcome, result)
+        outcome, result = _solve(settings, problem, theta, monitor, progress, found)
+        _warn_of_the_end(settings, problem, outcome, result)
         return outcome
 
 
-class _Problem:
-    """A network in coordinates, and the data that it is to learn.
+def _narrow(settings, problem, theta, is_drawn):
+    """Go into the span of the rows, where L-BFGS would end with weights of it.
 
-    Attributes
-    ----------
-    network : Network
-    coordinates : Coordinates
-    data : Rows or Parts
-    validation : Rows or Parts, or None
-    map_rows : callable
-        A ``map`` for sums over rows.
-    shares : ndarray of shape (K,)
-        Of each class or label in the total weight.
-    entropy : float
-        Mean loss of a prediction by these shares.
+    What of a start of the user's own is not in the span, though, may be meant to stay.
+
+    Returns
+    -------
+    problem : Problem
+    theta : ndarray of shape (P,)
     """
-
-    def __init__(self, network, coordinates, data, validation, map_rows):
-        self.network, self.coordinates = network, coordinates
-        self.data, self.validation, self.map_rows = data, validation, map_rows
-        self.shares = data.counts(network.layer_sizes[-1]) / data.total_weight
-        self.entropy = network.output.entropy(self.shares)
-
-    def tolerance(self, settings):
-        """`tol` for losses: per bit of the classes' entropy, but at most one bit."""
-        return settings.tol * (min(self.entropy / math.log(2), 1.0) or 1.0)
-
-    def objective(self, settings, alpha):
-        """Of all training rows."""
-        return self.data.objective(
-            self.network,
-            self.coordinates,
-            alpha,
-            self.map_rows,
-            shuffle=settings.shuffle,
-            dropout=settings.dropout,
-        )
-
-    def rough_objective(self, rows, alpha, **options):
-        """Of some rows, for the search."""
-        return rows.rough_objective(self.network, self.coordinates, alpha, **options)
-
-    def held_out_objective(self):
-        """Of the validation rows."""
-        return self.validation.objective(self.network, self.coordinates, 0.0, self.map_rows)
+    if settings.method.has_epochs or settings.alpha == 0:
+        return problem, theta
+    narrow = problem.in_row_space()
+    reduced = narrow.reduce(theta)
+    if is_drawn or narrow is problem or np.allclose(narrow.expand(reduced), theta):
+        return narrow, reduced
+    return problem, theta
 
 
 def _choose_coordinates(settings, network, data, progress):
@@ -257,10 +243,6 @@ def _fill(arrays, values, name):
         array[...] = value
 
 
-def _draw(settings, network, dtype, random_state):
-    return network.initialize(random_state, dtype, settings.standardize)
-
-
 def _set_alpha(settings, problem, progress, theta, *, may_redraw):
     """Take alpha as it is given, keep that of before, or search for it.
 
@@ -278,42 +260,78 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw):
         return progress, theta, None
     if settings.is_incremental:
         return replace(progress, alpha=_ALPHA_OF_PARTS), theta, None
-    draw_start = partial(_draw, settings, problem.network, theta.dtype)
+    draw_start = partial(problem.draw, standardized=settings.standardize)
     alpha, theta, found = choose_alpha(
-        problem.data,
-        problem.validation,
-        problem.rough_objective,
+        problem,
         theta,
         seed=progress.seed,
-        entropy=problem.entropy,
         make_monitor=partial(
-            Monitor, problem.tolerance(settings), settings.n_iter_no_change
+            Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
         ),
         draw_start=draw_start if may_redraw else None,
-        map_fits=problem.map_rows,
     )
     return replace(progress, alpha=alpha), theta, found
 
 
-def _score_held_out(held_out, score, theta):
+def _approach(settings, problem, theta, progress):
+    """Where L-BFGS should start on many rows: the optimum of a part of them.
+
+    On that, of a smaller part, and so on: each has to make up for what its rows know better
+    only. Unlike in [1]_, where samples grow until their gradients are sure enough to
+    descend, each part is fitted to its end, with the same alpha: with the same prior.
+
+    References
+    ----------
+    .. [1] R. Bollapragada et al., "A progressive batching L-BFGS method for machine
+       learning", ICML 2018.
+    """
+    if settings.method.has_epochs:
+        return theta
+    for n_rows in reversed(_parts(problem.data)):
+        rows = problem.data.sample(progress.seed, n_rows)
+        tol = _PART_TOLERANCE * problem.tolerance(settings.tol)
+        monitor = Monitor(tol, settings.n_iter_no_change)
+        result = settings.method.run(
+            settings,
+            problem.part(rows).objective(progress.alpha),
+            theta,
+            on_iteration=monitor,
+            other=None,
+        )
+        theta = result.theta.astype(theta.dtype, copy=False)
+        if settings.verbose:
+            print(
+                f"Fit to {rows.n_rows} of {problem.data.n_rows} rows: {result.n_iter} "
+                f"iterations, loss = {result.loss:10.6f}"
+            )
+    return theta
+
+
+def _parts(data):
+    """Numbers of rows of the parts, the largest one first."""
+    parts = []
+    if data.n_rows < _MANY_ROWS:
+        return parts
+    n_rows = min(data.n_rows // _LAST_PART, _PART_BYTES // data.row_bytes)
+    while n_rows >= _PART_ROWS:
+        parts.append(n_rows)
+        n_rows //= _GROWTH
+    return parts
+
+
+def _score_held_out(problem, held_out, score, theta):
     """Loss and score of held-out rows; without a score, the negative loss is it."""
     loss = held_out.loss(theta)
     if score is None:
         return loss, -loss
-    return loss, score(network_attributes(*_raw(held_out, theta)))
+    return loss, score(network_attributes(*problem.raw(theta)))
 
 
-def _raw(objective, theta):
-    """Weights and biases at theta."""
-    theta = theta.astype(objective.dtype, copy=False)
-    return raw_parameters(objective.network, objective.coordinates, theta)[1:]
-
-
-def _make_monitor(settings, problem, progress, stops_early, make_score):
+def _make_monitor(settings, problem, progress, stops_early, score):
     score_held_out = None
     if problem.validation is not None:
-        score = None if make_score is None else make_score(problem.validation)
-        score_held_out = partial(_score_held_out, problem.held_out_objective(), score)
+        held_out = problem.held_out_objective()
+        score_held_out = partial(_score_held_out, problem, held_out, score)
     patience = settings.n_iter_no_change
     if not stops_early and settings.has_planned_rate:
         patience = np.inf  # the end of the plan tells when it is done
@@ -323,7 +341,7 @@ def _make_monitor(settings, problem, progress, stops_early, make_score):
     # the calls of partial_fit may each see few classes; a score has a scale of its own
     has_scale = settings.is_incremental or (stops_early and settings.scoring != "loss")
     return Monitor(
-        settings.tol if has_scale else problem.tolerance(settings),
+        settings.tol if has_scale else problem.tolerance(settings.tol),
         patience,
         score_held_out,
         watches_score=stops_early,
@@ -332,8 +350,11 @@ def _make_monitor(settings, problem, progress, stops_early, make_score):
     )
 
 
-def _solve(settings, objective, theta, monitor, progress, found):
+def _solve(settings, problem, theta, monitor, progress, found):
     """Run the solver; the outcome, and the solver's own result."""
+    objective = problem.objective(
+        progress.alpha, shuffle=settings.shuffle, dropout=settings.dropout
+    )
     state = StochasticState(
         n_epochs=progress.n_epochs,
         n_samples=progress.n_samples,
@@ -363,13 +384,13 @@ def _solve(settings, objective, theta, monitor, progress, found):
         raise Interrupted(
             f"Training was interrupted after {len(monitor.losses)} iterations; the "
             f"estimator keeps the parameters of the {which} of them.",
-            _outcome(objective, monitor, _without_state(progress), keep_best=True),
+            _outcome(problem, monitor, _without_state(progress), keep_best=True),
         ) from interrupt
     if settings.method.has_epochs:
         progress = _with_state(settings, progress, state, result.theta, monitor)
     else:
         progress = _without_state(progress)
-    return _outcome(objective, monitor, progress, result, keep_best=True), result
+    return _outcome(problem, monitor, progress, result, keep_best=True), result
 
 
 def _without_state(progress):
@@ -393,31 +414,31 @@ def _with_state(settings, progress, state, theta, monitor):
     return progress
 
 
-def _outcome(objective, monitor, progress, result=None, keep_best=False):
+def _outcome(problem, monitor, progress, result=None, keep_best=False):
     """Of a solver's result, or of the last iteration; of the best, if it is to be kept."""
     if result is None:
         result = Result(monitor.theta, monitor.losses[-1], len(monitor.losses), True)
     theta, loss = result.theta, result.loss
     if keep_best and monitor.best_theta is not None:
         theta, loss = monitor.best_theta, monitor.losses[monitor.best_iteration]
-    coefs, intercepts = _raw(objective, theta)
+    coefs, intercepts = problem.raw(theta)
     best_loss = None if monitor.watches_score else min(monitor.best_loss, loss)
     progress = replace(
         progress,
         coefs=coefs,
         intercepts=intercepts,
-        n_samples=progress.n_samples + result.n_iter * objective.n_rows,
+        n_samples=progress.n_samples + result.n_iter * problem.data.n_rows,
         best_loss=best_loss,
         n_stalled=monitor.n_stalled,
     )
     return Outcome(progress, monitor, loss)
 
 
-def _warn_of_the_end(settings, problem, objective, outcome, result):
+def _warn_of_the_end(settings, problem, outcome, result):
     """Warn where the end is none, or no better than the classes' shares, but could be."""
     monitor = outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
-    if is_over and _is_a_constant(problem, objective, outcome):
+    if is_over and _is_a_constant(problem, outcome):
         warn(
             "The fit is no better than a constant prediction of the classes' shares: "
             f"its loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. Yet the "
@@ -434,9 +455,12 @@ def _warn_of_the_end(settings, problem, objective, outcome, result):
         )
 
 
-def _is_a_constant(problem, objective, outcome):
+def _is_a_constant(problem, outcome):
     """Whether the loss is that of the classes' shares, although the features matter."""
-    is_no_better = outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0
-    return is_no_better and features_matter(
-        problem.network, objective, problem.shares, outcome.progress.seed
-    )
+    if not outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0:
+        return False
+    progress = outcome.progress
+    random_state = np.random.RandomState(progress.seed)
+    theta = problem.draw(random_state, standardized=True)
+    objective = problem.objective(progress.alpha)
+    return features_matter(problem.network, objective, theta, problem.shares)

@@ -15,6 +15,7 @@ from skmlp import MLPClassifierManual
 from skmlp._alpha import (
     MOST_ROWS,
     TRAINING_ROWS,
+    _LosingMonitor,
     best_start,
     draw_splits,
     search_alpha,
@@ -40,13 +41,30 @@ class Bowl:
         return 0.5 * float(offset @ offset), offset
 
 
+class Split:
+    """A problem of some rows, whose objectives are made by a function of alpha."""
+
+    def __init__(self, make_objective, n_rows):
+        self.data = self.validation = make_rows(n_rows)
+        self._make_objective = make_objective
+
+    def rough_objective(self, alpha, map=None):
+        return self._make_objective(alpha)
+
+    def rough_held_out_objective(self):
+        return self._make_objective(0.0)
+
+    def reduce(self, theta):
+        return theta
+
+    expand = reduce
+
+
 def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
     """Losses by number of half decades, of a search among bowls."""
-    rows = make_rows(held_out)
     losses, trained = search_alpha(
-        lambda rows, alpha, map=map: Bowl(best * unit, alpha),
         np.ones(1),
-        [(rows, rows)] * n_splits,
+        [Split(partial(Bowl, best * unit), held_out)] * n_splits,
         total_weight=1.0,
         unit=unit,
         entropy=entropy,
@@ -85,15 +103,13 @@ def test_candidates_that_are_not_clearly_worse_race_on():
 def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(entropy, tried):
     trained = set()
 
-    def make_objective(rows, alpha, map=map):
+    def make_objective(alpha):
         trained.add(alpha)
         return Bowl(10**0.2, alpha)
 
-    rows = make_rows(300)
     search_alpha(
-        make_objective,
         np.ones(1),
-        [(rows, rows)],
+        [Split(make_objective, 300)],
         total_weight=1.0,
         unit=1.0,
         entropy=entropy,
@@ -109,9 +125,8 @@ def test_of_equal_losses_the_strongest_penalty_is_taken():
             return 1.0
 
     losses, _ = search_alpha(
-        lambda rows, alpha, map=map: Flat(1.0, alpha),
         np.ones(1),
-        [(make_rows(40), make_rows(40))],
+        [Split(partial(Flat, 1.0), 40)],
         total_weight=1.0,
         unit=1.0,
         entropy=1.0,
@@ -126,12 +141,10 @@ def test_a_loss_that_is_not_finite_is_worse_than_any_number():
         def loss(self, theta):
             return math.nan if self.best == "nan" or theta[0] < 2 else theta[0]
 
-    rows = make_rows(40)
     for best, chosen in ((1.0, 10.0), ("nan", 100.0)):
         losses, _ = search_alpha(
-            lambda rows, alpha, map=map, best=best: Overflowing(best, alpha),
             np.ones(1),
-            [(rows, rows)] * 2,
+            [Split(partial(Overflowing, best), 40)] * 2,
             total_weight=1.0,
             unit=1.0,
             entropy=1.0,
@@ -163,9 +176,8 @@ def test_every_candidate_has_the_same_training():
             return Verdict.STOP if iterations[-1] == 2 else Verdict.GO_ON
 
     search_alpha(
-        lambda rows, alpha, map=map: Slow(1.0, alpha),
         np.full(1, 7.0),
-        [(make_rows(40), make_rows(40))],
+        [Split(partial(Slow, 1.0), 40)],
         total_weight=1.0,
         unit=1.0,
         entropy=1.0,
@@ -177,7 +189,6 @@ def test_every_candidate_has_the_same_training():
 
 def test_without_splits_the_penalty_is_weak():
     losses, trained = search_alpha(
-        None,
         np.ones(1),
         [],
         total_weight=40.0,
@@ -228,9 +239,9 @@ def test_fit_with_what_was_chosen_is_the_fit(iris):
 
 
 def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
-    def search_from_elsewhere(make_objective, theta, *args, **options):
+    def search_from_elsewhere(theta, *args, **options):
         start = np.random.default_rng(0).normal(size=theta.shape)
-        return search_alpha(make_objective, start, *args, **options)
+        return search_alpha(start, *args, **options)
 
     monkeypatch.setattr(skmlp._alpha, "search_alpha", search_from_elsewhere)
     X = np.random.default_rng(0).normal(size=(300, 2))
@@ -251,16 +262,16 @@ def test_validation_set_of_ones_own_decides(monkeypatch, iris):
     X, y = iris
     seen = []
 
-    def spy(make_objective, theta, splits, **options):
+    def spy(theta, splits, **options):
         seen.extend(splits)
         return {0.25: 0.0}, {0.25: None}
 
     monkeypatch.setattr(skmlp._alpha, "search_alpha", spy)
     model = MLPClassifierManual(5, random_state=0)
     model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
-    ((train, validation),) = seen
-    assert_array_equal(train.X, X[::2])
-    assert_array_equal(validation.X, X[1::2])
+    (split,) = seen
+    assert_array_equal(split.data.X, X[::2])
+    assert_array_equal(split.validation.X, X[1::2])
     assert model.alpha_ == 0.25
 
 
@@ -304,4 +315,57 @@ def test_of_starts_that_end_alike_the_first_is_taken(monkeypatch):
 
     monkeypatch.setattr(skmlp._alpha, "_train", ends_where_it_starts)
     starts = [np.array([loss]) for loss in (2.0, 1.0, 1.0 - 1e-12)]
-    assert best_start(None, starts, partial(Monitor, 1e-4, 10)) is starts[1]
+    problem = Split(lambda alpha: None, 40)
+    assert best_start(problem, 1.0, starts, partial(Monitor, 1e-4, 10)) is starts[1]
+
+
+@pytest.mark.parametrize(("bound", "n_looks"), [(0.5, 3), (50.0, 8)])
+def test_a_fit_that_has_lost_is_left(bound, n_looks):
+    """It is above the bound, and has risen twice; a loss below may rise."""
+    losses = iter([3.0, 2.0, 1.0, 1.5, 1.4, 1.6, 1.7, 1.8])
+    looks = []
+
+    class HeldOut:
+        def loss(self, theta):
+            looks.append(next(losses) if bound > 1 else len(looks) + 1.0)
+            return looks[-1]
+
+    monitor = _LosingMonitor(lambda *iteration: Verdict.GO_ON, HeldOut(), bound)
+    verdicts = [monitor(np.zeros(1), 1.0, 1.0) for _ in range(5 * n_looks)]
+    assert len(looks) == n_looks
+    assert set(verdicts[:-1]) == {Verdict.GO_ON}
+    assert verdicts[-1] is (Verdict.GO_ON if bound > 1 else Verdict.STOP)
+
+
+def test_a_rise_that_turns_is_no_loss():
+    losses = iter([1.0, 2.0, 1.9, 2.1, 2.0, 2.2, 2.3])
+
+    class HeldOut:
+        def loss(self, theta):
+            return next(losses)
+
+    monitor = _LosingMonitor(lambda *iteration: Verdict.GO_ON, HeldOut(), 0.5)
+    verdicts = [monitor(np.zeros(1), 1.0, 1.0) for _ in range(35)]
+    assert verdicts.index(Verdict.STOP) == 34
+
+
+def test_the_first_candidates_of_a_split_are_not_looked_at():
+    monitor = _LosingMonitor(lambda *iteration: Verdict.GO_ON, None, math.inf)
+    assert {monitor(np.zeros(1), 1.0, 1.0) for _ in range(20)} == {Verdict.GO_ON}
+
+
+def test_weak_penalties_are_left_early_where_they_overfit(monkeypatch):
+    """Noisy labels: the weakest penalty trains for a while only."""
+    counts = {}
+    train = skmlp._alpha._train
+
+    def spy(objective, theta, monitor):
+        result = train(objective, theta, monitor)
+        counts.setdefault(objective._strength * objective.total_weight, result.n_iter)
+        return result
+
+    monkeypatch.setattr(skmlp._alpha, "_train", spy)
+    X, y = make_classification(1200, 10, flip_y=0.5, random_state=0)
+    model = MLPClassifierManual(random_state=0).fit(X, y)
+    assert model.alpha_ >= 10
+    assert counts[min(counts)] <= 30

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skmlp import MLPClassifierManual
-from skmlp._holdout import count_distinct, folds, hold_out
+from skmlp._holdout import fingerprints, folds, hold_out
 
 
 def held_out_rows(X, y, weights=None, **params):
@@ -89,18 +89,19 @@ def test_folds_know_weights_from_rows():
     rows = make_rows(60)
     X, y = rows.X, rows.targets
     weights = np.random.default_rng(1).integers(1, 5, size=60)
-    fold = folds(X, y, weights, n_folds=5, seed=3)
-    again = folds(
-        np.repeat(X, weights, axis=0), np.repeat(y, weights), None, n_folds=5, seed=3
-    )
+    fold = folds(fingerprints(X, y), y, weights, n_folds=5, seed=3)
+    X, y = np.repeat(X, weights, axis=0), np.repeat(y, weights)
+    again = folds(fingerprints(X, y), y, None, n_folds=5, seed=3)
     assert_array_equal(np.repeat(fold, weights), again)
-    assert count_distinct(np.repeat(X, weights, axis=0), np.repeat(y, weights)) == 60
+    assert len(set(fingerprints(X, y))) == 60
     shares = np.bincount(fold, weights) / weights.sum()
     assert_allclose(shares, 0.2, atol=0.06)
 
 
 def draw(X, k, weights=None, *, names=None, fraction=0.2, seed=0):
-    return hold_out(X, k, weights, names=names, fraction=fraction, seed=seed)
+    return hold_out(
+        fingerprints(X, k), k, weights, names=names, fraction=fraction, seed=seed
+    )
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.9])

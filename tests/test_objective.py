@@ -50,6 +50,118 @@ def test_mean_of_batches_is_the_objective(container, weighted, batch_size, shuff
     assert relative_error(np.mean(slopes, axis=0), gradient) < 1e-12
 
 
+def make_standardised(
+    container=np.asarray, dtype=np.float64, offset=3.0, n=103, hidden=6, **options
+):
+    """An objective of features with offsets and scales, and one of the scaled features.
+
+    The second, in double precision, is what batches are to be estimates of.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 8)) * [1e-3, 1e-2, 0.1, 1, 1, 10, 1e2, 1e3]
+    X = (X + offset * X.std(axis=0)).astype(dtype)
+    k = rng.integers(4, size=n)
+    network = Network((8, hidden, 4), "tanh")
+    theta = network.initialize(np.random.RandomState(1), dtype, standardized=True)
+    exact = X.astype(np.float64)
+    coordinates = standard_coordinates(
+        network, exact.mean(axis=0), exact.std(axis=0), dtype
+    )
+    mean, scale = (v[0].astype(np.float64) for v in (coordinates.means, coordinates.scales))
+    weights = options.pop("weights", None)
+    objective = Objective(
+        network, container(X), k, weights, 0.3, coordinates=coordinates, **options
+    )
+    return objective, theta, Objective(network, (exact - mean) / scale, k, weights, 0.3)
+
+
+def mean_of_batches(objective, theta, batch_size):
+    drawn = objective.batches(theta, batch_size, np.random.default_rng(3))
+    values, slopes = zip(*((value, slope.copy()) for value, slope in drawn), strict=True)
+    return np.mean(values), np.mean(slopes, axis=0), slopes[0].dtype
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("batch_size", [1, 10, 102])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_batches_of_raw_rows_are_those_of_standardised_rows(
+    container, batch_size, shuffled
+):
+    objective, theta, scaled = make_standardised(container, shuffle=shuffled)
+    before = objective.X.copy()
+    if container is np.asarray:
+        objective.X.flags.writeable = False
+    loss, gradient, _ = mean_of_batches(objective, theta, batch_size)
+    exact_loss, exact = scaled.loss_gradient(theta)
+    assert_allclose(loss, exact_loss, rtol=1e-12)
+    assert relative_error(gradient, exact) < 1e-12
+    assert abs(objective.X - before).max() == 0
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_batches_in_float32_keep_the_digits_that_tell_rows_apart(shuffled):
+    """Means of 10,000 deviations would leave three digits of products with raw rows."""
+    objective, theta, scaled = make_standardised(
+        dtype=np.float32, offset=1e4, shuffle=shuffled
+    )
+    loss, gradient, dtype = mean_of_batches(objective, theta, 10)
+    exact_loss, exact = scaled.loss_gradient(theta.astype(np.float64))
+    assert dtype == np.float32
+    assert_allclose(loss, exact_loss, rtol=1e-5)
+    assert relative_error(gradient, exact) < 1e-5
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_of_many_rows_are_in_single_precision(shuffled, weighted):
+    """6 million products, of rows of which nothing is left in float32."""
+    n = 2500
+    weights = np.random.default_rng(0).uniform(0.1, 5, size=n) if weighted else None
+    objective, theta, scaled = make_standardised(
+        offset=1e9, n=n, hidden=200, shuffle=shuffled, weights=weights
+    )
+    loss, gradient, dtype = mean_of_batches(objective, theta, 1000)
+    exact_loss, exact = scaled.loss_gradient(theta)
+    assert dtype == np.float32
+    assert theta.dtype == np.float64
+    assert_allclose(loss, exact_loss, rtol=1e-6)
+    assert relative_error(gradient, exact) < 1e-5
+
+
+def test_only_batches_of_many_dense_standardised_rows_are_in_single_precision():
+    def dtype(*arguments, batch_size=1000, **options):
+        objective, theta, _ = make_standardised(*arguments, **options)
+        return mean_of_batches(objective, theta, batch_size)[2]
+
+    many = {"n": 2500, "hidden": 200}
+    assert dtype(**many) == np.float32
+    assert dtype(**many, batch_size=10) == np.float32
+    assert dtype(**many, batch_size=2500) == np.float64  # all rows at once
+    assert dtype(n=2500) == np.float64
+    assert dtype(n=1100, hidden=200) == np.float64
+    assert dtype(sparse.csr_array, **many) == np.float64
+    # rows without weight may be of any size
+    weights = np.ones(2500)
+    weights[7] = 0
+    objective, theta, _ = make_standardised(**many, weights=weights)
+    objective.X[7] = 1e300
+    _, gradient, found = mean_of_batches(objective, theta, 1000)
+    assert found == np.float64
+    assert np.isfinite(gradient).all()
+    raw = Objective(objective.network, objective.X, objective.targets, None, 1.0)
+    assert next(raw.batches(theta, 99, np.random.default_rng()))[1].dtype == np.float64
+
+
+def test_batches_in_single_precision_have_the_same_bits_for_any_number_of_threads():
+    gradients = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"), row_threads(2) as map_rows:
+            objective, theta, _ = make_standardised(n=90_000, hidden=100, map=map_rows)
+            gradients.append(mean_of_batches(objective, theta, 80_000)[1])
+    assert gradients[0].dtype == np.float32
+    assert_array_equal(*gradients)
+
+
 def test_shuffled_batches_are_other_batches():
     losses = []
     for shuffle in (False, True):

@@ -286,6 +286,58 @@ def test_state_goes_on_exactly(rule):
     assert_allclose(second.theta, whole.theta, rtol=0)
 
 
+class Single(Quadratic):
+    """The quadratic with batches in single precision."""
+
+    def batches(self, theta, batch_size, rng):
+        for loss, gradient in super().batches(theta, batch_size, rng):
+            yield loss, gradient.astype(np.float32)
+
+
+@pytest.mark.parametrize("rule", [SGD(0.9, False), SGD(0.9, True), Adam(0.9, 0.999, 1e-8)])
+def test_gradients_in_single_precision_move_parameters_in_double(rule):
+    def run_single(objective, theta, rate, max_iter, state):
+        return minimize_stochastic(
+            objective,
+            theta,
+            rule,
+            make_schedule("constant", rate, 0.5, 0, 1),
+            state=state,
+            batch_size=2,
+            max_iter=max_iter,
+            on_iteration=lambda *_: Verdict.GO_ON,
+            seed=0,
+        ).theta
+
+    states = StochasticState(), StochasticState()
+    theta, exact = (
+        run_single(objective, np.zeros(3), 0.05, 20, state)
+        for objective, state in zip((Single(), Quadratic()), states, strict=True)
+    )
+    assert theta.dtype == np.float64
+    assert [average.dtype for average in states[0].averages] == [
+        np.float32 for _ in rule.powers
+    ]
+    assert_allclose(theta, exact, rtol=1e-5)
+    # averages of calls in double precision are taken up in that of the gradient
+    run_single(Single(), exact, 0.05, 1, states[1])
+    assert {average.dtype for average in states[1].averages} == {np.dtype(np.float32)}
+    # steps that are far too small for single precision are not lost
+    start = np.full(3, 9.0)
+    moved = run_single(Single(), start.copy(), 1e-12, 10, StochasticState())
+    assert ((moved != start) & (abs(moved - start) < 1e-8)).all()
+
+
+def test_adam_in_single_precision_where_squares_underflow():
+    """A step is never much longer than the rate, and there is none without a gradient."""
+    theta, state = np.zeros(3), StochasticState([np.zeros(3, np.float32) for _ in "mv"])
+    rule = Adam(0.9, 0.999, 1e-60)
+    rule.step(theta, np.array([0, 1e-30, -1e-10], np.float32), 0.1, state)
+    assert theta[0] == 0
+    assert -0.1 < theta[1] < 0
+    assert_allclose(theta[2], 0.1, rtol=1e-6)
+
+
 def test_first_non_finite_value_raises():
     with np.errstate(over="ignore", invalid="ignore"):
         with pytest.raises(ValueError, match=r"Scale the features.*learning_rate_init"):

@@ -7,8 +7,11 @@ import pytest
 from common import assert_same_state, short, short_fits
 from sklearn.base import clone
 
+import skmlp._training
+from skmlp import MLPClassifierManual
 from skmlp._rows import Rows
 from skmlp._settings import Settings
+from skmlp._solvers import SOLVERS
 from skmlp._targets import ClassLabels
 from skmlp._training import Interrupted, train
 
@@ -145,3 +148,93 @@ def test_attributes_of_the_user_survive(iris, warm_start):
     estimator.note_ = note = ["mine"]
     estimator.fit(*iris).partial_fit(*iris)
     assert estimator.note_ is note
+
+
+def tall(n=600):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3))
+    y = (X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=n) > 0).astype(int)
+    return Rows(X, y, rng.uniform(0.5, 1.5, n)), ClassLabels(np.arange(2))
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr("skmlp._training._MANY_ROWS", 600)
+    monkeypatch.setattr("skmlp._training._PART_ROWS", 18)
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    """Rows, start and alpha of each run of L-BFGS, without those of a search."""
+    seen = []
+    run = SOLVERS["lbfgs"].run
+
+    def spy(settings, objective, theta, **options):
+        seen.append((objective.n_rows, theta.copy(), objective.total_weight))
+        return run(settings, objective, theta, **options)
+
+    monkeypatch.setitem(SOLVERS, "lbfgs", SOLVERS["lbfgs"]._replace(run=spy))
+    return seen
+
+
+@pytest.mark.parametrize("params", [{}, {"alpha": 0.3}])
+def test_many_rows_start_from_the_optimum_of_a_part(small_parts, starts, params):
+    rows, targets = tall()
+    estimator = MLPClassifierManual(10, random_state=0, **params)
+    outcome = train(Settings(estimator), rows, targets)
+    assert [n_rows for n_rows, _, _ in starts] == [18, 75, 600]
+    assert starts[0][2] == pytest.approx(18, rel=0.3)  # weights of the part
+    assert not np.allclose(starts[0][1], starts[1][1])
+    # the curve is of all rows, and begins where the part's optimum is
+    assert outcome.monitor.losses[0] < 0.9 * np.log(2)
+    assert len(outcome.monitor.losses) > estimator.n_iter_no_change
+
+
+def test_a_part_has_the_same_alpha(small_parts, monkeypatch):
+    seen = []
+    objective = Rows.objective
+
+    def spy(rows, network, coordinates, alpha, *args, **options):
+        seen.append((rows.n_rows, alpha))
+        return objective(rows, network, coordinates, alpha, *args, **options)
+
+    monkeypatch.setattr(Rows, "objective", spy)
+    estimator = MLPClassifierManual(10, alpha=0.3, random_state=0)
+    train(Settings(estimator), *tall())
+    assert seen == [(18, 0.3), (75, 0.3), (600, 0.3)]
+
+
+@short_fits
+@pytest.mark.parametrize(
+    ("params", "initial"),
+    [
+        ({"early_stopping": True}, (None, None)),
+        ({"solver": "adam", "max_iter": 2}, (None, None)),
+        ({}, ([np.ones((3, 10)), np.ones((10, 2))], None)),
+    ],
+)
+def test_what_has_no_use_for_a_part_gets_none(small_parts, starts, params, initial):
+    estimator = MLPClassifierManual(10, alpha=0.3, random_state=0, **params)
+    train(Settings(estimator), *tall(), initial=initial)
+    assert len(starts) == (estimator.solver != "adam")
+    first = MLPClassifierManual(10, alpha=0.3, warm_start=True, random_state=0)
+    progress = train(Settings(first), *tall()).progress
+    starts.clear()
+    train(Settings(first), *tall(), earlier=progress)
+    assert len(starts) == 1
+
+
+def test_parts_are_at_most_so_large_and_tell_of_themselves(
+    small_parts, capsys, monkeypatch
+):
+    monkeypatch.setattr("skmlp._training._PART_BYTES", 40 * 3 * 8)
+    estimator = MLPClassifierManual(5, alpha=0.3, random_state=0, verbose=True)
+    train(Settings(estimator), *tall())
+    assert capsys.readouterr().out.startswith("Fit to 40 of 600 rows: ")
+
+
+def test_fewer_rows_have_no_parts():
+    data = Rows(np.zeros((49_999, 1)), np.zeros(49_999, int))
+    assert skmlp._training._parts(data) == []
+    data = Rows(np.zeros((400_000, 1)), np.zeros(400_000, int))
+    assert skmlp._training._parts(data) == [50_000, 12_500, 3125]

@@ -44,6 +44,11 @@ class Parts:
         """Blocks of rows that are evaluated in this process: none."""
         return 0
 
+    @property
+    def row_bytes(self):
+        """Memory that a row takes, were it dense."""
+        return self.n_features * self.dtype.itemsize
+
     def moments(self):
         """Moments of the features in all partitions."""
         moments = [delayed(Rows.moments)(rows) for rows in self.rows]
@@ -59,6 +64,10 @@ class Parts:
             (rows.X, rows.targets, rows.weights, rows.sample_weight) for rows in samples
         ]
         return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
+
+    def in_basis(self, make, *arguments):
+        """As they are: partitions are not to be copied."""
+        return self, None
 
     def objective(self, network, coordinates, alpha, map=None, **of_batches):
         """The `SumOfParts` of a network of these rows."""

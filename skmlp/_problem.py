@@ -1,0 +1,126 @@
+"""A problem: data, and a network in coordinates that is to learn them."""
+
+import math
+
+from skmlp._coordinates import raw_parameters
+from skmlp._parallel import serial
+from skmlp._row_space import row_basis
+
+
+class Problem:
+    """Data, and a network in coordinates that is to learn them.
+
+    Attributes
+    ----------
+    network : Network
+    coordinates : Coordinates
+    data : Rows or Parts
+    validation : Rows or Parts, or None
+    map_rows : callable
+        A ``map`` for sums over rows.
+    shares : ndarray of shape (K,)
+        Of each class or label in the total weight.
+    entropy : float
+        Mean loss of a prediction by these shares.
+    """
+
+    def __init__(self, network, coordinates, data, validation=None, map_rows=serial):
+        self.network, self.coordinates = network, coordinates
+        self.data, self.validation, self.map_rows = data, validation, map_rows
+        self.shares = data.counts(network.layer_sizes[-1]) / data.total_weight
+        self.entropy = network.output.entropy(self.shares)
+
+    def tolerance(self, tol):
+        """`tol` for losses: per bit of the classes' entropy, but at most one bit."""
+        return tol * (min(self.entropy / math.log(2), 1.0) or 1.0)
+
+    def objective(self, alpha, **options):
+        """Of the training rows."""
+        return self.data.objective(
+            self.network, self.coordinates, alpha, self.map_rows, **options
+        )
+
+    def held_out_objective(self):
+        """Of the validation rows."""
+        return self.validation.objective(self.network, self.coordinates, 0.0, self.map_rows)
+
+    def rough_objective(self, alpha, map=serial):
+        """Of the training rows, for the search."""
+        return self.data.rough_objective(self.network, self.coordinates, alpha, map)
+
+    def rough_held_out_objective(self):
+        """Of the validation rows, likewise."""
+        return self.validation.rough_objective(self.network, self.coordinates, 0.0)
+
+    def part(self, data, validation=None):
+        """The same problem of other rows, or of some of these."""
+        return Problem(self.network, self.coordinates, data, validation, self.map_rows)
+
+    def in_row_space(self):
+        """The same problem in the span of its rows, where there it is much smaller."""
+        n_others = 0 if self.validation is None else self.validation.n_rows
+        mean, scale = self.coordinates.means[0], self.coordinates.scales[0]
+        n_units = self.network.layer_sizes[1]
+        data, basis = self.data.in_basis(row_basis, n_others, n_units, mean, scale)
+        return self if basis is None else _RowSpaceProblem(self, data, basis)
+
+    def draw(self, random_state, standardized):
+        """Parameters to start from, of shape (P,); see `Network.initialize`."""
+        return self.network.initialize(random_state, self.data.dtype, standardized)
+
+    def reduce(self, theta):
+        """Parameters of a larger problem, as far as they matter to this one's rows."""
+        return theta
+
+    def expand(self, theta):
+        """Parameters of the larger problem."""
+        return theta
+
+    def raw(self, theta):
+        """Weights and biases of the whole network at theta."""
+        theta = theta.astype(self.data.dtype, copy=False)
+        return raw_parameters(self.network, self.coordinates, theta)[1:]
+
+
+class _RowSpaceProblem(Problem):
+    """A problem whose features are coordinates in the span of its rows.
+
+    Parameters
+    ----------
+    whole : Problem
+        With the features of the data.
+    data : Rows
+        Their coordinates.
+    basis : DenseBasis or SparseBasis
+    """
+
+    def __init__(self, whole, data, basis):
+        self._whole, self._basis = whole, basis
+        validation = whole.validation
+        if validation is not None:
+            validation = validation.replaced(basis.coordinates_of(validation.X))
+        super().__init__(
+            whole.network.with_features(data.n_features),
+            whole.coordinates.without_features(data.dtype),
+            data,
+            validation,
+            whole.map_rows,
+        )
+
+    def draw(self, random_state, standardized):
+        return self.reduce(self._whole.draw(random_state, standardized))
+
+    def reduce(self, theta):
+        return _with_first(self._basis.reduce, self._whole.network, self.network, theta)
+
+    def expand(self, theta):
+        return _with_first(self._basis.expand, self.network, self._whole.network, theta)
+
+    def raw(self, theta):
+        return self._whole.raw(self.expand(theta))
+
+
+def _with_first(change, network, other, theta):
+    """Parameters of another network: the first layer's weights are changed."""
+    (W, *others), intercepts = network.parameters(theta)[1:]
+    return other.flatten([change(W), *others], intercepts, theta.dtype)
