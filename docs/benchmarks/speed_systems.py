@@ -1,4 +1,4 @@
-"""The systems of `speed.py`: loss and gradient of all rows, and fits by mini-batches, in each.
+"""The systems of `speed.py`: loss and gradient of all rows, and fits by mini-batches.
 
 All train the same network on the same objective: `evaluation` and `fit` say how. What a
 system holds between the evaluations of a fit, threads for instance, it holds in a context
@@ -70,9 +70,7 @@ def skmlp_evaluation(work, standardize):
     if standardize:
         scaling = mean_and_scale(feature_moments(work.X, None))
         coordinates = standard_coordinates(network, *scaling, work.X.dtype)
-    objective = Objective(
-        network, work.X, work.k, None, ALPHA, coordinates=coordinates
-    )
+    objective = Objective(network, work.X, work.k, None, ALPHA, coordinates=coordinates)
 
     @contextmanager
     def session():  # a fit holds BLAS to one thread, and has threads of its own
