@@ -1,6 +1,6 @@
 """Seconds until the held-out log-loss is as good: the race of `speed.py`.
 
-All have 100 hidden units, standardised features, batches of 200 rows and the same objective,
+All have 100 hidden units, standardised features, batches of 200 rows, the same objective,
 and the units that their users have: skmlp logistic ones, the others ReLU. The targets are
 1.5, 1.1 and 1.02 times the best held-out loss that MLPClassifier has in 200 epochs of Adam,
 or until ten of them have been no better. The clock runs while a system trains, and stands
