@@ -38,7 +38,7 @@ last two columns are the log-loss on the held-out rows.
 RACE = """
 Seconds of training until the held-out log-loss is as small as the target at the head of
 the column: 1.5, 1.1 and 1.02 times the best one in 200 epochs of MLPClassifier's Adam. A
-dash is a target that is not reached by the end of the fit, or in 20 seconds. All have 100
+dash is a target that is not reached by the end of the fit, or in 10 seconds. All have 100
 units (logistic ones for skmlp, ReLU for the others), batches of 200 rows, float64 and one
 penalty, alpha = 1; only the defaults of skmlp have to choose it, while the clock runs.
 The clock stands while the held-out loss is computed; `speed_race.py` says how each one is

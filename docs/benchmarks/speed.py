@@ -207,7 +207,7 @@ def kinds():
     both, types = ["skmlp", "scikit-learn"], ["float64", "float32"]
     return {
         "evaluation": (evaluation, FULL_BATCH, types, all_systems, 5),
-        "mini-batches": (mini_batches, MINI_BATCH, types, all_systems, 5),
+        "mini-batches": (mini_batches, MINI_BATCH, types, all_systems, 3),
         "tables": (table, table_names(), types[:1], both, 3),
         "race": (race, speed_race.DATA, types[:1], None, 3),
         "predict": (predict, ["one row", "200,000 rows"], types, both, 5),
