@@ -51,7 +51,8 @@ Fits with all threads, each in a process of its own, float64:
 `MLPClassifierManual(random_state=0)`, and `MLPClassifier(random_state=0)` after a
 StandardScaler, which counts. MB is the growth of the peak memory during the fit, log-loss
 that of 500 other rows. Fits of less than 5 seconds are medians; one that takes longer
-than the cap is ended there.
+than the cap is ended there. (The three iterations of L-BFGS are for its memory: both
+have solver="lbfgs", alpha=1.)
 """
 BUSY = """
 Milliseconds beside two processes that spin, over milliseconds alone, with all threads and

@@ -1,7 +1,7 @@
 """Speed and memory of MLPClassifierManual beside its peers, as users run them.
 
     python docs/benchmarks/speed.py            # all works: about 30 minutes on 2 cores
-    python docs/benchmarks/speed.py --quick    # fewer repeats and lower caps: about 10
+    python docs/benchmarks/speed.py --quick    # fewer repeats and lower caps: about 12
 
 - evaluation: loss and gradient of all rows, of which L-BFGS needs one an iteration
 - mini-batches: fits of some epochs by Adam and SGD

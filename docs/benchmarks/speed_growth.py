@@ -57,7 +57,7 @@ def text(rng, n, n_columns, n_classes, words_a_column=1):
     n_words = n_columns * words_a_column
     column = rng.integers(n_columns, size=n_words)
     k = rng.integers(n_classes, size=n)
-    words = np.empty((n, 150), int)
+    words = np.empty((n, 110), int)
     for label in range(n_classes):
         share = 1 / np.arange(10, 10 + n_words)
         share[rng.integers(n_words // 10, size=200)] *= 10
