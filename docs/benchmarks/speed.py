@@ -187,7 +187,8 @@ def default_model(name, **params):
 
 def race(work, dtype, threads, repeats, names):
     targets, seconds = speed_race.race(work, threads, repeats)
-    return {"targets": targets, "seconds": seconds}
+    facts = {"margins": speed_race.MARGINS, "cap": speed_race.CAP}
+    return facts | {"targets": targets, "seconds": seconds}
 
 
 def predict(work, dtype, threads, repeats, names):
