@@ -48,7 +48,7 @@ def features(rng, d):
 def classes(rng, n_classes):
     """Five rows of each class at least, around a centre of its own: 50 features."""
     n = max(1000, 5 * n_classes) + N_TEST
-    k = np.r_[np.arange(n) % n_classes]
+    k = np.arange(n) % n_classes
     return rng.standard_normal((n_classes, 50))[k] + rng.standard_normal((n, 50)), k
 
 
@@ -120,21 +120,20 @@ def measure(make, params, system, cap):
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     start = time.perf_counter()
 
-    def report(**more):
-        row = {"seconds": time.perf_counter() - start, "MB": status("VmHWM") - before}
-        print(json.dumps(row | more), flush=True)
+    def cost():
+        return {"seconds": time.perf_counter() - start, "MB": status("VmHWM") - before}
 
     def give_up(*_):
-        report(capped=True)
+        print(json.dumps(cost() | {"capped": True}), flush=True)
         os._exit(0)
 
     signal.signal(signal.SIGALRM, give_up)
     signal.alarm(cap)
     model.fit(X, k)
     signal.alarm(0)
-    seconds = time.perf_counter() - start
-    proba = model.predict_proba(X_test)
-    report(seconds=seconds, log_loss=log_loss(k_test, proba, labels=np.unique(k)))
+    row = cost()
+    loss = log_loss(k_test, model.predict_proba(X_test), labels=np.unique(k))
+    print(json.dumps(row | {"log_loss": loss}))
 
 
 def main(family, size, system, cap):
