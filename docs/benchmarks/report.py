@@ -426,7 +426,7 @@ def _legend(figure, axes):
     """Each label of the panels once."""
     found = [axis.get_legend_handles_labels() for axis in axes]
     unique = {label: handle for of in found for handle, label in zip(*of, strict=True)}
-    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=4)
+    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=3)
 
 
 def _draw_curves(axis, measure, rows):
