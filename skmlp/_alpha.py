@@ -37,7 +37,7 @@ _ALPHA_OF_FEW = 1 / 4000
 _N_OTHER_STARTS = 7
 
 
-def choose_alpha(problem, theta, *, seed, make_monitor, draw_start):
+def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
 
     Parameters
@@ -49,6 +49,8 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start):
     make_monitor : callable
     draw_start : callable or None
         ``draw_start(random_state)`` returns another start; None if theta is to be kept.
+    max_iter : float
+        Iterations of the fit that alpha is for: a candidate makes no more.
 
     Returns
     -------
@@ -66,9 +68,11 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start):
         splits = [(training, validation.sample(seed, MOST_ROWS))]
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
+    train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
     losses, trained = search_alpha(
         theta,
         splits,
+        train=train,
         total_weight=rows.total_weight,
         unit=rows.total_weight / rows.n_distinct(),
         entropy=problem.entropy,
@@ -80,12 +84,12 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start):
         random_state = np.random.RandomState(seed)
         others = [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
         few = problem.part(rows).in_row_space()
-        theta = best_start(few, alpha, [theta, *others], make_monitor)
+        theta = best_start(few, alpha, [theta, *others], make_monitor, train)
     return alpha, theta, trained[alpha]
 
 
 def search_alpha(
-    theta, splits, *, total_weight, unit, entropy, make_monitor, map_fits=serial
+    theta, splits, *, train, total_weight, unit, entropy, make_monitor, map_fits=serial
 ):
     """Losses on held-out rows for some values of alpha.
 
@@ -103,6 +107,8 @@ def search_alpha(
         Start of every fit.
     splits : list of Problem
         Each with rows to train on, and validation rows to measure the loss on.
+    train : callable
+        ``train(objective, theta, monitor)`` returns a `Result`.
     total_weight : float
     unit : float
         Mean weight of a distinct row: what the decades are multiplied by.
@@ -136,7 +142,7 @@ def search_alpha(
         return {alpha: math.nan}, {alpha: None}
     if splits[0].data.n_rows < _FEWEST_FOR_THREADS:
         map_fits = serial
-    race = _Race(theta, splits, unit, entropy, make_monitor, map_fits)
+    race = _Race(theta, splits, train, unit, entropy, make_monitor, map_fits)
     race.run(0, _FIRST)
     race.run(0, [_THIRD])
     if _THIRD in race.contenders(race.losses):
@@ -154,7 +160,7 @@ def search_alpha(
     return losses, {race.alpha(i): race.trained[i] for i in ranked}
 
 
-def best_start(problem, alpha, starts, make_monitor):
+def best_start(problem, alpha, starts, make_monitor, train):
     """Of several starts, the one from which a fit to few rows ends lowest.
 
     Nets of a few units have minima that are not the lowest: two logistic units miss one of
@@ -168,27 +174,24 @@ def best_start(problem, alpha, starts, make_monitor):
     starts : list of ndarray of shape (P,)
     make_monitor : callable
         Returns a new `Monitor`.
+    train : callable
+        See `search_alpha`.
 
     Returns
     -------
     theta : ndarray of shape (P,)
     """
     objective = problem.rough_objective(alpha)
-    losses = [
-        _train(objective, problem.reduce(theta), make_monitor()).loss for theta in starts
-    ]
+    reduced = map(problem.reduce, starts)
+    losses = [train(objective, theta, make_monitor()).loss for theta in reduced]
     # what differs by less than stopping allows is equal, and the first of equals is taken:
     # the rounding of a sum must not decide
     return starts[int(np.argmax(np.array(losses) <= min(losses) + make_monitor().tol))]
 
 
-def _train(objective, theta, monitor):
+def _train(objective, theta, monitor, max_iter):
     return minimize_lbfgs(
-        objective,
-        theta,
-        max_iter=_MAX_ITER,
-        max_fun=10 * _MAX_ITER,
-        on_iteration=monitor,
+        objective, theta, max_iter=max_iter, max_fun=10 * max_iter, on_iteration=monitor
     )
 
 
@@ -203,8 +206,8 @@ class _Race:
         Where its fit to the first split ended.
     """
 
-    def __init__(self, theta, splits, unit, entropy, make_monitor, map_fits):
-        self._theta, self._splits = theta, splits
+    def __init__(self, theta, splits, train, unit, entropy, make_monitor, map_fits):
+        self._theta, self._splits, self._train = theta, splits, train
         self._unit, self._entropy = unit, entropy
         self._make_monitor = make_monitor
         self._map = map_fits
@@ -273,7 +276,7 @@ class _Race:
             problem.validation.n_rows
         )
         monitor = _LosingMonitor(self._make_monitor(), held_out, bound)
-        theta = _train(objective, problem.reduce(self._theta), monitor).theta
+        theta = self._train(objective, problem.reduce(self._theta), monitor).theta
         loss = held_out.loss(theta)
         loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
         return problem.expand(theta.astype(objective.dtype, copy=False)), loss

@@ -1,5 +1,6 @@
 """A training: a function of settings, data and progress, which sets nothing of anything."""
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -269,7 +270,10 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw):
             Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
         ),
         draw_start=draw_start if may_redraw else None,
+        max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
     )
+    if settings.verbose:
+        print(f"alpha = {alpha:.6g}, chosen on held-out rows")
     return replace(progress, alpha=alpha), theta, found
 
 

@@ -16,6 +16,7 @@ from skmlp._alpha import (
     MOST_ROWS,
     TRAINING_ROWS,
     _LosingMonitor,
+    _train,
     best_start,
     draw_splits,
     search_alpha,
@@ -39,6 +40,9 @@ class Bowl:
     def loss_gradient(self, theta):
         offset = theta - self.alpha
         return 0.5 * float(offset @ offset), offset
+
+
+few_iterations = partial(_train, max_iter=100)
 
 
 class Split:
@@ -65,6 +69,7 @@ def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
     losses, trained = search_alpha(
         np.ones(1),
         [Split(partial(Bowl, best * unit), held_out)] * n_splits,
+        train=few_iterations,
         total_weight=1.0,
         unit=unit,
         entropy=entropy,
@@ -110,6 +115,7 @@ def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(entropy, tried):
     search_alpha(
         np.ones(1),
         [Split(make_objective, 300)],
+        train=few_iterations,
         total_weight=1.0,
         unit=1.0,
         entropy=entropy,
@@ -127,6 +133,7 @@ def test_of_equal_losses_the_strongest_penalty_is_taken():
     losses, _ = search_alpha(
         np.ones(1),
         [Split(partial(Flat, 1.0), 40)],
+        train=few_iterations,
         total_weight=1.0,
         unit=1.0,
         entropy=1.0,
@@ -145,6 +152,7 @@ def test_a_loss_that_is_not_finite_is_worse_than_any_number():
         losses, _ = search_alpha(
             np.ones(1),
             [Split(partial(Overflowing, best), 40)] * 2,
+            train=few_iterations,
             total_weight=1.0,
             unit=1.0,
             entropy=1.0,
@@ -178,6 +186,7 @@ def test_every_candidate_has_the_same_training():
     search_alpha(
         np.full(1, 7.0),
         [Split(partial(Slow, 1.0), 40)],
+        train=few_iterations,
         total_weight=1.0,
         unit=1.0,
         entropy=1.0,
@@ -191,6 +200,7 @@ def test_without_splits_the_penalty_is_weak():
     losses, trained = search_alpha(
         np.ones(1),
         [],
+        train=few_iterations,
         total_weight=40.0,
         unit=3.0,
         entropy=1.0,
@@ -309,14 +319,15 @@ def test_a_fit_that_goes_on_keeps_the_choice(iris):
     assert stream.alpha_ == 2.0
 
 
-def test_of_starts_that_end_alike_the_first_is_taken(monkeypatch):
+def test_of_starts_that_end_alike_the_first_is_taken():
     def ends_where_it_starts(objective, theta, monitor):
         return Result(theta, theta[0], 1, True)
 
-    monkeypatch.setattr(skmlp._alpha, "_train", ends_where_it_starts)
     starts = [np.array([loss]) for loss in (2.0, 1.0, 1.0 - 1e-12)]
     problem = Split(lambda alpha: None, 40)
-    assert best_start(problem, 1.0, starts, partial(Monitor, 1e-4, 10)) is starts[1]
+    make_monitor = partial(Monitor, 1e-4, 10)
+    chosen = best_start(problem, 1.0, starts, make_monitor, ends_where_it_starts)
+    assert chosen is starts[1]
 
 
 @pytest.mark.parametrize(("bound", "n_looks"), [(0.5, 3), (50.0, 8)])
@@ -359,8 +370,8 @@ def test_weak_penalties_are_left_early_where_they_overfit(monkeypatch):
     counts = {}
     train = skmlp._alpha._train
 
-    def spy(objective, theta, monitor):
-        result = train(objective, theta, monitor)
+    def spy(objective, theta, monitor, max_iter):
+        result = train(objective, theta, monitor, max_iter)
         counts.setdefault(objective._strength * objective.total_weight, result.n_iter)
         return result
 
@@ -369,3 +380,24 @@ def test_weak_penalties_are_left_early_where_they_overfit(monkeypatch):
     model = MLPClassifierManual(random_state=0).fit(X, y)
     assert model.alpha_ >= 10
     assert counts[min(counts)] <= 30
+
+
+@short_fits
+@pytest.mark.parametrize(
+    ("params", "most"), [({"max_iter": 7}, 7), ({"solver": "adam", "max_iter": 7}, 100)]
+)
+def test_a_candidate_makes_no_more_iterations_than_the_fit(monkeypatch, iris, params, most):
+    counts = []
+
+    def spy(objective, theta, monitor, max_iter):
+        counts.append(_train(objective, theta, monitor, max_iter).n_iter)
+        return _train(objective, theta, monitor, max_iter)
+
+    monkeypatch.setattr(skmlp._alpha, "_train", spy)
+    MLPClassifierManual(10, random_state=0, **params).fit(*iris)
+    assert max(counts) == 7 if most == 7 else 7 < max(counts) <= 100
+
+
+def test_verbose_says_what_was_chosen(capsys, iris):
+    model = MLPClassifierManual(10, verbose=True, random_state=0).fit(*iris)
+    assert f"alpha = {model.alpha_:.6g}, chosen on held-out rows" in capsys.readouterr().out
