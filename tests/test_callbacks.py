@@ -48,9 +48,8 @@ class Recorder:
 
 
 def short(solver, **params):
-    return MLPClassifierManual(8, solver=solver, max_iter=4, random_state=0).set_params(
-        **params
-    )
+    model = MLPClassifierManual(8, solver=solver, alpha=0.1, max_iter=4, random_state=0)
+    return model.set_params(**params)
 
 
 @short_fits
