@@ -7,19 +7,14 @@ import numpy as np
 
 from skmlp._holdout import folds
 from skmlp._parallel import serial
-from skmlp._solvers import Verdict, minimize_lbfgs
+from skmlp._solvers import minimize_lbfgs
 
 # Candidates, in half decades of the unit: those that every search sees, from the strongest
 # on, and how far it may go beyond them
-_FIRST, _THIRD = (2, 0), -2
+_FIRST = (2, 0, -2)
 _STRONGEST, _WEAKEST = 4, -6
 # Most iterations of a candidate; the rule that stops the fit stops it, too
 _MAX_ITER = 100
-
-# Iterations between two looks at the held-out loss
-_LOOK_EVERY = 5
-# A loss that exceeds another's by so many times what is clearly worse is lost, if it rises
-_LOST = 2
 
 # Rows to train on and the most that are looked at in all. A few are dealt out to folds, and
 # as many of the folds take their turn as held-out rows as it takes to see enough of them.
@@ -144,9 +139,8 @@ def search_alpha(
         map_fits = serial
     race = _Race(theta, splits, train, unit, entropy, make_monitor, map_fits)
     race.run(0, _FIRST)
-    race.run(0, [_THIRD])
-    if _THIRD in race.contenders(race.losses):
-        race.run(0, [_THIRD - 2])
+    if _FIRST[-1] in race.contenders(race.losses):
+        race.run(0, [_FIRST[-1] - 2])
     while (beyond := race.edge()) is not None:
         race.run(0, [beyond])
     race.run(0, [race.between()])
@@ -221,17 +215,13 @@ class _Race:
     def run(self, split, candidates):
         """Train the candidates on a split, and measure their losses."""
         candidates = sorted(candidates)  # the weaker the penalty, the longer it takes
-        if len(candidates) > 1 and self._map is not serial:
+        if len(candidates) == 1:
+            measured = [self._measure(split, self._map, *candidates)]
+        else:
             measured = self._map(partial(self._measure, split, serial), candidates)
-            for candidate, (theta, loss) in zip(candidates, measured, strict=True):
-                self._record(candidate, theta, loss)
-            return
-        for candidate in reversed(candidates):
-            self._record(candidate, *self._measure(split, self._map, candidate))
-
-    def _record(self, candidate, theta, loss):
-        self.trained.setdefault(candidate, theta)
-        self.losses.setdefault(candidate, []).append(loss)
+        for candidate, (theta, loss) in zip(candidates, measured, strict=True):
+            self.trained.setdefault(candidate, theta)
+            self.losses.setdefault(candidate, []).append(loss)
 
     def mean(self, candidate):
         """Mean loss on all held-out rows that a candidate has seen."""
@@ -244,16 +234,15 @@ class _Race:
         return min(sorted(candidates, reverse=True), key=self.mean)
 
     def contenders(self, candidates):
-        """The best candidate and those that are not clearly worse."""
+        """The best candidate and those that are not clearly worse.
+
+        Differences of the losses of rows are of the order of half the entropy.
+        """
         best = self.best(candidates)
         n_splits = len(self.losses[best])
         n_seen = sum(split.validation.n_distinct() for split in self._splits[:n_splits])
-        bound = self.mean(best) + self._margin(n_seen)
+        bound = self.mean(best) + self._entropy / 2 / math.sqrt(n_seen)
         return {candidate for candidate in candidates if self.mean(candidate) <= bound}
-
-    def _margin(self, n_distinct):
-        """Differences of the losses of rows are of the order of half the entropy."""
-        return self._entropy / 2 / math.sqrt(n_distinct)
 
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
@@ -269,45 +258,13 @@ class _Race:
         return (best + self.best(self.losses.keys() & {best - 2, best + 2})) // 2
 
     def _measure(self, split, map_rows, candidate):
-        problem, held_out = self._splits[split], self._held_out[split]
+        problem = self._splits[split]
         objective = problem.rough_objective(self.alpha(candidate), map_rows)
-        seen = [losses[split] for losses in self.losses.values() if len(losses) > split]
-        bound = min(seen, default=math.inf) + _LOST * self._margin(
-            problem.validation.n_rows
-        )
-        monitor = _LosingMonitor(self._make_monitor(), held_out, bound)
-        theta = self._train(objective, problem.reduce(self._theta), monitor).theta
-        loss = held_out.loss(theta)
+        start = problem.reduce(self._theta)
+        theta = self._train(objective, start, self._make_monitor()).theta
+        loss = self._held_out[split].loss(theta)
         loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
         return problem.expand(theta.astype(objective.dtype, copy=False)), loss
-
-
-class _LosingMonitor:
-    """A monitor that ends a fit whose held-out loss is far above another's, and rises.
-
-    Parameters
-    ----------
-    monitor : Monitor
-        What stops the fit otherwise.
-    held_out : Objective
-    bound : float
-        Above it, a loss has lost.
-    """
-
-    def __init__(self, monitor, held_out, bound):
-        self._monitor, self._held_out, self._bound = monitor, held_out, bound
-        self._n_iter, self._losses = 0, []
-
-    def __call__(self, theta, loss, slope):
-        self._n_iter += 1
-        if math.isfinite(self._bound) and self._n_iter % _LOOK_EVERY == 0:
-            self._losses.append(self._held_out.loss(theta))
-            if self._has_lost(*self._losses[-3:]):
-                return Verdict.STOP
-        return self._monitor(theta, loss, slope)
-
-    def _has_lost(self, before, between=math.nan, now=math.nan):
-        return now > self._bound and now > between > before
 
 
 def draw_splits(rows, seed):

@@ -15,7 +15,6 @@ from skmlp import MLPClassifierManual
 from skmlp._alpha import (
     MOST_ROWS,
     TRAINING_ROWS,
-    _LosingMonitor,
     _train,
     best_start,
     draw_splits,
@@ -328,58 +327,6 @@ def test_of_starts_that_end_alike_the_first_is_taken():
     make_monitor = partial(Monitor, 1e-4, 10)
     chosen = best_start(problem, 1.0, starts, make_monitor, ends_where_it_starts)
     assert chosen is starts[1]
-
-
-@pytest.mark.parametrize(("bound", "n_looks"), [(0.5, 3), (50.0, 8)])
-def test_a_fit_that_has_lost_is_left(bound, n_looks):
-    """It is above the bound, and has risen twice; a loss below may rise."""
-    losses = iter([3.0, 2.0, 1.0, 1.5, 1.4, 1.6, 1.7, 1.8])
-    looks = []
-
-    class HeldOut:
-        def loss(self, theta):
-            looks.append(next(losses) if bound > 1 else len(looks) + 1.0)
-            return looks[-1]
-
-    monitor = _LosingMonitor(lambda *iteration: Verdict.GO_ON, HeldOut(), bound)
-    verdicts = [monitor(np.zeros(1), 1.0, 1.0) for _ in range(5 * n_looks)]
-    assert len(looks) == n_looks
-    assert set(verdicts[:-1]) == {Verdict.GO_ON}
-    assert verdicts[-1] is (Verdict.GO_ON if bound > 1 else Verdict.STOP)
-
-
-def test_a_rise_that_turns_is_no_loss():
-    losses = iter([1.0, 2.0, 1.9, 2.1, 2.0, 2.2, 2.3])
-
-    class HeldOut:
-        def loss(self, theta):
-            return next(losses)
-
-    monitor = _LosingMonitor(lambda *iteration: Verdict.GO_ON, HeldOut(), 0.5)
-    verdicts = [monitor(np.zeros(1), 1.0, 1.0) for _ in range(35)]
-    assert verdicts.index(Verdict.STOP) == 34
-
-
-def test_the_first_candidates_of_a_split_are_not_looked_at():
-    monitor = _LosingMonitor(lambda *iteration: Verdict.GO_ON, None, math.inf)
-    assert {monitor(np.zeros(1), 1.0, 1.0) for _ in range(20)} == {Verdict.GO_ON}
-
-
-def test_weak_penalties_are_left_early_where_they_overfit(monkeypatch):
-    """Noisy labels: the weakest penalty trains for a while only."""
-    counts = {}
-    train = skmlp._alpha._train
-
-    def spy(objective, theta, monitor, max_iter):
-        result = train(objective, theta, monitor, max_iter)
-        counts.setdefault(objective._strength * objective.total_weight, result.n_iter)
-        return result
-
-    monkeypatch.setattr(skmlp._alpha, "_train", spy)
-    X, y = make_classification(1200, 10, flip_y=0.5, random_state=0)
-    model = MLPClassifierManual(random_state=0).fit(X, y)
-    assert model.alpha_ >= 10
-    assert counts[min(counts)] <= 30
 
 
 @short_fits
