@@ -46,7 +46,8 @@ def row_basis(rows, n_others, n_units, mean, scale):
     Returns
     -------
     basis : DenseBasis, SparseBasis or None
-        None if there are not much fewer rows than features, or too many rows.
+        None if there are not much fewer rows than features, or too many rows, or if all
+        of them are at their mean.
     coordinates : ndarray of shape (n, r)
         Of the rows. Those of copies of a row are copies, to the bit.
     """
@@ -69,7 +70,7 @@ def row_basis(rows, n_others, n_units, mean, scale):
         0.0 if mean is None else mean,
         1.0 if scale is None else scale,
     )
-    if not np.isfinite(basis.coordinates).all():
+    if basis.coordinates.shape[1] == 0 or not np.isfinite(basis.coordinates).all():
         return None, X
     return basis, basis.coordinates[group] if has_copies else basis.coordinates
 

@@ -90,6 +90,15 @@ def test_copies_of_a_row_are_copies_of_its_coordinates(kind):
     assert_allclose(coordinates @ coordinates.T, dense @ dense.T)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_rows_have_no_basis(kind):
+    X = wide(kind)[[0, 1]]
+    mean, scale = mean_and_scale(feature_moments(X, None))
+    assert row_basis(Rows(X, np.arange(2)), 0, 100, mean, scale)[0] is None
+    model = MLPClassifierManual((), alpha=0.1, random_state=0).fit(X, [0, 1])
+    assert_allclose(model.predict_proba(X), 0.5)
+
+
 def test_rows_whose_products_overflow_have_no_basis():
     X = wide("sparse")
     X.data *= 1e200
