@@ -147,7 +147,11 @@ class SparseBasis:
         self._shift = mean / self._scale
         self._rows = self._scaled(X)
         (pstrf,) = linalg.get_lapack_funcs(("pstrf",), dtype=np.float64)
-        L, pivots, rank, _ = pstrf(self._products(self._rows), lower=1, overwrite_a=1)
+        # less than what rounding leaves of the products is none
+        sizes = (self._rows**2).sum(axis=1) + self._shift @ self._shift
+        least = max(X.shape) * np.finfo(float).eps * sizes.max()
+        products = self._products(self._rows)
+        L, pivots, rank, _ = pstrf(products, tol=least, lower=1, overwrite_a=1)
         L = np.tril(L)[:, :rank]
         pivots -= 1  # Fortran's
         self._L, self._rows = L[:rank], self._rows[pivots[:rank]]
