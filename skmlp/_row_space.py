@@ -152,6 +152,7 @@ class SparseBasis:
         least = max(X.shape) * np.finfo(float).eps * sizes.max()
         products = self._products(self._rows)
         L, pivots, rank, _ = pstrf(products, tol=least, lower=1, overwrite_a=1)
+        rank *= L[0, 0] ** 2 > least  # the first pivot it takes as it is
         L = np.tril(L)[:, :rank]
         pivots -= 1  # Fortran's
         self._L, self._rows = L[:rank], self._rows[pivots[:rank]]
