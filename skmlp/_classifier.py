@@ -220,7 +220,8 @@ class MLPClassifierManual(
 
     verbose : bool or int, default=False
         Whether to print a line after each iteration: the training loss, the validation loss
-        and score if there is a validation set, and the seconds since the start.
+        and score if there is a validation set, and the seconds since the start. Before, a
+        line for the search for alpha, and one for each part that many rows start from.
 
     Attributes
     ----------
@@ -266,7 +267,7 @@ class MLPClassifierManual(
         early stopping.
 
     n_iter_ : int
-        Iterations of the last call.
+        Iterations of the last call, over all rows.
 
     t_ : int
         Training rows seen: the sum of rows times iterations over all calls that went on

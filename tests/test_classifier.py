@@ -832,7 +832,7 @@ def test_early_stopping_keeps_the_best_parameters(digits, solver, scoring):
     assert model.best_loss_ is None
     assert model.loss_ == model.loss_curve_[best]
     # stopping by hand at the best iteration gives the same parameters
-    by_hand = clone(model).set_params(max_iter=best + 1).fit(X, y)
+    by_hand = clone(model).set_params(max_iter=best + 1, alpha=model.alpha_).fit(X, y)
     assert_array_equal(parameters(by_hand), parameters(model))
 
 
@@ -917,14 +917,15 @@ def test_verbose_prints_a_line_an_iteration(iris, solver, capsys):
     assert capsys.readouterr().out == ""
     model = MLPClassifierManual(verbose=True, early_stopping=True, **settings).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines[0] == f"alpha = {model.alpha_:.6g}, chosen on held-out rows"
     expected = (
         f"Iteration    2, loss = {model.loss_curve_[1]:10.6f}, "
         f"validation loss = {model.validation_loss_curve_[1]:10.6f}"
     )
-    assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", lines[1])
+    assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", lines[2])
     model.set_params(scoring="accuracy").fit(X, y)
-    line = capsys.readouterr().out.splitlines()[1]
+    line = capsys.readouterr().out.splitlines()[2]
     expected += f", validation score = {model.validation_scores_[1]:10.6f}"
     assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", line)
 
