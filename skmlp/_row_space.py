@@ -94,11 +94,8 @@ class DenseBasis:
 
     def __init__(self, X, mean, scale):
         self._mean, self._scale = mean, scale
-        standardised = np.subtract(X, mean, dtype=np.float64)
-        standardised /= scale
-        Q, R = linalg.qr(
-            standardised.T, overwrite_a=True, mode="economic", check_finite=False
-        )
+        rows = self._standardised(X)
+        Q, R = linalg.qr(rows.T, overwrite_a=True, mode="economic", check_finite=False)
         turn, R, pivots = linalg.qr(R, pivoting=True, check_finite=False)
         sizes = np.abs(np.diag(R))
         rank = int((sizes > max(X.shape) * np.finfo(float).eps * sizes[0]).sum())
@@ -112,7 +109,7 @@ class DenseBasis:
         found = np.empty((X.shape[0], self._Q.shape[1]))
         for start in range(0, X.shape[0], step):
             rows = slice(start, start + step)
-            found[rows] = (X[rows] - self._mean) / self._scale @ self._Q
+            found[rows] = self._standardised(X[rows]) @ self._Q
         return found
 
     def reduce(self, W):
@@ -122,6 +119,11 @@ class DenseBasis:
     def expand(self, A):
         """W' of A."""
         return self._Q @ A
+
+    def _standardised(self, X):
+        rows = np.subtract(X, self._mean, dtype=np.float64)
+        rows /= self._scale
+        return rows
 
 
 class SparseBasis:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from skmlp._coordinates import standard_coordinates
 from skmlp._network import Network
-from skmlp._objective import Objective
+from skmlp._objective import Objective, row_blocks
 from skmlp._parallel import row_threads
 
 
@@ -381,3 +381,28 @@ def test_memory_of_an_evaluation_does_not_grow_with_the_rows():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] < 20e6
+
+
+def sparse_rows(n, d, entries):
+    """With so many entries a row."""
+    indices = np.arange(n * entries) * 7 % d
+    indptr = np.arange(n + 1) * entries
+    return sparse.csr_array((np.ones(n * entries), indices, indptr), shape=(n, d))
+
+
+@pytest.mark.parametrize(
+    ("d", "entries", "n_blocks"),
+    [(500, 50, 8), (50_000, 50, 2), (50_000, 100, 4)],
+)
+def test_sparse_rows_of_many_features_make_few_blocks(d, entries, n_blocks):
+    """Each costs passes over weights of all the features."""
+    X = sparse_rows(8000 if entries == 50 else 10_000, d, entries)
+    assert len(row_blocks(X, Network((d, 100, 10), "logistic"))) == n_blocks
+
+
+@pytest.mark.parametrize(("d", "n_groups"), [(10, 16), (10_000, 8), (40_000, 4)])
+def test_long_gradients_have_few_partial_sums(d, n_groups):
+    dense = np.broadcast_to(np.float32(0), (40_000, d))  # takes no memory
+    network = Network((d, 100, 10), "logistic")
+    objective = Objective(network, dense, np.zeros(40_000, int), None, 1.0)
+    assert len(objective._groups()) == n_groups

@@ -493,3 +493,22 @@ def test_the_parameters_of_a_solver_act_on_it(solver):
     # dropout and shuffle are the objective's
     untested = SOLVERS[solver].parameters - other.keys()
     assert untested <= {"dropout", "shuffle", "power_t"}
+
+
+@pytest.mark.parametrize(("size", "maxcor"), [(2**20, 10), (2**20 + 1, 5)])
+def test_lbfgs_keeps_fewer_vectors_if_they_are_long(monkeypatch, size, maxcor):
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def spy(*args, options, **others):
+        seen.append(options["maxcor"])
+        raise Stop
+
+    monkeypatch.setattr("skmlp._solvers.optimize.minimize", spy)
+    with pytest.raises(Stop):
+        minimize_lbfgs(
+            Quadratic(), np.zeros(size), max_iter=1, max_fun=1, on_iteration=None
+        )
+    assert seen == [maxcor]

@@ -215,7 +215,7 @@ def test_a_part_has_the_same_alpha(small_parts, monkeypatch):
 )
 def test_what_has_no_use_for_a_part_gets_none(small_parts, starts, params, initial):
     estimator = MLPClassifierManual(10, alpha=0.3, random_state=0, **params)
-    train(Settings(estimator), *tall(), initial=initial)
+    train(Settings(estimator), *tall(800), initial=initial)  # many, also without held out
     assert len(starts) == (estimator.solver != "adam")
     first = MLPClassifierManual(10, alpha=0.3, warm_start=True, random_state=0)
     progress = train(Settings(first), *tall()).progress
