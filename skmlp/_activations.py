@@ -7,7 +7,9 @@ of every block of rows would cost more than the arithmetic:
     replaces the products Z = xW by h = phi(Z + b);
 ``backward(H, delta)``
     multiplies ``delta`` by phi'(Z + b), which every activation here can state from its
-    own output H alone. H is spent: it is overwritten where that saves memory.
+    own output H alone. H is spent: it is overwritten where that saves memory;
+``bend(H, R)``
+    multiplies ``R`` by phi''/phi', of H alone, too, which is left as it is.
 """
 
 from collections.abc import Callable
@@ -26,6 +28,8 @@ class Activation(NamedTuple):
         ``forward(Z, b)``: Z becomes phi(Z + b), in place.
     backward : callable
         ``backward(H, delta)``: delta becomes delta * phi', in place.
+    bend : callable
+        ``bend(H, R)``: R becomes R * phi''/phi', in place.
     glorot_factor : float
         Without standardised coordinates, weights start uniform within
         sqrt(glorot_factor / (fan_in + fan_out)), as in scikit-learn's MLPClassifier:
@@ -36,6 +40,7 @@ class Activation(NamedTuple):
 
     forward: Callable[[np.ndarray, np.ndarray], None]
     backward: Callable[[np.ndarray, np.ndarray], None]
+    bend: Callable[[np.ndarray, np.ndarray], None]
     glorot_factor: float
     center: float = 0.0
 
@@ -47,6 +52,11 @@ def _identity(Z, b):
 
 def _identity_backward(H, delta):
     """phi'(z) = 1."""
+
+
+def _straight(H, R):
+    """phi''(z) = 0 of what is made of straight pieces."""
+    R.fill(0)
 
 
 def _logistic(Z, b):
@@ -64,6 +74,11 @@ def _logistic_backward(H, delta):
     delta *= H
 
 
+def _logistic_bend(H, R):
+    """sigma''(z) / sigma'(z) = 1 - 2h: (60)."""
+    R *= 1 - 2 * H
+
+
 def _tanh(Z, b):
     """phi(z) = tanh z."""
     Z += b
@@ -75,6 +90,11 @@ def _tanh_backward(H, delta):
     H *= H
     np.subtract(1, H, out=H)
     delta *= H
+
+
+def _tanh_bend(H, R):
+    """phi''(z) / phi'(z) = -2h: (60)."""
+    R *= -2 * H
 
 
 def _relu(Z, b):
@@ -90,10 +110,10 @@ def _relu_backward(H, delta):
 
 
 ACTIVATIONS = {
-    "identity": Activation(_identity, _identity_backward, 6.0),
-    "logistic": Activation(_logistic, _logistic_backward, 2.0, center=0.5),
-    "tanh": Activation(_tanh, _tanh_backward, 6.0),
-    "relu": Activation(_relu, _relu_backward, 6.0),
+    "identity": Activation(_identity, _identity_backward, _straight, 6.0),
+    "logistic": Activation(_logistic, _logistic_backward, _logistic_bend, 2.0, center=0.5),
+    "tanh": Activation(_tanh, _tanh_backward, _tanh_bend, 6.0),
+    "relu": Activation(_relu, _relu_backward, _straight, 6.0),
 }
 
 

@@ -25,6 +25,9 @@ class Output(NamedTuple):
     cross_entropy : callable
         ``cross_entropy(Z, targets, weights)``: the weighted sum of the losses over the
         rows; Z becomes its gradient, the weighted residuals weights * (y - t).
+    curvature : callable
+        ``curvature(Y, weights, R)``, with probabilities Y: R becomes the product of each
+        row's second derivatives with respect to the logits with it, in place.
     proba, log_proba : callable
         ``proba(Z)``: Z becomes the probabilities y, or their logarithms, in place.
     entropy : callable
@@ -36,6 +39,7 @@ class Output(NamedTuple):
 
     units: str
     cross_entropy: Callable
+    curvature: Callable
     proba: Callable[[np.ndarray], None]
     log_proba: Callable[[np.ndarray], None]
     entropy: Callable[[np.ndarray], float]
@@ -94,6 +98,21 @@ def softmax_cross_entropy(Z, k, weights):
     return float(np.add.reduce(loss, dtype=np.float64))
 
 
+def softmax_curvature(Y, weights, R):
+    """Replace R by weights * (diag(y) - y y^T) R, row by row: (62).
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n, K)
+        Probabilities.
+    weights : float or ndarray of shape (n,)
+    R : ndarray of shape (n, K)
+    """
+    R *= Y
+    R -= Y * np.add.reduce(R, axis=1, keepdims=True)
+    R *= _column(weights)
+
+
 def sigmoid(Z):
     """Replace logits by 1 / (1 + exp(-z)), in place, each output on its own."""
     np.copyto(Z, _sigmoid(Z, np.exp(-np.abs(Z))))
@@ -134,8 +153,20 @@ def sigmoid_cross_entropy(Z, T, weights):
     loss = np.add.reduce(loss, axis=1, dtype=np.float64)
     np.copyto(Z, _sigmoid(Z, E))
     Z -= T
-    Z *= weights if np.isscalar(weights) else weights[:, np.newaxis]
+    Z *= _column(weights)
     return float(np.add.reduce(loss * weights))
+
+
+def sigmoid_curvature(Y, weights, R):
+    """Replace R by weights * y (1 - y) R, label by label; see `softmax_curvature`."""
+    R *= Y
+    R *= 1 - Y
+    R *= _column(weights)
+
+
+def _column(weights):
+    """Weights of rows, as they multiply a row's outputs."""
+    return weights if np.isscalar(weights) else weights[:, np.newaxis]
 
 
 def _sigmoid(Z, E):
@@ -168,6 +199,7 @@ LOSSES = {
     "cross_entropy": Output(
         "softmax",
         softmax_cross_entropy,
+        softmax_curvature,
         softmax,
         log_softmax,
         softmax_entropy,
@@ -176,6 +208,7 @@ LOSSES = {
     "binary_cross_entropy": Output(
         "logistic",
         sigmoid_cross_entropy,
+        sigmoid_curvature,
         sigmoid,
         log_sigmoid,
         sigmoid_entropy,

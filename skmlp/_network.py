@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import get_blas_funcs
 
 from skmlp._activations import ACTIVATIONS, mean_square
 from skmlp._losses import LOSSES
@@ -74,6 +75,32 @@ class Dropout(NamedTuple):
 
     rate: float
     masks: list
+
+
+class Linearization(NamedTuple):
+    """What a network's derivatives at some parameters have come to for n rows.
+
+    Attributes
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    weights : float or ndarray of shape (n,)
+        Factor of each row's loss.
+    outputs : list of ndarray of shape (n, n_units)
+        h of each hidden layer, and the probabilities.
+    slopes : list of ndarray of shape (n, n_units)
+        phi' of each hidden layer.
+    deltas : list of ndarray of shape (n, n_units)
+        delta of each layer.
+    bends : list of ndarray of shape (n, n_units)
+        delta phi'' / phi'^2 of each hidden layer.
+    """
+
+    X: object
+    weights: float | np.ndarray
+    outputs: list
+    slopes: list
+    deltas: list
+    bends: list
 
 
 class Network:
@@ -241,10 +268,13 @@ class Network:
         -------
         Z : ndarray of shape (n, n_units), in Fortran order
         """
+        return self._outputs(parameters, X)[layer]
+
+    def _outputs(self, parameters, X):
         dtype, sizes = parameters.coefs[0].dtype, self.layer_sizes[1:]
         outputs = [np.empty((X.shape[0], size), dtype, order="F") for size in sizes]
         self.forward(parameters, X, outputs)
-        return outputs[layer]
+        return outputs
 
     def loss(self, parameters, X, targets, weights, workspace, dropout=None):
         """Weighted sum over the rows of the loss; see `loss_gradient`.
@@ -304,6 +334,110 @@ class Network:
                 self.activation.backward(h, below)
                 delta = below
         return loss
+
+    def linearize(self, parameters, X, targets, weights):
+        """Outputs, slopes and deltas of some rows; see `loss_gradient` for the parameters.
+
+        Returns
+        -------
+        linearization : Linearization
+        """
+        outputs = self._outputs(parameters, X)
+        deltas = [outputs[-1].copy(order="F")]
+        self.output.cross_entropy(deltas[0], targets, weights)
+        self.output.proba(outputs[-1])
+        slopes = [self._slope(h) for h in outputs[:-1]]
+        bends = []
+        for layer in range(len(slopes), 0, -1):
+            below = _matmul_new(deltas[0], parameters.coefs[layer].T)
+            deltas.insert(0, below * slopes[layer - 1])
+            self.activation.bend(outputs[layer - 1], below)
+            bends.insert(0, below)
+        return Linearization(X, weights, outputs, slopes, deltas, bends)
+
+    def hessian_product(
+        self, parameters, direction, at, product, workspace, gauss_newton=False
+    ):
+        """Weighted sum over the rows of the product of the loss's Hessian and a vector.
+
+        The derivative R of everything in `loss_gradient` along the direction (V, c):
+        forward, (61), ``Rh_l = phi' (Rh_{l-1} W_l + h_{l-1} V_l + c_l)``; at the logits,
+        (62), ``Rdelta = (diag(y) - y y^T) Rz``; and backward, (63) and (64),
+        ``Rdelta_l = phi' (Rdelta_{l+1} W_{l+1}^T + delta_{l+1} V_{l+1}^T) + bend_l Rh_l``
+        and ``R dW_l = h_{l-1}^T Rdelta_l + Rh_{l-1}^T delta_l``.
+
+        Without the terms that have a delta or a bend as a factor it is the product with the
+        Gauss-Newton matrix, (65), which has no negative eigenvalue.
+
+        Parameters
+        ----------
+        parameters, direction : Parameters
+        at : Linearization
+            At the parameters.
+        product : Parameters
+            Overwritten with the product.
+        workspace : Workspace
+            For n rows.
+        gauss_newton : bool, default=False
+
+        References
+        ----------
+        B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6
+        (1994); N. N. Schraudolph, "Fast curvature matrix-vector products for second-order
+        gradient descent", Neural Computation 14 (2002), section 3.
+        """
+        tangents, below, ones, _ = workspace
+        self._forward_tangents(parameters, direction, at, tangents)
+        Rdelta = tangents[-1]
+        self.output.curvature(at.outputs[-1], at.weights, Rdelta)
+        for layer in range(len(below), -1, -1):
+            h = at.outputs[layer - 1] if layer else at.X
+            dW, W, V = (of.coefs[layer] for of in (product, parameters, direction))
+            _matmul(h.T, Rdelta, dW)
+            np.matmul(ones, Rdelta, out=product.intercepts[layer])
+            if layer:
+                Rh, delta, above = tangents[layer - 1], at.deltas[layer], Rdelta
+                Rdelta = below[layer - 1]
+                _matmul(above, W.T, Rdelta)
+                if not gauss_newton:
+                    _add_matmul(Rh.T, delta, dW)
+                    _add_matmul(delta, V.T, Rdelta)
+                Rdelta *= at.slopes[layer - 1]
+                if not gauss_newton:
+                    Rh *= at.bends[layer - 1]
+                    Rdelta += Rh
+
+    def _forward_tangents(self, parameters, direction, at, tangents):
+        """Derivatives of the outputs along the direction: (61)."""
+        for layer, Rh in enumerate(tangents):
+            h = at.outputs[layer - 1] if layer else at.X
+            _matmul(h, direction.coefs[layer], Rh)
+            if layer:
+                _add_matmul(tangents[layer - 1], parameters.coefs[layer], Rh)
+            Rh += direction.intercepts[layer]
+            if Rh is not tangents[-1]:
+                Rh *= at.slopes[layer]
+
+    def _slope(self, h):
+        """The derivative phi' of a layer with outputs h."""
+        slope = np.ones_like(h)
+        self.activation.backward(h.copy(order="F"), slope)
+        return slope
+
+
+def _matmul_new(A, B):
+    """A @ B, in Fortran order."""
+    out = np.empty((A.shape[0], B.shape[1]), B.dtype, order="F")
+    _matmul(A, B, out)
+    return out
+
+
+def _add_matmul(A, B, out):
+    """``out += A @ B`` in one pass, all in Fortran order or transposed."""
+    gemm = get_blas_funcs("gemm", (out,))
+    is_transposed = [not M.flags.f_contiguous for M in (A, B)]
+    A, B = (M.T if flag else M for M, flag in zip((A, B), is_transposed, strict=True))
+    gemm(1.0, A, B, 1.0, out, *is_transposed, overwrite_c=True)
 
 
 def _matmul(A, B, out, map_halves=None):

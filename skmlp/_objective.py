@@ -27,6 +27,8 @@ _BLOCK_ENTRIES = 8
 # Partial sums of the gradient: at most so many, and so many numbers in all, but at least 4
 _MAX_GROUPS = 16
 _GROUP_NUMBERS = 2**23
+# What products with the Hessian may keep of the rows
+_KEPT_BYTES = 2**28
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
 # Rows times weights from which an epoch of mini-batches has something to save, too
@@ -115,7 +117,7 @@ class Objective:
 
     def loss(self, theta):
         """F(theta); see `loss_gradient`."""
-        theta = theta.astype(self.dtype, copy=False)
+        theta = self._cast(theta)
         parameters = raw_parameters(self.network, self.coordinates, theta)
         losses = self._map(partial(self._group_loss, parameters), self._groups())
         return sum(losses) + self._penalty(self._penalised(theta))
@@ -133,18 +135,50 @@ class Objective:
         loss : float
         gradient : ndarray of shape (P,), in the precision of X
         """
-        theta = theta.astype(self.dtype, copy=False)
+        theta = self._cast(theta)
         parameters = raw_parameters(self.network, self.coordinates, theta)
-        groups = self._groups()
-        sums = np.empty((len(groups), theta.size), self.dtype)
-        group_loss = partial(self._group_loss_gradient, parameters)
-        loss = sum(self._map(group_loss, groups, sums))
-        gradient = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-        if not self.coordinates.is_identity:
-            self.coordinates.pull_back(self.network.parameters(gradient))
-        weights = self._penalised(theta)
-        self._axpy(weights, gradient, weights.size, self._strength)
-        return loss + self._penalty(weights), gradient
+        loss, gradient = self._sum(
+            partial(self._block_loss_gradient, parameters), self._groups(), theta
+        )
+        return loss + self._penalty(self._penalised(theta)), gradient
+
+    def hessian_product(self, theta, *, gauss_newton=False):
+        """Products of the Hessian of F at theta with vectors.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (P,)
+        gauss_newton : bool, default=False
+            Whether the Gauss-Newton matrix takes the Hessian's place; see
+            `Network.hessian_product`.
+
+        Returns
+        -------
+        product : callable
+            ``product(v)`` is of shape (P,), in the precision of X. What it needs of the
+            rows at theta is computed once and kept, or again each time if that is much.
+        """
+        parameters = raw_parameters(self.network, self.coordinates, self._cast(theta))
+        linearize, groups = partial(self._linearize, parameters), self._groups()
+        if self._linearization_bytes() <= _KEPT_BYTES:
+            groups = list(self._map(lambda blocks: list(map(linearize, blocks)), groups))
+            linearize = _as_it_is
+
+        def product(v):
+            v = self._cast(v)
+            direction = raw_parameters(self.network, self.coordinates, v)
+
+            def of_block(block, out):
+                at = linearize(block)
+                workspace = self._workspace(at.X.shape[0], self.dtype)
+                self.network.hessian_product(
+                    parameters, direction, at, out, workspace, gauss_newton
+                )
+                return 0.0
+
+            return self._sum(of_block, groups, v)[1]
+
+        return product
 
     def rough(self):
         """The same function in single precision, where that saves time.
@@ -245,6 +279,9 @@ class Objective:
         n_rows = max(_PIECE_BYTES // batch_bytes, 1) * batch_size
         return _Gather(self.X, self.coordinates, dtype, order, n_rows)
 
+    def _cast(self, theta):
+        return theta.astype(self.dtype, copy=False)
+
     def _draw_dropout(self, n_rows, rng, dtype):
         return self.network.dropout(self.dropout, n_rows, rng, dtype)
 
@@ -298,18 +335,49 @@ class Objective:
             give_back(self._mapped)
         return total
 
-    def _group_loss_gradient(self, parameters, blocks, out):
-        """Sum over the rows of one group; the gradient's sum goes to `out`."""
+    def _sum(self, evaluate, groups, theta):
+        """Sums over blocks of rows, and what the penalty adds to that of vectors.
+
+        Parameters
+        ----------
+        evaluate : callable
+            ``evaluate(block, out)`` writes a vector to these `Parameters`, in terms of
+            weights and biases, and returns a number.
+        groups : list of list of blocks
+        theta : ndarray of shape (P,)
+            Its weights are multiplied by the strength of the penalty.
+
+        Returns
+        -------
+        total : float
+        vector : ndarray of shape (P,)
+            In the coordinates of theta.
+        """
+        sums = np.empty((len(groups), theta.size), self.dtype)
+        total = sum(self._map(partial(self._group_sum, evaluate), groups, sums))
+        vector = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+        if not self.coordinates.is_identity:
+            self.coordinates.pull_back(self.network.parameters(vector))
+        weights = self._penalised(theta)
+        self._axpy(weights, vector, weights.size, self._strength)
+        return total, vector
+
+    def _block_loss_gradient(self, parameters, block, gradient):
+        workspace = self._workspace(len(block[1]), self.dtype)
+        return self.network.loss_gradient(parameters, *block, gradient, workspace)
+
+    def _linearize(self, parameters, block):
+        return self.network.linearize(parameters, *block)
+
+    def _linearization_bytes(self):
+        n_numbers = 4 * sum(self.network.layer_sizes[1:])  # h, phi', delta and bend
+        return self.n_rows * n_numbers * self.dtype.itemsize
+
+    def _group_sum(self, evaluate, blocks, out):
+        """Sum over the blocks of one group; that of the vectors goes to `out`."""
         gradient, total = self.network.parameters(out), 0.0
-        for X, targets, weights in blocks:
-            total += self.network.loss_gradient(
-                parameters,
-                X,
-                targets,
-                weights,
-                gradient,
-                self._workspace(len(targets), self.dtype),
-            )
+        for block in blocks:
+            total += evaluate(block, gradient)
             give_back(self._mapped)
             if gradient.vector is not out:
                 out += gradient.vector
@@ -331,6 +399,10 @@ class Objective:
             vector = np.empty(self.network.n_parameters, self.dtype)
             self._local.scratch = self.network.parameters(vector)
         return self._local.scratch
+
+
+def _as_it_is(linearization):
+    return linearization
 
 
 class _Gather:

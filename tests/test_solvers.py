@@ -43,6 +43,9 @@ class Quadratic:
     def loss(self, theta):
         return self.loss_gradient(theta)[0]
 
+    def hessian_product(self, theta):
+        return lambda v: SCALE * v
+
     def batches(self, theta, batch_size, rng):
         order = rng.permutation(2)
         for rows in order.reshape(-1, batch_size):
@@ -445,7 +448,7 @@ def test_every_solver_of_the_table_needs_no_more_than_it_says(solver):
         state=state,
         first_epoch=0,
         seed=0,
-        other=MINIMUM if solver == "lbfgs" else None,
+        other=None if SOLVERS[solver].has_epochs else MINIMUM,
     )
     assert_allclose(result.theta, MINIMUM, atol=1e-4)
     assert state.n_epochs == (result.n_iter if SOLVERS[solver].has_epochs else 0)
