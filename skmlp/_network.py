@@ -113,6 +113,10 @@ class Network:
         """The same network of another number of features."""
         return Network((n_features, *self.layer_sizes[1:]), *self._names)
 
+    def above_first_layer(self):
+        """The network whose features are the outputs of this one's first hidden layer."""
+        return Network(self.layer_sizes[1:], *self._names)
+
     def parameters(self, vector):
         """Views of a flat vector of shape (P,) as weights and biases."""
         views = [vector[piece] for piece in self._slices]
@@ -304,6 +308,73 @@ class Network:
                 self.activation.backward(h, below)
                 delta = below
         return loss
+
+    def input_gradient(self, parameters, X, jacobian):
+        """Gradient of functions of the logits with respect to the features of each row.
+
+        The recursion (27), started with the derivatives of each function with respect to
+        the logits instead of the residual, and taken one layer further, to h_0 = x: (49).
+
+        Parameters
+        ----------
+        parameters : Parameters
+        X : {ndarray, CSR} of shape (n, d)
+        jacobian : callable
+            ``jacobian(Z)`` is of shape (n, T, K): for each row, the derivatives of T
+            functions with respect to its K logits Z. Or of shape (1, T, K), if they are
+            those of every row.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n, T, d)
+            A view of shape (1, T, d), repeated, where there is no hidden layer and the
+            derivatives are those of every row.
+
+        References
+        ----------
+        C. M. Bishop, "Pattern recognition and machine learning", 2006, section 5.3.4.
+        """
+        coefs = parameters.coefs
+        # in C order: the deltas of a row's T functions lie side by side, for one product
+        sizes = self.layer_sizes[1:]
+        outputs = [np.empty((X.shape[0], size), coefs[0].dtype) for size in sizes]
+        self.forward(parameters, X, outputs)
+        *hidden, Z = outputs
+        gradient = _times_transposed(jacobian(Z), coefs[-1])
+        for W, h in zip(coefs[-2::-1], hidden[::-1], strict=True):
+            slope = np.ones_like(h)
+            self.activation.backward(h, slope)
+            gradient = _pass_on(gradient, slope, W)
+        return np.broadcast_to(gradient, (X.shape[0], *gradient.shape[1:]))
+
+
+def _pass_on(gradient, slope, W):
+    """Gradients with respect to a layer's inputs, given those with respect to its outputs.
+
+    Those that are the same for all rows are multiplied into the weights, (50), while this
+    makes nothing that is larger than the result: two to four times as fast.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (n, T, n_units) or (1, T, n_units)
+    slope : ndarray of shape (n, n_units)
+    W : ndarray of shape (fan_in, n_units)
+
+    Returns
+    -------
+    gradient : ndarray of shape (n, T, fan_in)
+    """
+    n_rows, n_units = slope.shape
+    if len(gradient) == 1 and n_rows > n_units:
+        weights = gradient[0].T[:, :, np.newaxis] * W.T[:, np.newaxis]
+        product = slope @ weights.reshape(n_units, -1)
+        return product.reshape(n_rows, *weights.shape[1:])
+    return _times_transposed(gradient * slope[:, np.newaxis], W)
+
+
+def _times_transposed(stack, W):
+    """The product of a stack of matrices and W^T, as one."""
+    return (stack.reshape(-1, W.shape[1]) @ W.T).reshape(*stack.shape[:-1], len(W))
 
 
 def _matmul(A, B, out, map_halves=None):
