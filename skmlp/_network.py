@@ -309,7 +309,7 @@ class Network:
                 delta = below
         return loss
 
-    def input_gradient(self, parameters, X, jacobian):
+    def input_gradient(self, parameters, X, jacobian, gradient):
         """Gradient of functions of the logits with respect to the features of each row.
 
         The recursion (27), started with the derivatives of each function with respect to
@@ -323,12 +323,8 @@ class Network:
             ``jacobian(Z)`` is of shape (n, T, K): for each row, the derivatives of T
             functions with respect to its K logits Z. Or of shape (1, T, K), if they are
             those of every row.
-
-        Returns
-        -------
-        gradient : ndarray of shape (n, T, d)
-            A view of shape (1, T, d), repeated, where there is no hidden layer and the
-            derivatives are those of every row.
+        gradient : ndarray of shape (n, T, d), in C order
+            Overwritten.
 
         References
         ----------
@@ -340,41 +336,46 @@ class Network:
         outputs = [np.empty((X.shape[0], size), coefs[0].dtype) for size in sizes]
         self.forward(parameters, X, outputs)
         *hidden, Z = outputs
-        gradient = _times_transposed(jacobian(Z), coefs[-1])
-        for W, h in zip(coefs[-2::-1], hidden[::-1], strict=True):
-            slope = np.ones_like(h)
-            self.activation.backward(h, slope)
-            gradient = _pass_on(gradient, slope, W)
-        return np.broadcast_to(gradient, (X.shape[0], *gradient.shape[1:]))
+        above = _times_transposed(jacobian(Z), coefs[-1])
+        for layer in range(len(hidden) - 1, -1, -1):
+            slope = np.ones_like(hidden[layer])
+            self.activation.backward(hidden[layer], slope)
+            above = _pass_on(above, slope, coefs[layer], None if layer else gradient)
+        if not hidden:
+            gradient[...] = above
 
 
-def _pass_on(gradient, slope, W):
+def _pass_on(above, slope, W, out=None):
     """Gradients with respect to a layer's inputs, given those with respect to its outputs.
 
     Those that are the same for all rows are multiplied into the weights, (50), while this
-    makes nothing that is larger than the result: two to four times as fast.
+    makes nothing that is larger than the result: up to twice as fast.
 
     Parameters
     ----------
-    gradient : ndarray of shape (n, T, n_units) or (1, T, n_units)
+    above : ndarray of shape (n, T, n_units) or (1, T, n_units)
     slope : ndarray of shape (n, n_units)
     W : ndarray of shape (fan_in, n_units)
+    out : ndarray of shape (n, T, fan_in), in C order, optional
 
     Returns
     -------
-    gradient : ndarray of shape (n, T, fan_in)
+    below : ndarray of shape (n, T, fan_in)
     """
     n_rows, n_units = slope.shape
-    if len(gradient) == 1 and n_rows > n_units:
-        weights = gradient[0].T[:, :, np.newaxis] * W.T[:, np.newaxis]
-        product = slope @ weights.reshape(n_units, -1)
-        return product.reshape(n_rows, *weights.shape[1:])
-    return _times_transposed(gradient * slope[:, np.newaxis], W)
+    if len(above) > 1 or n_rows <= n_units:
+        return _times_transposed(above * slope[:, np.newaxis], W, out)
+    weights = above[0].T[:, :, np.newaxis] * W.T[:, np.newaxis]
+    out = None if out is None else out.reshape(n_rows, -1)
+    product = np.matmul(slope, weights.reshape(n_units, -1), out=out)
+    return product.reshape(n_rows, *weights.shape[1:])
 
 
-def _times_transposed(stack, W):
+def _times_transposed(stack, W, out=None):
     """The product of a stack of matrices and W^T, as one."""
-    return (stack.reshape(-1, W.shape[1]) @ W.T).reshape(*stack.shape[:-1], len(W))
+    out = None if out is None else out.reshape(-1, len(W))
+    product = np.matmul(stack.reshape(-1, W.shape[1]), W.T, out=out)
+    return product.reshape(*stack.shape[:-1], len(W))
 
 
 def _matmul(A, B, out, map_halves=None):

@@ -11,9 +11,7 @@ from skmlp.inspection._subject import take_subject
 RESPONSE_METHODS = [StrOptions({"logits", "decision_function", "predict_proba"})]
 
 
-@validate_params(
-    {"response_method": RESPONSE_METHODS}, prefer_skip_nested_validation=True
-)
+@validate_params({"response_method": RESPONSE_METHODS}, prefer_skip_nested_validation=True)
 def input_gradients(estimator, X, *, target=None, response_method="logits"):
     """Compute the gradient of each output with respect to the features of each row.
 
@@ -97,12 +95,12 @@ def _gradients(subject):
     mapped = memory_map(X)
 
     def evaluate(rows):
-        gradients[rows] = network.input_gradient(
-            subject.parameters, X[rows], subject.response.jacobian
+        network.input_gradient(
+            subject.parameters, X[rows], subject.response.jacobian, gradients[rows]
         )
         give_back(mapped)
 
-    blocks = row_blocks(X, network, n_targets)
+    blocks = row_blocks(X, network, (1 + n_targets) * sum(network.layer_sizes[1:]))
     with row_threads(len(blocks)) as map_rows:
         map_rows(evaluate, blocks)
     return gradients

@@ -5,7 +5,7 @@ multiplied with its weights once for each end, and nothing else of the path is a
 the data: what is averaged are derivatives with respect to these inputs, (52).
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
@@ -37,9 +37,9 @@ class Paths:
         self._n_hidden = len(network.layer_sizes) - 2
         self.is_closed = response.is_linear and self._n_hidden <= 1
         if self._n_hidden:
-            self._gradient_above = partial(
-                network.above_first_layer().input_gradient,
-                Parameters(None, parameters.coefs[1:], parameters.intercepts[1:]),
+            self._above = network.above_first_layer()
+            self._parameters_above = Parameters(
+                None, parameters.coefs[1:], parameters.intercepts[1:]
             )
 
     def contributions(self, X, n_steps):
@@ -84,7 +84,7 @@ class Paths:
             return np.broadcast_to(C, (len(A), *C.shape[1:]))
         if self.is_closed:  # what is above the hidden layer is the same everywhere
             slope = _mean_slope(self._activation, A, B)
-            return slope[:, np.newaxis] * self._gradient_above(A, self._response.jacobian)
+            return slope[:, np.newaxis] * self._gradient_above(A[:1])
         step, total = A - B, 0
         for t, weight in zip(*_gauss_legendre(n_steps), strict=True):
             total += A.dtype.type(weight) * self._derivative(B + A.dtype.type(t) * step)
@@ -95,10 +95,18 @@ class Paths:
         if not self._n_hidden:
             return self._response.jacobian(A)
         self._activation.forward(A, np.zeros(1, A.dtype))
-        gradient = self._gradient_above(A, self._response.jacobian)
+        gradient = self._gradient_above(A)
         slope = np.ones_like(A)
         self._activation.backward(A, slope)
-        return gradient * slope[:, np.newaxis]
+        gradient *= slope[:, np.newaxis]
+        return gradient
+
+    def _gradient_above(self, h):
+        """Of the response, with respect to the outputs of the first hidden layer."""
+        gradient = np.empty((len(h), self._response.n_targets, h.shape[1]), h.dtype)
+        jacobian = self._response.jacobian
+        self._above.input_gradient(self._parameters_above, h, jacobian, gradient)
+        return gradient
 
 
 def _mean_slope(activation, A, B):

@@ -18,11 +18,14 @@ class Response(NamedTuple):
     jacobian : callable
         ``jacobian(Z)``: the derivatives with respect to the logits, of shape (n, T, K), or
         of shape (1, T, K) if they are the same for all rows.
+    n_targets : int
+        T.
     is_linear : bool
     """
 
     value: Callable[[np.ndarray], np.ndarray]
     jacobian: Callable[[np.ndarray], np.ndarray]
+    n_targets: int
     is_linear: bool = False
 
 
@@ -56,7 +59,7 @@ def response_of(method, units, n_outputs, targets, dtype):
 
 def _linear(C):
     """Combinations C of the logits."""
-    return Response(lambda Z: Z @ C.T, lambda Z: C[np.newaxis], is_linear=True)
+    return Response(lambda Z: Z @ C.T, lambda Z: C[np.newaxis], len(C), is_linear=True)
 
 
 def _probabilities(identity, targets):
@@ -69,11 +72,11 @@ def _probabilities(identity, targets):
         Y = _finish(softmax, Z)
         return Y[:, targets, np.newaxis] * (identity[targets] - Y[:, np.newaxis])
 
-    return Response(value, jacobian)
+    return Response(value, jacobian, len(targets))
 
 
 def _log_probabilities(identity, targets):
-    """log y_k, with the derivatives [k = l] - y_l."""
+    """Logarithms of y_k, with the derivatives [k = l] - y_l."""
 
     def value(Z):
         return _finish(log_softmax, Z)[:, targets]
@@ -81,7 +84,7 @@ def _log_probabilities(identity, targets):
     def jacobian(Z):
         return identity[targets] - _finish(softmax, Z)[:, np.newaxis]
 
-    return Response(value, jacobian)
+    return Response(value, jacobian, len(targets))
 
 
 def _sigmoids(identity, targets):
@@ -94,7 +97,7 @@ def _sigmoids(identity, targets):
         Y = value(Z)
         return (Y * (1 - Y))[:, :, np.newaxis] * identity[targets]
 
-    return Response(value, jacobian)
+    return Response(value, jacobian, len(targets))
 
 
 def _finish(function, Z):
