@@ -271,8 +271,7 @@ def test_blocks_of_rows_change_nothing(hidden, response_method, monkeypatch):
 
 
 def test_wide_rows_are_made_dense_few_at_a_time(monkeypatch):
-    rng = np.random.default_rng(0)
-    X = sparse.random_array((60, 4000), density=0.01, format="csr", rng=rng)
+    X = sparse.random(60, 4000, density=0.01, format="csr", random_state=0)
     model = short(solver="lbfgs", alpha=1.0).fit(X, np.arange(60) % 2)
     monkeypatch.setattr(_objective, "_BLOCK_BYTES", 2**16)
     sizes, refine = [], _attributions._refine

@@ -24,8 +24,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 model = MLPClassifierManual(random_state=0).fit(X_train, y_train)
 
 # %%
-# The baseline is a sample of the training set. Contributions are to the log-odds of class 1,
-# benign: at the top, the features with the largest of them, on average. Each dot of the
+# The baseline is a sample of the training set. Contributions are to the log-odds of class
+# 1, benign: at the top, the features with the largest of them, on average. Each dot of the
 # strips is a tumour. Where large values, yellow, are on the left, they speak against
 # benign.
 
@@ -43,9 +43,9 @@ plt.show()
 
 # %%
 # A waterfall is about one row: here that of which the model is least sure. From the mean
-# log-odds of the sample, dotted, the largest contributions come first, blue against benign and
-# orange for it, and the last bar is what all other features add. It ends at the
-# model's output.
+# log-odds of the sample, dotted, the largest contributions come first, blue against benign
+# and orange for it, and the last bar is what all other features add. It ends at the model's
+# output.
 
 doubtful = X_test.iloc[[np.abs(model.decision_function(X_test)).argmin()]]
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
