@@ -105,7 +105,7 @@ def _relu(Z, b):
 
 def _relu_backward(H, delta):
     """phi'(z) = 1 where h > 0, else 0 (at z = 0, too)."""
-    np.sign(H, out=H)
+    np.greater(H, 0, out=H)  # four times as fast as np.sign
     delta *= H
 
 

@@ -140,6 +140,10 @@ class Network:
         """The same network of another number of features."""
         return Network((n_features, *self.layer_sizes[1:]), *self._names)
 
+    def above_first_layer(self):
+        """The network whose features are the outputs of this one's first hidden layer."""
+        return Network(self.layer_sizes[1:], *self._names)
+
     def parameters(self, vector):
         """Views of a flat vector of shape (P,) as weights and biases."""
         views = [vector[piece] for piece in self._slices]
@@ -423,6 +427,74 @@ class Network:
         slope = np.ones_like(h)
         self.activation.backward(h.copy(order="F"), slope)
         return slope
+
+    def input_gradient(self, parameters, X, jacobian, gradient):
+        """Gradient of functions of the logits with respect to the features of each row.
+
+        The recursion (27), started with the derivatives of each function with respect to
+        the logits instead of the residual, and taken one layer further, to h_0 = x: (49).
+
+        Parameters
+        ----------
+        parameters : Parameters
+        X : {ndarray, CSR} of shape (n, d)
+        jacobian : callable
+            ``jacobian(Z)`` is of shape (n, T, K): for each row, the derivatives of T
+            functions with respect to its K logits Z. Or of shape (1, T, K), if they are
+            those of every row.
+        gradient : ndarray of shape (n, T, d), in C order
+            Overwritten.
+
+        References
+        ----------
+        C. M. Bishop, "Pattern recognition and machine learning", 2006, section 5.3.4.
+        """
+        coefs = parameters.coefs
+        # in C order: the deltas of a row's T functions lie side by side, for one product
+        sizes = self.layer_sizes[1:]
+        outputs = [np.empty((X.shape[0], size), coefs[0].dtype) for size in sizes]
+        self.forward(parameters, X, outputs)
+        *hidden, Z = outputs
+        above = _times_transposed(jacobian(Z), coefs[-1])
+        for layer in range(len(hidden) - 1, -1, -1):
+            slope = np.ones_like(hidden[layer])
+            self.activation.backward(hidden[layer], slope)
+            above = _pass_on(above, slope, coefs[layer], None if layer else gradient)
+        if not hidden:
+            gradient[...] = above
+
+
+def _pass_on(above, slope, W, out=None):
+    """Gradients with respect to a layer's inputs, given those with respect to its outputs.
+
+    Those that are the same for all rows are multiplied into the weights, (50), while this
+    makes nothing that is larger than the result: up to twice as fast.
+
+    Parameters
+    ----------
+    above : ndarray of shape (n, T, n_units) or (1, T, n_units)
+    slope : ndarray of shape (n, n_units)
+    W : ndarray of shape (fan_in, n_units)
+    out : ndarray of shape (n, T, fan_in), in C order, optional
+
+    Returns
+    -------
+    below : ndarray of shape (n, T, fan_in)
+    """
+    n_rows, n_units = slope.shape
+    if len(above) > 1 or n_rows <= n_units:
+        return _times_transposed(above * slope[:, np.newaxis], W, out)
+    weights = above[0].T[:, :, np.newaxis] * W.T[:, np.newaxis]
+    out = None if out is None else out.reshape(n_rows, -1)
+    product = np.matmul(slope, weights.reshape(n_units, -1), out=out)
+    return product.reshape(n_rows, *weights.shape[1:])
+
+
+def _times_transposed(stack, W, out=None):
+    """The product of a stack of matrices and W^T, as one."""
+    out = None if out is None else out.reshape(-1, len(W))
+    product = np.matmul(stack.reshape(-1, W.shape[1]), W.T, out=out)
+    return product.reshape(*stack.shape[:-1], len(W))
 
 
 def _matmul_new(A, B):

@@ -39,12 +39,20 @@ _PIECE_BYTES = 2**18
 _STRIP_BYTES = 2**19
 
 
-def row_blocks(X, network):
-    """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4."""
+def row_blocks(X, network, row_numbers=None):
+    """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    network : Network
+    row_numbers : int, optional
+        How many numbers a row takes, beside X; by default its outputs and deltas.
+    """
     n_rows, n_features = X.shape
-    row_bytes = 2 * sum(network.layer_sizes[1:]) * X.dtype.itemsize  # h and delta
+    row_bytes = (row_numbers or 2 * sum(network.layer_sizes[1:])) * X.dtype.itemsize
     n_blocks = -(-n_rows * row_bytes // _BLOCK_BYTES)
-    if sparse.issparse(X):
+    if sparse.issparse(X) and row_numbers is None:
         n_blocks = min(n_blocks, X.nnz // (_BLOCK_ENTRIES * n_features) + 1)
     if n_blocks > 2:
         n_blocks = -(-n_blocks // 4) * 4

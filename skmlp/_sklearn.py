@@ -11,7 +11,12 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 # The declaration of what values a parameter may have, and the errors that follow from it
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    Options,
+    StrOptions,
+    validate_params,
+)
 
 # The rules of `classes` in the first and in later calls of `partial_fit`
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_call
@@ -34,4 +39,5 @@ __all__ = [
     "check_sample_weight",
     "count_samples",
     "fit_context",
+    "validate_params",
 ]

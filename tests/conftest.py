@@ -68,6 +68,7 @@ def pytest_collection_modifyitems(items):
         "Display": ["matplotlib"],
         "docs/guide/callbacks": ["sklearn.callback", "rich"],
         "docs/guide/curves": ["matplotlib"],
+        "docs/guide/inspection": ["matplotlib"],
         "docs/guide/large_data": ["dask"],
         "docs/guide/persistence": ["onnxruntime", "skl2onnx", "skops"],
         "docs/guide/tools": [

@@ -5,6 +5,7 @@ single backticks is code, and a link where it names something of this package.
 """
 
 from importlib import import_module
+from inspect import isclass
 
 from docutils import nodes
 from sphinx.roles import XRefRole
@@ -12,7 +13,7 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-PUBLIC_MODULES = ["skmlp", "skmlp.dask", "skmlp.onnx"]
+PUBLIC_MODULES = ["skmlp", "skmlp.dask", "skmlp.inspection", "skmlp.onnx"]
 SKLEARN = "https://scikit-learn.org/stable/"
 SKLEARN_LABELS = {
     "accuracy_score": "modules/model_evaluation.html#accuracy-score",
@@ -82,7 +83,7 @@ def public_names():
             found.add(f"{module_name}.{name}")
             found.update(
                 f"{module_name}.{name}.{method}"
-                for method, member in vars(value).items()
+                for method, member in (vars(value) if isclass(value) else {}).items()
                 if not method.startswith("_") and callable(member)
             )
     return found

@@ -1,0 +1,259 @@
+"""Contributions of the features to a difference of outputs, by path integrals."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Bunch
+
+from skmlp._inference import layer_outputs
+from skmlp._memory_map import give_back, memory_map
+from skmlp._objective import row_blocks
+from skmlp._parallel import row_threads
+from skmlp._sklearn import Interval, validate_params
+from skmlp._warnings import warn
+from skmlp.inspection._gradients import RESPONSE_METHODS
+from skmlp.inspection._path import Paths
+from skmlp.inspection._subject import feature_names, take_baseline, take_subject
+
+_FEWEST_STEPS = 8
+# Features pass once a baseline, and may take so many times the memory of the units, which
+# have to stay in cache
+_FEATURE_SHARE = 16
+# What rounding may leave of a sum of contributions, in units of the last place
+_ROUNDING = 64
+
+
+@validate_params(
+    {
+        "response_method": RESPONSE_METHODS,
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_steps": [Interval(Integral, _FEWEST_STEPS, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def attributions(
+    estimator,
+    X,
+    *,
+    baseline=None,
+    target=None,
+    response_method="logits",
+    tol=1e-2,
+    max_steps=256,
+):
+    """Divide the difference of outputs between rows and a baseline among the features.
+
+    These are integrated gradients [1]_: a feature's contribution is its difference from
+    the baseline times the mean of the output's gradient on the straight line
+    between the two rows. With several baselines it is the mean over them, which is known as
+    expected gradients [2]_. The contributions of a row add up to the difference of its
+    output from the (mean) output of the baseline.
+
+    Parameters
+    ----------
+    estimator : MLPClassifierManual, Pipeline or search
+        A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
+        ``refit=True`` over one of these. In a pipeline, the features are those that the
+        last step sees, after the steps before.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows to explain, as `estimator` takes them. Sparse rows are made dense
+        block by block.
+
+    baseline : {array-like, sparse matrix} of shape (n_features,) or \
+            (n_baselines, n_features), default=None
+        What the rows are compared with: a row, or a sample of rows. In a pipeline it goes
+        through the steps before the last, as X does. None is the mean of the features in
+        training, which is known with ``standardize=True``.
+
+    target : label or list of labels, default=None
+        The classes (of multilabel data the numbers of the labels) whose outputs are
+        explained; None means all of ``classes_``. A single label drops the axis of the
+        targets in what is returned.
+
+    response_method : {'logits', 'decision_function', 'predict_proba'}, default='logits'
+        Which outputs are explained, as in `input_gradients`. For two classes,
+        'decision_function' is twice as far from the baseline as either logit, where these
+        are opposite.
+
+    tol : float, default=0.01
+        How far the contributions of a row may be from adding up, relative to the root mean
+        square of the differences that they explain, for each output on its own.
+
+    max_steps : int, default=256
+        Most steps of the quadrature. It is Gauss's, begins with 8, and is repeated with
+        twice as many for the rows whose contributions do not add up to `tol`.
+
+    Returns
+    -------
+    result : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        contributions : ndarray of shape (n_samples, n_targets, n_features)
+            In the units of the response. Its memory is all that grows with the rows: 8
+            bytes times their number, the number of targets and of features, or 4
+            for float32.
+        base_values : ndarray of shape (n_targets,)
+            The (mean) response of the baseline.
+        responses : ndarray of shape (n_samples, n_targets)
+            The response of each row.
+        completeness_errors : ndarray of shape (n_samples, n_targets)
+            What the base value and a row's contributions lack to add up to its response.
+        n_steps : ndarray of shape (n_samples,)
+            Steps that each row took. 0 where the integral has a closed form, which is so
+            for logits, log-odds and at most one hidden layer.
+        features : {ndarray, CSR} of shape (n_samples, n_features)
+            What the network sees of X.
+        feature_names : ndarray of shape (n_features,)
+            Names of these; 'x0', 'x1' and so on if they are not known.
+        targets : ndarray of shape (n_targets,)
+            The classes of the outputs.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is of another kind, or for partitions
+        (`skmlp.dask.DaskMLPClassifierManual`): pass what its `to_local` returns.
+    ValueError
+        If the estimator is not fitted, X or the baseline are not valid, or there is no such
+        target or response; or if there is no baseline, and none is known.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If contributions of rows do not add up to `tol` with `max_steps`.
+
+    See Also
+    --------
+    AttributionDisplay : Draws contributions.
+    input_gradients : The gradient at the rows themselves.
+
+    References
+    ----------
+    .. [1] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks",
+       ICML 2017.
+    .. [2] G. Erion, J. D. Janizek, P. Sturmfels, S. M. Lundberg, S.-I. Lee, "Improving
+       performance of deep learning models with axiomatic attribution priors and expected
+       gradients", Nature Machine Intelligence 3 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skmlp import MLPClassifierManual
+    >>> from skmlp.inspection import attributions
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifierManual((9, 5), solver="lbfgs", tol=1e-2, random_state=0)
+    >>> result = attributions(model.fit(X, y), X, baseline=X[::10])
+    >>> result.contributions.shape
+    (150, 3, 4)
+
+    They add up:
+
+    >>> total = result.base_values + result.contributions.sum(axis=2)
+    >>> scale = (result.responses - result.base_values).std(axis=0)
+    >>> bool((np.abs(total - result.responses) < 0.02 * scale).all())
+    True
+    """
+    subject = take_subject(estimator, X, target, response_method)
+    baseline = take_baseline(subject, baseline)
+    result = _integrate(subject, baseline, tol, max_steps)
+    if target is not None and np.ndim(target) == 0:
+        result.update(_of_single_target(result))
+    result.update(features=subject.X, feature_names=feature_names(subject))
+    return result
+
+
+def _of_single_target(result):
+    """Without the axis of the targets."""
+    by_row = ("contributions", "responses", "completeness_errors")
+    single = {name: result[name][:, 0] for name in by_row}
+    return single | {name: result[name][0] for name in ("base_values", "targets")}
+
+
+def _integrate(subject, baseline, tol, max_steps):
+    """All numbers of the result, block by block of rows, on threads."""
+    X, network, n_targets = subject.X, subject.network, len(subject.targets)
+    responses, at_baseline = (_responses(subject, rows) for rows in (X, baseline))
+    tolerances = tol * _scale(responses, at_baseline) + _rounding(responses, at_baseline)
+    base_values = at_baseline.mean(axis=0)
+    contributions = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
+    errors, n_steps = np.empty_like(responses), np.zeros(X.shape[0], int)
+    paths = Paths(subject.network, subject.parameters, subject.response, baseline)
+    mapped = memory_map(X)
+
+    def evaluate(rows):
+        differences = responses[rows] - base_values
+        out = contributions[rows], errors[rows], n_steps[rows]
+        _refine(paths, X[rows], differences, tolerances, max_steps, *out)
+        give_back(mapped)
+
+    n_units, n_features = sum(network.layer_sizes[1:]), X.shape[1] // _FEATURE_SHARE
+    blocks = row_blocks(X, network, (1 + 2 * n_targets) * max(n_units, n_features))
+    with row_threads(len(blocks)) as map_rows:
+        map_rows(evaluate, blocks)
+    _warn_if_incomplete(errors, tolerances, max_steps)
+    return Bunch(
+        contributions=contributions,
+        base_values=base_values,
+        responses=responses,
+        completeness_errors=errors,
+        n_steps=n_steps,
+        targets=subject.targets,
+    )
+
+
+def _responses(subject, X):
+    Z, _ = layer_outputs(subject.model, subject.loss, X)
+    return subject.response.value(Z)
+
+
+def _scale(responses, at_baseline):
+    """Root mean square difference between a row and a baseline, of each output."""
+    variances = responses.var(axis=0) + at_baseline.var(axis=0)
+    return np.sqrt(variances + (responses.mean(axis=0) - at_baseline.mean(axis=0)) ** 2)
+
+
+def _rounding(*values):
+    """What to forgive of an error, for each output."""
+    largest = np.max([np.abs(value).max(axis=0) for value in values], axis=0)
+    return _ROUNDING * np.finfo(values[0].dtype).eps * largest
+
+
+def _refine(paths, X, differences, tolerances, max_steps, out, errors, n_steps):
+    """Contributions of a block of rows, with ever more steps where they do not add up.
+
+    Parameters
+    ----------
+    paths : Paths
+    X : {ndarray, CSR} of shape (n, d)
+    differences : ndarray of shape (n, T)
+        What the contributions are to add up to.
+    tolerances : ndarray of shape (T,)
+    max_steps : int
+    out, errors, n_steps : ndarray of shape (n, T, d), (n, T) and (n,)
+        Overwritten with contributions, what they lack, and the steps they took.
+    """
+    X = X.toarray() if sparse.issparse(X) else X
+    rows, steps = np.arange(len(X)), 0 if paths.is_closed else _FEWEST_STEPS
+    while True:
+        out[rows] = paths.contributions(X[rows], steps)
+        errors[rows] = differences[rows] - out[rows].sum(axis=2)
+        n_steps[rows] = steps
+        rows = rows[~(np.abs(errors[rows]) <= tolerances).all(axis=1)]
+        if not len(rows) or paths.is_closed or 2 * steps > max_steps:
+            return
+        steps *= 2
+
+
+def _warn_if_incomplete(errors, tolerances, max_steps):
+    is_incomplete = ~(np.abs(errors) <= tolerances)
+    if is_incomplete.any():
+        warn(
+            f"Contributions of {is_incomplete.any(axis=1).sum()} rows do not add up to tol "
+            f"with max_steps={max_steps}: the largest error that remains is "
+            f"{np.abs(errors).max():.2g}. Increase max_steps or tol.",
+            ConvergenceWarning,
+        )

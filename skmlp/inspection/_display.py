@@ -1,0 +1,364 @@
+"""Pictures of contributions, in the manner of scikit-learn's displays."""
+
+import numpy as np
+from scipy import sparse
+
+from skmlp._sklearn import check_matplotlib_support
+from skmlp.inspection._attributions import attributions
+
+_KINDS = ("bar", "strip", "waterfall")
+_OUTPUTS = {
+    "logits": "logit",
+    "decision_function": "decision function",
+    "predict_proba": "probability",
+}
+_UP, _DOWN = "#D55E00", "#0072B2"
+_REST = "other features"
+# Width of a strip, in units of the distance between two
+_STRIP_WIDTH = 0.8
+# Of all contributions' range, what dots that lie side by side may differ by
+_DOT_SHARE = 1 / 80
+
+
+class AttributionDisplay:
+    """Contributions of the features to an output: bars, strips of dots, or a waterfall.
+
+    It is best made by `from_estimator`.
+
+    Parameters
+    ----------
+    contributions : array-like of shape (n_samples, n_features)
+        What each feature adds to the output of each row.
+
+    features : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+        Values of the features, which colour the dots and are written beside a waterfall.
+
+    base_value : float, default=0.0
+        The output that the contributions are added to.
+
+    feature_names : array-like of shape (n_features,), default=None
+        Names of the features; None makes them x0, x1 and so on.
+
+    output_name : str, default="output"
+        What the contributions add up to.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    bars_ : matplotlib BarContainer or None
+        The bars, also those of a waterfall.
+
+    dots_ : matplotlib PathCollection or None
+        The dots of the strips.
+
+    feature_order_ : ndarray of shape (n_shown,)
+        Indices of the features that are shown, that with the largest contributions first.
+
+    See Also
+    --------
+    attributions : Computes contributions.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skmlp import MLPClassifierManual
+    >>> from skmlp.inspection import AttributionDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0).fit(X, y)
+    >>> display = AttributionDisplay.from_estimator(model, X, target=2, kind="strip")
+    >>> display.ax_.get_xlabel()
+    'contribution to logit of 2'
+    """
+
+    def __init__(
+        self,
+        contributions,
+        features=None,
+        base_value=0.0,
+        feature_names=None,
+        output_name="output",
+    ):
+        self.contributions = contributions
+        self.features = features
+        self.base_value = base_value
+        self.feature_names = feature_names
+        self.output_name = output_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        kind="bar",
+        baseline=None,
+        target=None,
+        response_method="logits",
+        row=0,
+        max_features=10,
+        ax=None,
+        **kwargs,
+    ):
+        """Compute contributions, and draw them.
+
+        Parameters
+        ----------
+        estimator : MLPClassifierManual, Pipeline or search
+            As `attributions` takes it.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows to explain.
+
+        kind : {'bar', 'strip', 'waterfall'}, default='bar'
+            What to draw, see `plot`.
+
+        baseline : array-like of shape (n_features,) or (n_baselines, n_features), \
+                default=None
+            What the rows are compared with; None is the mean of the features in training.
+
+        target : label, default=None
+            The class, or the number of the label, whose output is explained. None is
+            ``classes_[1]`` of two classes; of more, one has to be named.
+
+        response_method : {'logits', 'decision_function', 'predict_proba'}, \
+                default='logits'
+            Which outputs are explained, as in `attributions`.
+
+        row : int, default=0
+            The row of a waterfall.
+
+        max_features : int, default=10
+            Most features to show.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **kwargs : dict
+            Passed to matplotlib's ``Axes.barh``, or for strips ``Axes.scatter``.
+
+        Returns
+        -------
+        display : AttributionDisplay
+            What is drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError, ValueError
+            As of `attributions`; and if `kind` is none of the three, there is no such row,
+            or `target` is missing or not a single one.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp import MLPClassifierManual
+        >>> from skmlp.inspection import AttributionDisplay
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> model = MLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0).fit(X, y)
+        >>> display = AttributionDisplay.from_estimator(model, X, target=2)
+        >>> len(display.bars_)
+        4
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        _check_kind(kind)
+        if target is not None and np.ndim(target):
+            raise ValueError(f"target should be a single class, got {target!r}.")
+        result = attributions(
+            estimator,
+            X,
+            baseline=baseline,
+            target=target,
+            response_method=response_method,
+        )
+        contributions, base_value = result.contributions, result.base_values
+        if target is None:
+            if len(result.targets) != 2:
+                raise ValueError(
+                    f"target must be one of the {len(result.targets)} classes "
+                    f"{result.targets.tolist()}: only of two classes it is the second by "
+                    "default."
+                )
+            contributions, base_value = contributions[:, 1], base_value[1]
+            target = result.targets[1]
+        display = cls(
+            contributions,
+            result.features,
+            base_value,
+            result.feature_names,
+            f"{_OUTPUTS[response_method]} of {target}",
+        )
+        return display.plot(ax, kind=kind, row=row, max_features=max_features, **kwargs)
+
+    def plot(self, ax=None, *, kind="bar", row=0, max_features=10, **kwargs):
+        """Draw the contributions.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        kind : {'bar', 'strip', 'waterfall'}, default='bar'
+            - 'bar': the mean over the rows of a contribution's absolute value;
+            - 'strip': for each feature a dot a row, at its contribution, coloured by the
+              value of the feature;
+            - 'waterfall': of one row, how the contributions lead from the base value to
+              the output, the largest first, those that are not shown together at the end.
+
+        row : int, default=0
+            The row of a waterfall.
+
+        max_features : int, default=10
+            Most features to show.
+
+        **kwargs : dict
+            Passed to matplotlib's ``Axes.barh``, or for strips ``Axes.scatter``.
+
+        Returns
+        -------
+        self : AttributionDisplay
+            With the attributes `ax_`, `figure_` and so on.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `kind` is none of the three, or there is no such row.
+
+        Examples
+        --------
+        >>> from skmlp.inspection import AttributionDisplay
+        >>> display = AttributionDisplay([[1.0, -3.0], [2.0, 1.0]])
+        >>> display.plot().bars_.datavalues
+        array([2. , 1.5])
+        """
+        check_matplotlib_support("AttributionDisplay.plot")
+        import matplotlib.pyplot as plt
+
+        _check_kind(kind)
+        contributions = np.asarray(self.contributions)
+        self.bars_ = self.dots_ = None
+        if kind == "waterfall":
+            contributions = contributions[[_check_row(row, len(contributions))]]
+        importance = np.abs(contributions).mean(axis=0)
+        self.feature_order_ = np.argsort(-importance, kind="stable")[:max_features]
+        if ax is None:
+            _, ax = plt.subplots()
+        self.ax_, self.figure_ = ax, ax.figure
+        if kind == "bar":
+            self._draw_bars(importance, **kwargs)
+        elif kind == "strip":
+            self._draw_strips(contributions, **kwargs)
+        else:
+            self._draw_waterfall(contributions[0], row, **kwargs)
+        return self
+
+    def _names(self):
+        """Names of the features that are shown."""
+        if self.feature_names is None:
+            return [f"x{i}" for i in self.feature_order_]
+        return [str(self.feature_names[i]) for i in self.feature_order_]
+
+    def _values(self, rows):
+        """Values of the features that are shown, of some rows."""
+        if sparse.issparse(self.features):
+            return self.features[rows][:, self.feature_order_].toarray()
+        return np.asarray(self.features)[rows][:, self.feature_order_]
+
+    def _label(self, names, xlabel):
+        """Names from top to bottom."""
+        self.ax_.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel)
+        self.ax_.set_ylim(len(names) - 0.5, -0.5)
+
+    def _draw_bars(self, importance, **kwargs):
+        widths = importance[self.feature_order_]
+        self.bars_ = self.ax_.barh(range(len(widths)), widths, **kwargs)
+        self._label(self._names(), f"mean |contribution| to {self.output_name}")
+
+    def _draw_strips(self, contributions, **kwargs):
+        from matplotlib import cbook, collections
+
+        kwargs = cbook.normalize_kwargs(kwargs, collections.PathCollection)
+        shown = contributions[:, self.feature_order_]
+        places = np.arange(shown.shape[1]) + _side_by_side(shown)
+        style = {"s": 9, "linewidth": 0}
+        if self.features is not None and not {"color", "facecolor"} & set(kwargs):
+            levels = _levels(self._values(slice(None)))
+            style |= {"c": levels.ravel(), "cmap": "viridis"}
+        self.ax_.axvline(0, color="gray", linewidth=0.8, zorder=0)
+        self.dots_ = self.ax_.scatter(shown.ravel(), places.ravel(), **(style | kwargs))
+        if "c" in style:
+            bar = self.figure_.colorbar(self.dots_, ax=self.ax_, ticks=[0, 1])
+            bar.ax.set_yticklabels(["low", "high"])
+            bar.set_label("value of the feature, by rank")
+        self._label(self._names(), f"contribution to {self.output_name}")
+
+    def _draw_waterfall(self, contributions, row, **kwargs):
+        steps, names = contributions[self.feature_order_], self._names()
+        if self.features is not None:
+            values = self._values([row])[0]
+            names = [
+                f"{name} = {value:.3g}" for name, value in zip(names, values, strict=True)
+            ]
+        n_rest = len(contributions) - len(steps)
+        if n_rest:
+            steps = np.append(steps, contributions.sum() - steps.sum())
+            names.append(f"{n_rest} {_REST}")
+        ends = self.base_value + np.cumsum(steps)
+        style = {"color": [_UP if step > 0 else _DOWN for step in steps]} | kwargs
+        self.bars_ = self.ax_.barh(range(len(steps)), steps, left=ends - steps, **style)
+        self.ax_.use_sticky_edges = False  # where a bar begins is not where the axes end
+        self.ax_.axvline(self.base_value, color="gray", linewidth=0.8, linestyle=":")
+        self.ax_.axvline(ends[-1], color="gray", linewidth=0.8)
+        self._label(names, self.output_name)
+        self.ax_.set_title(f"from {self.base_value:.3g} (dotted) to {ends[-1]:.3g}")
+
+
+def _check_kind(kind):
+    if kind not in _KINDS:
+        raise ValueError(f"kind should be one of {_KINDS}, got {kind!r}.")
+
+
+def _check_row(row, n_rows):
+    if not -n_rows <= row < n_rows:
+        raise ValueError(f"row={row} is not one of the {n_rows} rows.")
+    return row
+
+
+def _levels(values):
+    """Ranks of each column's values, from 0 to 1; the same for equal ones."""
+    levels = np.empty(values.shape)
+    for level, column in zip(levels.T, values.T, strict=True):
+        _, level[:] = np.unique(column, return_inverse=True)
+    return levels / np.maximum(levels.max(axis=0), 1)
+
+
+def _side_by_side(shown):
+    """How far each dot is moved aside, so that those of a strip do not cover each other.
+
+    Dots of a strip that are close together are moved alternately to either side, the
+    more the more there are; the widest strip fills its place.
+
+    Parameters
+    ----------
+    shown : ndarray of shape (n, n_shown)
+
+    Returns
+    -------
+    offsets : ndarray of shape (n, n_shown)
+    """
+    width = max(np.ptp(shown) * _DOT_SHARE, np.finfo(float).tiny)
+    offsets = np.zeros(shown.shape)
+    for offset, column in zip(offsets.T, shown.T, strict=True):
+        _, place = np.unique(np.floor(column / width), return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        starts = np.searchsorted(place[order], place[order])
+        number = np.arange(len(order)) - starts
+        offset[order] = (number + 1) // 2 * np.where(number % 2, 1, -1)
+    return offsets * _STRIP_WIDTH / 2 / max(np.abs(offsets).max(), 1)

@@ -1,0 +1,210 @@
+"""What is inspected: the network within the estimator, its features, and its outputs."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from skmlp._classifier import MLPClassifierManual
+from skmlp._intake import check_features
+from skmlp._network import Network, Parameters
+from skmlp._targets import KINDS
+from skmlp.inspection._responses import Response, response_of
+
+
+class Subject(NamedTuple):
+    """A fitted network, the rows that it sees, and what of its outputs is asked for.
+
+    Attributes
+    ----------
+    model : MLPClassifierManual
+    steps : list of Pipeline
+        What the rows go through before.
+    loss : str
+        The network's.
+    network : Network
+    parameters : Parameters
+    X : {ndarray, CSR} of shape (n, d)
+        Validated, as `model` sees it.
+    response : Response
+        Of T outputs.
+    targets : ndarray of shape (T,)
+        Their classes.
+    """
+
+    model: MLPClassifierManual
+    steps: list
+    loss: str
+    network: Network
+    parameters: Parameters
+    X: np.ndarray
+    response: Response
+    targets: np.ndarray
+
+
+def take_subject(estimator, X, target, response_method):
+    """Validate what an inspection was given.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As `input_gradients` takes it.
+    X : array-like
+    target : object, list of object or None
+    response_method : str
+
+    Returns
+    -------
+    subject : Subject
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    steps, model = _unwrap(estimator)
+    _check_model(model)
+    indices = _target_indices(target, model.classes_)
+    X = check_features(model, _transform(steps, X))
+    sizes = [*(len(W) for W in model.coefs_), model.n_outputs_]
+    units = model.out_activation_
+    response = response_of(response_method, units, model.n_outputs_, indices, X.dtype)
+    loss = KINDS[units].loss
+    return Subject(
+        model,
+        steps,
+        loss,
+        Network(sizes, model.activation, loss),
+        Parameters(None, model.coefs_, model.intercepts_),
+        X,
+        response,
+        model.classes_[indices],
+    )
+
+
+def _unwrap(estimator):
+    """The pipelines before the last step, and that."""
+    steps = []
+    while True:
+        if isinstance(estimator, Pipeline):
+            if len(estimator) > 1:
+                steps.append(estimator[:-1])
+            estimator = estimator[-1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return steps, estimator
+
+
+def _check_model(model):
+    name = type(model).__name__
+    if not isinstance(model, MLPClassifierManual):
+        if hasattr(model, "refit"):  # a search, that may not be fitted yet
+            check_is_fitted(model)
+        raise TypeError(
+            "estimator must be an MLPClassifierManual, a pipeline that ends in one, or a "
+            f"search with refit=True over one of these; got {name}."
+        )
+    if hasattr(model, "to_local"):
+        raise TypeError(
+            f"estimator is a {name}, which is for partitions: pass estimator.to_local(), "
+            "and rows in memory."
+        )
+    check_is_fitted(model)
+
+
+def _transform(steps, X):
+    for step in steps:
+        X = step.transform(X)
+    return X
+
+
+def _target_indices(target, classes):
+    """Numbers of the outputs that `target` names; ValueError if it names none."""
+    if target is None:
+        return np.arange(len(classes))
+    wanted = [target] if np.ndim(target) == 0 else list(target)
+    known = classes.tolist()
+    unknown = [label for label in wanted if label not in known]
+    if unknown or not wanted:
+        raise ValueError(
+            f"target should be one or several of the classes {known}, got {target!r}."
+        )
+    return np.array([known.index(label) for label in wanted])
+
+
+def feature_names(subject):
+    """Names of the features that the network sees: x0, x1, ... if they have none.
+
+    Returns
+    -------
+    names : ndarray of shape (d,) of object
+    """
+    names = getattr(subject.model, "feature_names_in_", None)
+    if names is not None:
+        return names
+    try:
+        for step in subject.steps:
+            names = step.get_feature_names_out(names)
+    except (AttributeError, ValueError):  # a step that can't tell
+        names = None
+    if names is None:
+        names = [f"x{i}" for i in range(subject.X.shape[1])]
+    return np.asarray(names, dtype=object)
+
+
+def take_baseline(subject, baseline):
+    """Validate the rows that others are compared with.
+
+    Parameters
+    ----------
+    subject : Subject
+    baseline : {array-like, sparse matrix} of shape (d,) or (m, d), or None
+        None is the mean of the features in training.
+
+    Returns
+    -------
+    baseline : ndarray of shape (m, d)
+
+    Raises
+    ------
+    ValueError
+    """
+    if baseline is None:
+        baseline = _training_mean(subject.model)
+    else:
+        try:
+            baseline = _transform(subject.steps, _as_rows(baseline))
+        except ValueError as error:
+            raise ValueError(f"In baseline: {error}") from error
+    rows = check_array(
+        baseline, accept_sparse="csr", dtype=subject.X.dtype, input_name="baseline"
+    )
+    n_features = subject.X.shape[1]
+    if rows.shape[1] != n_features:
+        raise ValueError(
+            f"baseline has {rows.shape[1]} features, but {n_features} are expected."
+        )
+    return rows.toarray() if sparse.issparse(rows) else rows
+
+
+def _training_mean(model):
+    scaling = model._progress["scaling"]
+    if scaling is None:
+        raise ValueError(
+            "baseline=None is the mean of the features in training, which is known with "
+            "standardize=True only. Pass baseline, a row or several to compare with."
+        )
+    return scaling[0][np.newaxis]
+
+
+def _as_rows(baseline):
+    """A row as a matrix of one; a Series as a frame, so that it keeps its names."""
+    if hasattr(baseline, "columns") or sparse.issparse(baseline):
+        return baseline
+    if hasattr(baseline, "to_frame") and hasattr(baseline, "index"):
+        return baseline.to_frame().T
+    rows = np.asarray(baseline)
+    return rows[np.newaxis] if rows.ndim == 1 else rows

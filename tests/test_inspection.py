@@ -1,0 +1,458 @@
+"""Input gradients against differences; contributions against integrals, and their sums."""
+
+import pickle
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from common import short, short_fits
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skmlp import MLPClassifierManual, _objective
+from skmlp._activations import ACTIVATIONS
+from skmlp._network import Network
+from skmlp.inspection import _attributions, _gradients, attributions, input_gradients
+
+HIDDEN = [(), (7,), (6, 5), (5, 4, 6)]
+RESPONSES = ["logits", "decision_function", "predict_proba"]
+ONE_BLOCK, SMALL_BLOCKS = 2**21, 2**12
+
+pytestmark = short_fits
+
+
+def make_model(hidden=(7,), activation="tanh", n_classes=3, dtype=float, **params):
+    """A fitted net and its 40 rows of 4 features; 0 classes are three labels a row."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 4)).astype(dtype)
+    y = np.arange(40) % n_classes if n_classes else rng.integers(2, size=(40, 3))
+    settings = {"alpha": 0.1, "max_iter": 15, "solver": "lbfgs", "random_state": 0}
+    model = MLPClassifierManual(hidden, activation, **(settings | params))
+    return model.fit(X, y), X
+
+
+def respond(model, X, response_method):
+    """The outputs of a response, by way of the estimator's other methods."""
+    if response_method == "predict_proba":
+        return model.predict_proba(X)
+    if response_method == "decision_function":
+        decision = model.decision_function(X)
+        return np.c_[-decision, decision] if decision.ndim == 1 else decision
+    H = model.transform(X)
+    return H @ model.coefs_[-1] + model.intercepts_[-1]
+
+
+def differences(f, X, step=1e-6):
+    """Central differences of the outputs of each row, of shape (n, K, d)."""
+    slopes = []
+    for m in range(X.shape[1]):
+        move = np.zeros(X.shape[1])
+        move[m] = step
+        slopes.append((f(X + move) - f(X - move)) / (2 * step))
+    return np.stack(slopes, axis=2)
+
+
+@pytest.mark.parametrize("response_method", RESPONSES)
+@pytest.mark.parametrize("n_classes", [0, 1, 2, 3])
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_are_those_of_differences(activation, hidden, n_classes, response_method):
+    model, X = make_model(hidden, activation, n_classes)
+    gradients = input_gradients(model, X, response_method=response_method)
+    assert gradients.shape == (40, n_classes or 3, 4)
+    expected = differences(lambda X: respond(model, X, response_method), X)
+    assert_allclose(gradients, expected, atol=1e-7, rtol=1e-6)
+    # few rows go another way through the top layer
+    assert_allclose(
+        input_gradients(model, X[:2], response_method=response_method),
+        gradients[:2],
+        atol=1e-13,
+    )
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_gradient_of_any_functions_of_the_logits(hidden):
+    rng = np.random.default_rng(0)
+    network = Network((4, *hidden, 3), "logistic")
+    parameters = network.parameters(rng.normal(size=network.n_parameters))
+    X, C = rng.normal(size=(30, 4)), rng.normal(size=(2, 3))
+    gradient = np.full((30, 2, 4), np.nan)
+    network.input_gradient(parameters, X, lambda Z: np.cos(Z)[:, np.newaxis] * C, gradient)
+    expected = differences(lambda X: np.sin(network.activations(parameters, X)) @ C.T, X)
+    assert_allclose(gradient, expected, atol=1e-8)
+
+
+def test_targets():
+    model, X = make_model()
+    model.classes_ = np.array(["a", "b", "c"])
+    of_all = input_gradients(model, X)
+    assert_array_equal(input_gradients(model, X, target=["c", "a"]).shape, (40, 2, 4))
+    assert_allclose(input_gradients(model, X, target=["c", "a"]), of_all[:, [2, 0]])
+    assert_allclose(input_gradients(model, X, target="b"), of_all[:, 1])
+    result = attributions(model, X)
+    of_two = attributions(model, X, target=["c", "a"])
+    of_one = attributions(model, X, target="b")
+    assert list(of_two.targets) == ["c", "a"]
+    assert of_one.targets == "b"
+    for name in ("contributions", "responses", "completeness_errors"):
+        assert_allclose(of_two[name], result[name][:, [2, 0]], atol=1e-12)
+        assert_allclose(of_one[name], result[name][:, 1], atol=1e-12)
+    assert_allclose(of_two.base_values, result.base_values[[2, 0]])
+    assert_allclose(of_one.base_values, result.base_values[1])
+
+
+@pytest.mark.parametrize("response_method", RESPONSES)
+@pytest.mark.parametrize("n_classes", [0, 2, 3])
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "identity"])
+def test_contributions_are_integrals_and_add_up(
+    activation, hidden, n_classes, response_method
+):
+    model, X = make_model(hidden, activation, n_classes)
+    X, baseline = X[:6], X[-3:]
+    options = {"response_method": response_method}
+    result = attributions(model, X, baseline=baseline, tol=1e-6, **options)
+    responses = respond(model, X, response_method)
+    base_values = respond(model, baseline, response_method).mean(axis=0)
+    assert_allclose(result.responses, responses, atol=1e-12)
+    assert_allclose(result.base_values, base_values, atol=1e-12)
+    total = result.base_values + result.contributions.sum(axis=2)
+    assert_allclose(responses - total, result.completeness_errors, atol=1e-12)
+    scale = np.sqrt(
+        np.mean(
+            (responses[:, np.newaxis] - respond(model, baseline, response_method)) ** 2,
+            axis=(0, 1),
+        )
+    )
+    assert (np.abs(total - responses) <= 1e-6 * scale + 1e-12).all()
+    # the integral as it is defined, by Simpson's rule
+    times, expected = np.linspace(0, 1, 101), 0
+    weights = np.r_[1, np.tile([4, 2], 49), 4, 1] / 300
+    for b in baseline:
+        for t, weight in zip(times, weights, strict=True):
+            gradients = input_gradients(model, b + t * (X - b), **options)
+            expected += weight * (X - b)[:, np.newaxis] * gradients / len(baseline)
+    assert_allclose(result.contributions, expected, atol=1e-5 * scale.max())
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_kinks_of_relu(hidden):
+    model, X = make_model(hidden, "relu")
+    result = attributions(model, X, baseline=X[:5], max_steps=2048)
+    scale = result.responses.std()
+    assert np.abs(result.completeness_errors).max() < 0.02 * scale
+    if len(hidden) == 1:  # in closed form, kinks don't matter
+        assert np.abs(result.completeness_errors).max() < 1e-12
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_closed_form_where_a_unit_hardly_moves(activation):
+    model, X = make_model((7,), activation)
+    gradients = input_gradients(model, X)
+    for size in (1e-2, 1e-6, 1e-9, 1e-13):
+        step = size * np.ones((1, 4))
+        result = attributions(model, X[:1] + step, baseline=X[0])
+        moved = (X[:1] + step - X[:1])[:, np.newaxis]
+        assert_allclose(
+            result.contributions / moved,
+            gradients[:1],
+            rtol=4 * size + 1e-9,
+            atol=10 * size,
+        )
+    assert_array_equal(attributions(model, X[:1], baseline=X[0]).contributions, 0)
+
+
+def test_steps_are_chosen_row_by_row():
+    model, X = make_model((6, 5), "logistic", alpha=1e-3)
+    X = np.r_[X, 1.001 * X[:5]]
+    mean = X[0]
+    rough = attributions(model, X, baseline=mean, tol=1e-2)
+    fine = attributions(model, X, baseline=mean, tol=1e-8)
+    assert set(fine.n_steps) <= {8, 16, 32, 64, 128, 256}
+    assert len(set(fine.n_steps)) > 1
+    assert (fine.n_steps >= rough.n_steps).all()
+    assert fine.n_steps.mean() > rough.n_steps.mean()
+    worst = np.abs(rough.completeness_errors).max()
+    assert np.abs(fine.completeness_errors).max() < worst / 100
+    # rows that were done are those of fewer steps
+    capped = attributions(model, X, baseline=mean, tol=1e-2, max_steps=8 * 2)
+    done = rough.n_steps <= 16
+    assert_array_equal(capped.contributions[done], rough.contributions[done])
+
+
+def test_logits_of_one_hidden_layer_take_no_steps():
+    model, X = make_model()
+    assert_array_equal(attributions(model, X).n_steps, 0)
+    assert (attributions(model, X, response_method="predict_proba").n_steps >= 8).all()
+    log_odds = attributions(make_model(n_classes=2)[0], X, response_method=RESPONSES[1])
+    assert_array_equal(log_odds.n_steps, 0)
+
+
+def test_contributions_that_do_not_add_up_warn():
+    model, X = make_model((6, 5), "relu")
+    with pytest.warns(
+        ConvergenceWarning, match=r"rows do not add up .* max_steps=31"
+    ) as log:
+        result = attributions(model, X, tol=1e-7, max_steps=31)
+    assert set(result.n_steps) == {8, 16} or set(result.n_steps) == {16}
+    largest = np.abs(result.completeness_errors).max()
+    assert f"{largest:.2g}" in str(log[0].message)
+
+
+def test_several_baselines_are_their_mean():
+    model, X = make_model((6, 5))
+    options = {"response_method": "predict_proba", "tol": 1e-10}
+    together = attributions(model, X[:9], baseline=X[-3:], **options)
+    single = [attributions(model, X[:9], baseline=b, **options) for b in X[-3:]]
+    mean = np.mean([result.contributions for result in single], axis=0)
+    assert_allclose(together.contributions, mean, atol=1e-9)
+    assert_allclose(
+        together.base_values, np.mean([result.base_values for result in single], axis=0)
+    )
+
+
+def test_baseline_by_default_is_the_mean_in_training():
+    model, X = make_model()
+    result = attributions(model, X)
+    expected = attributions(model, X, baseline=X.mean(axis=0))
+    assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+    plain, _ = make_model(standardize=False)
+    with pytest.raises(ValueError, match=r"baseline=None .* standardize=True only"):
+        attributions(plain, X)
+    attributions(plain, X, baseline=X[0])
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("response_method", RESPONSES)
+def test_sparse_is_as_dense(hidden, response_method, container, monkeypatch):
+    model, X = make_model(hidden)
+    X[np.abs(X) < 0.7] = 0
+    options = {"response_method": response_method}
+    dense = input_gradients(model, X, **options)
+    dense_result = attributions(model, X, baseline=X[:3], **options)
+    for block_bytes in (ONE_BLOCK, SMALL_BLOCKS):
+        monkeypatch.setattr(_objective, "_BLOCK_BYTES", block_bytes)
+        assert_allclose(input_gradients(model, container(X), **options), dense, atol=1e-12)
+        result = attributions(model, container(X), baseline=container(X[:3]), **options)
+        assert_allclose(result.contributions, dense_result.contributions, atol=1e-12)
+    assert sparse.issparse(result.features)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("response_method", RESPONSES)
+def test_blocks_of_rows_change_nothing(hidden, response_method, monkeypatch):
+    model, X = make_model(hidden)
+    X = np.tile(X, (5, 1)) * np.linspace(0.5, 2, 200)[:, np.newaxis]
+    options = {"response_method": response_method}
+    whole = input_gradients(model, X, **options)
+    whole_result = attributions(model, X, **options)
+    monkeypatch.setattr(_objective, "_BLOCK_BYTES", SMALL_BLOCKS)
+    cut, blocks = _objective.row_blocks, []
+
+    def spy(*args):
+        blocks.append(cut(*args))
+        return blocks[-1]
+
+    for module in (_gradients, _attributions):
+        monkeypatch.setattr(module, "row_blocks", spy)
+    assert_allclose(input_gradients(model, X, **options), whole, atol=1e-12)
+    result = attributions(model, X, **options)
+    assert [len(cut) >= 4 for cut in blocks] == [True, True]
+    assert_allclose(result.contributions, whole_result.contributions, atol=1e-12)
+    assert_array_equal(result.n_steps, whole_result.n_steps)
+
+
+def test_wide_rows_are_made_dense_few_at_a_time(monkeypatch):
+    X = sparse.random(60, 4000, density=0.01, format="csr", random_state=0)
+    model = short(solver="lbfgs", alpha=1.0).fit(X, np.arange(60) % 2)
+    monkeypatch.setattr(_objective, "_BLOCK_BYTES", 2**16)
+    sizes, refine = [], _attributions._refine
+
+    def spy(paths, X, *args):
+        sizes.append(X.shape[0])
+        refine(paths, X, *args)
+
+    monkeypatch.setattr(_attributions, "_refine", spy)
+    result = attributions(model, X, target=1)
+    assert max(sizes) <= 15
+    assert np.abs(result.completeness_errors).max() < 1e-10
+
+
+def test_memory_map(tmp_path):
+    model, X = make_model()
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    assert_array_equal(input_gradients(model, mapped), input_gradients(model, X))
+    assert_array_equal(
+        attributions(model, mapped).contributions, attributions(model, X).contributions
+    )
+
+
+@pytest.mark.parametrize("response_method", RESPONSES)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_single_precision(hidden, response_method):
+    model, X = make_model(hidden, dtype=np.float32)
+    options = {"response_method": response_method}
+    gradients = input_gradients(model, X, **options)
+    result = attributions(model, X, baseline=X[:3].astype(float), **options)
+    assert gradients.dtype == result.contributions.dtype == np.float32
+    assert result.responses.dtype == result.base_values.dtype == np.float32
+    double = clone(model)
+    vars(double).update(vars(model))
+    double.coefs_ = [W.astype(float) for W in model.coefs_]
+    double.intercepts_ = [b.astype(float) for b in model.intercepts_]
+    expected = input_gradients(double, X.astype(float), **options)
+    assert expected.dtype == np.float64
+    assert_allclose(gradients, expected, atol=1e-4, rtol=1e-4)
+    expected = attributions(double, X.astype(float), baseline=X[:3], **options)
+    assert_allclose(result.contributions, expected.contributions, atol=2e-3)
+    assert input_gradients(model, X.astype(float)).dtype == np.float32
+
+
+def test_pipeline_is_about_what_the_last_step_sees():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(3 + 5 * rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    y = np.arange(60) % 2
+    net = short(solver="lbfgs", alpha=1.0)
+    pipe = make_pipeline(StandardScaler(), net).fit(frame, y)
+    seen = pipe[:-1].transform(frame)
+    assert_array_equal(input_gradients(pipe, frame), input_gradients(pipe[-1], seen))
+    for baseline in (frame.mean(), frame.iloc[:4], None):
+        result = attributions(pipe, frame, baseline=baseline)
+        rows = np.zeros(3) if baseline is None else seen[:4]
+        rows = seen.mean(axis=0) if isinstance(baseline, pd.Series) else rows
+        expected = attributions(pipe[-1], seen, baseline=rows)
+        assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+        assert_array_equal(result.features, seen)
+        assert list(result.feature_names) == ["a", "b", "c"]
+    reduced = make_pipeline(StandardScaler(), PCA(2), net).fit(frame, y)
+    assert list(attributions(reduced, frame).feature_names) == ["pca0", "pca1"]
+    silent = make_pipeline(FunctionTransformer(np.tanh), net).fit(frame.to_numpy(), y)
+    result = attributions(silent, frame.to_numpy(), baseline=frame.to_numpy()[0])
+    assert list(result.feature_names) == ["x0", "x1", "x2"]
+    assert list(attributions(net.fit(frame, y), frame).feature_names) == ["a", "b", "c"]
+    nested = make_pipeline(make_pipeline(StandardScaler(), PCA(2)), make_pipeline(net))
+    assert list(attributions(nested.fit(frame, y), frame).feature_names) == ["pca0", "pca1"]
+
+
+def test_searches():
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    y = np.arange(40) % 2
+    net = short(solver="lbfgs")
+    search = GridSearchCV(net, {"alpha": [0.1, 1.0]}, cv=2)
+    outer = GridSearchCV(
+        make_pipeline(StandardScaler(), net), {"mlpclassifiermanual__alpha": [1.0]}, cv=2
+    )
+    with pytest.raises(NotFittedError, match="GridSearchCV"):
+        input_gradients(search, X)
+    for fitted in (search, outer, make_pipeline(StandardScaler(), search)):
+        fitted.fit(X, y)
+    best = input_gradients(search.best_estimator_, X)
+    assert_array_equal(input_gradients(search, X), best)
+    assert_array_equal(
+        attributions(outer, X).contributions,
+        attributions(outer.best_estimator_, X).contributions,
+    )
+    pipe = make_pipeline(StandardScaler(), search).fit(X, y)
+    seen = pipe[0].transform(X)
+    assert_array_equal(
+        input_gradients(pipe, X), input_gradients(search.best_estimator_, seen)
+    )
+    without = GridSearchCV(net, {"alpha": [1.0]}, cv=2, refit=False).fit(X, y)
+    with pytest.raises(TypeError, match="search with refit=True"):
+        attributions(without, X)
+
+
+def test_after_pickling():
+    model, X = make_model((6, 5))
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(input_gradients(loaded, X), input_gradients(model, X))
+    assert_array_equal(
+        attributions(loaded, X).contributions, attributions(model, X).contributions
+    )
+
+
+def test_after_skops():
+    skops = pytest.importorskip("skops.io")
+    model, X = make_model((6, 5))
+    name = "skmlp._classifier.MLPClassifierManual"
+    loaded = skops.loads(skops.dumps(model), trusted=[name])
+    assert_array_equal(input_gradients(loaded, X), input_gradients(model, X))
+    assert_array_equal(
+        attributions(loaded, X).contributions, attributions(model, X).contributions
+    )
+
+
+@pytest.mark.skipif(not find_spec("dask"), reason="needs dask")
+def test_estimator_of_partitions_is_to_be_converted():
+    import dask.array as da
+
+    from skmlp.dask import DaskMLPClassifierManual
+
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    model = DaskMLPClassifierManual(5, solver="lbfgs", alpha=1.0, max_iter=5)
+    parts = da.from_array(X, chunks=(20, 4))
+    model.fit(parts, parts[:, 0] > 0)
+    for inspect in (input_gradients, attributions):
+        with pytest.raises(TypeError, match=r"pass estimator.to_local\(\)"):
+            inspect(model, X)
+    local = model.to_local()
+    expected = differences(lambda X: respond(local, X, "logits"), X)
+    assert_allclose(input_gradients(local, X), expected, atol=1e-7)
+    assert_allclose(
+        attributions(local, X).contributions,
+        attributions(local, X, baseline=X.mean(axis=0)).contributions,
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("inspect", [input_gradients, attributions])
+def test_bad_input(inspect):
+    model, X = make_model()
+    with pytest.raises(NotFittedError, match="not fitted"):
+        inspect(MLPClassifierManual(), X)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        inspect(make_pipeline(StandardScaler(), MLPClassifierManual()), X)
+    with pytest.raises(TypeError, match=r"estimator must be an .* got LogisticRegression"):
+        inspect(LogisticRegression().fit(X, X[:, 0] > 0), X)
+    with pytest.raises(ValueError, match=r"X has 3 features, .* expecting 4"):
+        inspect(model, X[:, :3])
+    with pytest.raises(ValueError, match="X contains NaN"):
+        inspect(model, np.where(X > 0, X, np.nan))
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        inspect(model, X[:0])
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        inspect(model, X[0])
+    for target in (7, "a", [0, 7], []):
+        with pytest.raises(ValueError, match=r"target should be .* \[0, 1, 2\], got"):
+            inspect(model, X, target=target)
+    with pytest.raises(ValueError, match=r"The 'response_method' parameter .* must be"):
+        inspect(model, X, response_method="predict")
+
+
+def test_bad_baseline_and_settings():
+    model, X = make_model()
+    pipe = make_pipeline(StandardScaler(), model).fit(X, np.arange(40) % 2)
+    for baseline in (X[:, :3], X[0, :3]):
+        with pytest.raises(ValueError, match="baseline has 3 features, but 4 are expected"):
+            attributions(model, X, baseline=baseline)
+        with pytest.raises(ValueError, match="In baseline: X has 3 features"):
+            attributions(pipe, X, baseline=baseline)
+    with pytest.raises(ValueError, match="baseline contains NaN"):
+        attributions(model, X, baseline=np.full(4, np.nan))
+    with pytest.raises(ValueError, match="Found array with dim 3"):
+        attributions(model, X, baseline=X[np.newaxis])
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        attributions(model, X, baseline=X[:0])
+    for name, value in [("tol", 0.0), ("tol", "a"), ("max_steps", 4), ("max_steps", 8.5)]:
+        with pytest.raises(ValueError, match=f"The '{name}' parameter of attributions"):
+            attributions(model, X, **{name: value})

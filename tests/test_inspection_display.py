@@ -1,0 +1,158 @@
+"""AttributionDisplay draws the contributions that `attributions` computes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from common import short, short_fits
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmlp.inspection import AttributionDisplay, attributions
+
+plt = pytest.importorskip("matplotlib.pyplot")
+
+pytestmark = short_fits
+
+
+@pytest.fixture(scope="module")
+def X():
+    return np.random.default_rng(0).normal(size=(50, 6))
+
+
+@pytest.fixture(scope="module")
+def model(X):
+    return short(solver="lbfgs", alpha=1.0).fit(X, X[:, 0] + X[:, 1] ** 2 > 1)
+
+
+def names(display):
+    return [text.get_text() for text in display.ax_.get_yticklabels()]
+
+
+def test_bars(model, X):
+    display = AttributionDisplay.from_estimator(model, X, max_features=4, color="r")
+    importance = np.abs(attributions(model, X, target=True).contributions).mean(axis=0)
+    order = np.argsort(-importance)[:4]
+    assert_array_equal(display.feature_order_, order)
+    assert_allclose(display.bars_.datavalues, importance[order])
+    assert names(display) == [f"x{i}" for i in order]
+    assert display.ax_.yaxis_inverted()
+    assert display.ax_.get_xlabel() == "mean |contribution| to logit of True"
+    assert display.bars_[0].get_facecolor() == (1, 0, 0, 1)
+    assert display.dots_ is None
+    assert display.figure_ is display.ax_.figure
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_strips(model, X, container):
+    X = np.where(np.abs(X) > 0.5, X, 0)
+    _, ax = plt.subplots()
+    options = {"response_method": "decision_function", "baseline": X[:4]}
+    display = AttributionDisplay.from_estimator(
+        model, container(X), kind="strip", ax=ax, max_features=3, s=4, **options
+    )
+    result = attributions(model, X, target=True, **options)
+    order = display.feature_order_
+    x, y = display.dots_.get_offsets().T
+    assert_allclose(x, result.contributions[:, order].ravel(), atol=1e-12)
+    strip = np.round(y).astype(int).reshape(50, 3)
+    assert_array_equal(strip, np.tile([0, 1, 2], (50, 1)))
+    assert len(set(y)) > 3  # dots of a strip lie side by side
+    assert np.abs(y - np.round(y)).max() <= 0.4
+    levels = display.dots_.get_array().reshape(50, 3)
+    for column, values in zip(levels.T, X[:, order].T, strict=True):
+        rows = np.argsort(values)
+        assert (np.diff(column[rows]) >= 0).all()
+        assert (column.min(), column.max()) == (0, 1)
+        assert len(set(column[values == 0])) == 1
+    assert display.dots_.get_sizes() == [4]
+    assert display.ax_ is ax
+    assert display.bars_ is None
+    assert ax.get_xlabel() == "contribution to decision function of True"
+    red = display.plot(kind="strip", color="r")
+    assert red.dots_.get_array() is None
+    assert red.ax_ is not ax
+
+
+@pytest.mark.parametrize("row", [3, -1])
+def test_waterfall(model, X, row):
+    display = AttributionDisplay.from_estimator(
+        model, X, kind="waterfall", row=row, max_features=4, response_method="predict_proba"
+    )
+    result = attributions(model, X, target=True, response_method="predict_proba")
+    contributions = result.contributions[row]
+    order = np.argsort(-np.abs(contributions))
+    assert_array_equal(display.feature_order_, order[:4])
+    steps = [*contributions[order[:4]], contributions[order[4:]].sum()]
+    assert_allclose(display.bars_.datavalues, steps, atol=1e-12)
+    starts = result.base_values + np.r_[0, np.cumsum(steps)[:-1]]
+    assert_allclose([min(b.get_x(), b.get_x() + b.get_width()) for b in display.bars_],
+                    np.minimum(starts, starts + steps), atol=1e-12)  # fmt: skip
+    colors = [bar.get_facecolor() for bar in display.bars_]
+    assert [color == colors[0] for color in colors] == list(
+        np.sign(steps) == np.sign(steps[0])
+    )
+    assert names(display) == [
+        *(f"x{i} = {X[row, i]:.3g}" for i in order[:4]),
+        "2 other features",
+    ]
+    assert display.ax_.get_xlabel() == "probability of True"
+    title = (
+        f"from {result.base_values:.3g} (dotted) to {result.base_values + sum(steps):.3g}"
+    )
+    assert display.ax_.get_title() == title
+    (base, end) = (line.get_xdata()[0] for line in display.ax_.lines)
+    assert_allclose([base, end], [result.base_values, result.responses[row]], atol=0.01)
+    low, high = display.ax_.get_xlim()
+    assert low < min(starts) < max(starts) < high
+
+
+def test_numbers_of_ones_own():
+    display = AttributionDisplay([[1.0, -3.0], [2.0, 1.0]], feature_names=["a", "b"])
+    assert names(display.plot()) == ["b", "a"]
+    assert names(display.plot(kind="waterfall", row=1)) == ["a", "b"]
+    assert_array_equal(display.bars_.datavalues, [2, 1])
+    assert display.plot(kind="strip").dots_.get_array() is None
+    nothing = AttributionDisplay(np.zeros((3, 2)), features=np.ones((3, 2)))
+    assert_array_equal(nothing.plot(kind="strip").dots_.get_array(), 0)
+
+
+def test_pipelines_and_targets(X):
+    pipe = make_pipeline(StandardScaler(), short(solver="lbfgs", alpha=1.0))
+    pipe.fit(X, np.array(list("abc"))[np.arange(50) % 3])
+    display = AttributionDisplay.from_estimator(pipe, 2 * X, target="c")
+    expected = attributions(pipe, 2 * X, target="c")
+    assert_array_equal(display.contributions, expected.contributions)
+    assert_allclose(display.features, pipe[0].transform(2 * X))
+    assert display.output_name == "logit of c"
+    with pytest.raises(ValueError, match=r"target must be one of the 3 classes \['a', 'b'"):
+        AttributionDisplay.from_estimator(pipe, X)
+    with pytest.raises(ValueError, match="target should be a single class"):
+        AttributionDisplay.from_estimator(pipe, X, target=["a", "b"])
+
+
+def test_bad_kind_and_row(model, X):
+    with pytest.raises(ValueError, match=r"kind should be one of .*, got 'pie'"):
+        AttributionDisplay.from_estimator(model, X, kind="pie")
+    for row in (50, -51):
+        with pytest.raises(ValueError, match=f"row={row} is not one of the 50 rows"):
+            AttributionDisplay.from_estimator(model, X, kind="waterfall", row=row)
+    with pytest.raises(ValueError, match="kind should be one of"):
+        AttributionDisplay([[1.0]]).plot(kind="line")
+
+
+def test_matplotlib_is_needed_only_to_draw():
+    code = (
+        "import sys\n"
+        "sys.modules['matplotlib'] = None\n"
+        "from skmlp.inspection import AttributionDisplay, attributions\n"
+        "try:\n"
+        "    AttributionDisplay([[1.0]]).plot()\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert b"requires matplotlib" in done.stdout
