@@ -86,6 +86,11 @@ class Rows:
         X = X.astype(self.dtype, copy=False)
         return Rows(X, self.targets, self.weights, self.sample_weight, self.prints)
 
+    def astype(self, dtype):
+        """The same rows in another precision."""
+        arrays = (self.targets, self.weights, self.sample_weight, self._prints)
+        return Rows(self.X.astype(dtype, copy=False), *arrays)
+
     def in_basis(self, make, *arguments):
         """The rows by coordinates in a basis, if one is made.
 

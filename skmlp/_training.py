@@ -130,6 +130,29 @@ def train(
         return outcome
 
 
+def problem_at(settings, data, targets, progress):
+    """The problem of some rows, and where a fitted network is in it.
+
+    Parameters
+    ----------
+    settings : Settings
+    data : Rows
+    targets : ClassLabels or LabelIndicators
+    progress : Progress
+        Of the fit.
+
+    Returns
+    -------
+    problem : Problem
+    theta : ndarray of shape (P,), in the precision of the rows
+    """
+    network = settings.network(data.n_features, targets)
+    coordinates = _coordinates(network, progress.scaling, data.dtype)
+    theta = network.flatten(progress.coefs, progress.intercepts, data.dtype)
+    coordinates.from_raw(network.parameters(theta))
+    return Problem(network, coordinates, data), theta
+
+
 def _narrow(settings, problem, theta, is_drawn):
     """Go into the span of the rows, where L-BFGS would end with weights of it.
 

@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 
 from skmlp._classifier import MLPClassifierManual
+from skmlp._fitted import transform, unwrap
 from skmlp._intake import check_features
 from skmlp._network import Network, Parameters
 from skmlp._targets import KINDS
@@ -64,10 +63,9 @@ def take_subject(estimator, X, target, response_method):
     ------
     TypeError, ValueError
     """
-    steps, model = _unwrap(estimator)
-    _check_model(model)
+    steps, model = unwrap(estimator)
     indices = _target_indices(target, model.classes_)
-    X = check_features(model, _transform(steps, X))
+    X = check_features(model, transform(steps, X))
     sizes = [*(len(W) for W in model.coefs_), model.n_outputs_]
     units = model.out_activation_
     response = response_of(response_method, units, model.n_outputs_, indices, X.dtype)
@@ -82,43 +80,6 @@ def take_subject(estimator, X, target, response_method):
         response,
         model.classes_[indices],
     )
-
-
-def _unwrap(estimator):
-    """The pipelines before the last step, and that."""
-    steps = []
-    while True:
-        if isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                steps.append(estimator[:-1])
-            estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return steps, estimator
-
-
-def _check_model(model):
-    name = type(model).__name__
-    if not isinstance(model, MLPClassifierManual):
-        if hasattr(model, "refit"):  # a search, that may not be fitted yet
-            check_is_fitted(model)
-        raise TypeError(
-            "estimator must be an MLPClassifierManual, a pipeline that ends in one, or a "
-            f"search with refit=True over one of these; got {name}."
-        )
-    if hasattr(model, "to_local"):
-        raise TypeError(
-            f"estimator is a {name}, which is for partitions: pass estimator.to_local(), "
-            "and rows in memory."
-        )
-    check_is_fitted(model)
-
-
-def _transform(steps, X):
-    for step in steps:
-        X = step.transform(X)
-    return X
 
 
 def _target_indices(target, classes):
@@ -176,7 +137,7 @@ def take_baseline(subject, baseline):
         baseline = _training_mean(subject.model)
     else:
         try:
-            baseline = _transform(subject.steps, _as_rows(baseline))
+            baseline = transform(subject.steps, _as_rows(baseline))
         except ValueError as error:
             raise ValueError(f"In baseline: {error}") from error
     rows = check_array(

@@ -1,0 +1,95 @@
+"""The network within a fitted estimator, and its problem of some rows."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skmlp._classifier import MLPClassifierManual
+from skmlp._intake import take_chunk
+from skmlp._outcome import Progress
+from skmlp._settings import Settings
+from skmlp._training import problem_at
+
+
+def unwrap(estimator):
+    """What rows go through before the network, and the network.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
+        ``refit=True`` over one of these.
+
+    Returns
+    -------
+    steps : list of Pipeline
+    model : MLPClassifierManual
+
+    Raises
+    ------
+    TypeError
+        If there is no such network.
+    NotFittedError
+    """
+    steps = []
+    while True:
+        if isinstance(estimator, Pipeline):
+            if len(estimator) > 1:
+                steps.append(estimator[:-1])
+            estimator = estimator[-1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            _check_model(estimator)
+            return steps, estimator
+
+
+def transform(steps, X):
+    """The rows as the network sees them."""
+    for step in steps:
+        X = step.transform(X)
+    return X
+
+
+def fitted_problem(model, X, y, sample_weight):
+    """The problem of rows, and the parameters that a fitted network has for it.
+
+    Parameters
+    ----------
+    model : MLPClassifierManual
+        Fitted.
+    X, y, sample_weight : array-like
+        As of its `fit`; y may lack some of the classes.
+
+    Returns
+    -------
+    problem : Problem
+        In double precision.
+    theta : ndarray of shape (P,)
+
+    Raises
+    ------
+    ValueError
+        If the rows do not fit the network.
+    """
+    settings, progress = Settings(model), Progress.of(model)
+    taken = take_chunk(model, settings, progress, X, y, None, sample_weight)
+    data = taken.data.astype(np.float64)
+    return problem_at(settings, data, taken.targets, progress)
+
+
+def _check_model(model):
+    name = type(model).__name__
+    if not isinstance(model, MLPClassifierManual):
+        if hasattr(model, "refit"):  # a search, that may not be fitted yet
+            check_is_fitted(model)
+        raise TypeError(
+            "estimator must be an MLPClassifierManual, a pipeline that ends in one, or a "
+            f"search with refit=True over one of these; got {name}."
+        )
+    if hasattr(model, "to_local"):
+        raise TypeError(
+            f"estimator is a {name}, which is for partitions: pass estimator.to_local(), "
+            "and rows in memory."
+        )
+    check_is_fitted(model)
