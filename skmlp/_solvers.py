@@ -417,14 +417,16 @@ def _run_stochastic(make_rule):
     def run(
         settings, objective, theta, *, on_iteration, state, first_epoch, seed, **of_search
     ):
+        batch_size = settings.rows_in_a_batch(objective.n_rows)
+        max_iter = 1 if settings.is_incremental else settings.max_iter
         return minimize_stochastic(
-            objective,
+            objective.for_epochs(max_iter, batch_size),
             theta,
             make_rule(settings),
             settings.schedule(first_epoch),
             state=state,
-            batch_size=settings.rows_in_a_batch(objective.n_rows),
-            max_iter=1 if settings.is_incremental else settings.max_iter,
+            batch_size=batch_size,
+            max_iter=max_iter,
             on_iteration=on_iteration,
             seed=seed,
         )
@@ -474,7 +476,7 @@ SOLVERS = {
             lambda settings: SGD(settings.momentum, settings.nesterovs_momentum)
         ),
         _OF_EPOCHS | {"momentum", "nesterovs_momentum"},
-        needs=("loss_gradient", "batches"),
+        needs=("for_epochs", "batches"),
         has_epochs=True,
         powers=SGD.powers,
     ),
@@ -483,7 +485,7 @@ SOLVERS = {
             lambda settings: Adam(settings.beta_1, settings.beta_2, settings.epsilon)
         ),
         _OF_EPOCHS | {"beta_1", "beta_2", "epsilon"},
-        needs=("loss_gradient", "batches"),
+        needs=("for_epochs", "batches"),
         has_epochs=True,
         powers=Adam.powers,
     ),
