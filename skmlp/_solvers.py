@@ -1,7 +1,8 @@
 """Solvers: each minimises any objective, and never sees a network.
 
 An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
-``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
+``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. By ``rough()`` and
+``for_epochs(n_epochs, batch_size)`` it returns one that is faster. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
 or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
 of mini-batches may be in a lower precision than theta.
