@@ -5,6 +5,7 @@ and `set_callbacks` says what it needs.
 """
 
 import functools
+from contextlib import contextmanager
 
 from sklearn.utils.metaestimators import available_if
 
@@ -43,21 +44,23 @@ if not _is_known:
         return wrapper
 
 
-def begin_fit_task(estimator, X, y, sample_weight):
+def begin_fit_task(estimator, n_stages, X, y, sample_weight):
     """What the callbacks follow a fit by; None without callbacks."""
     if not hasattr(estimator, "_skl_callbacks"):
         return None
     metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-    return FitTask(estimator, estimator.max_iter, X, y, metadata)
+    return FitTask(estimator, n_stages, estimator.max_iter, X, y, metadata)
 
 
 class FitTask:
-    """The callbacks' view of one fit: a task, with a subtask for each iteration.
+    """The callbacks' view of one fit: a task, with a subtask for each stage and iteration.
 
     Parameters
     ----------
     estimator : estimator
         With `CallbackSupportMixin`, in a method decorated by `with_callbacks`.
+    n_stages : int
+        Stages before the first iteration.
     max_iter : int
         Iterations at the most.
     X, y : array-like
@@ -66,24 +69,46 @@ class FitTask:
         The sample weights, if there are any.
     """
 
-    def __init__(self, estimator, max_iter, X, y, metadata):
+    def __init__(self, estimator, n_stages, max_iter, X, y, metadata):
         self._hook_arguments = {
             "estimator": estimator,
             "X": X,
             "y": y,
             "metadata": metadata,
         }
-        self._n_left = max_iter
+        self._n_stages, self._n_left = n_stages, max_iter
         self._iteration = None
-        self._fit = estimator._init_callback_context(max_subtasks=max_iter)
+        self._has_to_stop = False
+        self._fit = estimator._init_callback_context(max_subtasks=n_stages + max_iter)
         self._fit.call_on_fit_task_begin(**self._hook_arguments)
         self._begin_iteration()
 
     def _begin_iteration(self):
-        if self._n_left:
+        if self._n_left and not self._n_stages:
             self._n_left -= 1
-            self._iteration = self._fit.subcontext(task_name="iteration")
-            self._iteration.call_on_fit_task_begin(**self._hook_arguments)
+            self._iteration = self._begin("iteration")
+
+    def _begin(self, task_name, **options):
+        task = self._fit.subcontext(task_name=task_name, **options)
+        return task.call_on_fit_task_begin(**self._hook_arguments)
+
+    @contextmanager
+    def stage(self, task_name):
+        """Tell the callbacks when a stage before the iterations begins, and when it ends.
+
+        At an error it does not end, as no task of scikit-learn's does. Who asks to stop
+        here gets what can be had: a fit of one iteration, without which there is none.
+
+        Parameters
+        ----------
+        task_name : str
+        """
+        # not a leaf, which would have no bar: how much there is to do is not known
+        task = self._begin(task_name, max_subtasks=None)
+        yield
+        self._has_to_stop |= task.call_on_fit_task_end(**self._hook_arguments)
+        self._n_stages -= 1
+        self._begin_iteration()
 
     def end_iteration(self, fitted_attributes):
         """Tell the callbacks.
@@ -96,15 +121,15 @@ class FitTask:
         Returns
         -------
         stop : bool
-            Whether one of them asks to end the fit.
+            Whether one of them asks, or has asked before, to end the fit.
         """
         iteration, self._iteration = self._iteration, None
-        stop = iteration.call_on_fit_task_end(
+        self._has_to_stop |= iteration.call_on_fit_task_end(
             **self._hook_arguments, reconstruction_attributes=fitted_attributes
         )
-        if not stop:
+        if not self._has_to_stop:
             self._begin_iteration()
-        return stop
+        return self._has_to_stop
 
     def end(self, fitted_attributes):
         """Tell the callbacks that the fit has ended; see `end_iteration`."""

@@ -790,13 +790,14 @@ class MLPClassifierManual(
             is_given = any(part is not None for part in initial)
             if self.warm_start and hasattr(self, "coefs_") and not is_given:
                 earlier = Progress.of(self)
-            task = begin_fit_task(self, *given)
+            task = begin_fit_task(self, int(settings.searches_alpha(earlier)), *given)
             taken = take(self, settings, earlier, *given, validation_set)
             publish = partial(self._publish, taken, earlier)
-            notify = None
+            options = {"initial": initial}
             if task is not None:
                 notify = partial(self._notify, taken, earlier, task)
-            self._train(settings, taken, earlier, publish, initial=initial, notify=notify)
+                options |= {"notify": notify, "stage": task.stage}
+            self._train(settings, taken, earlier, publish, **options)
             if task is not None:
                 task.end(dict)
             return self

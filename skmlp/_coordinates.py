@@ -7,7 +7,7 @@ A layer sees ``h W + b``. With means m and scales s of its inputs h, the same fu
 
 a linear, invertible change of variables. Training on (W', b') is training on standardised
 inputs, though no input is touched: sparse data stay sparse, and data in a memory map stay
-there. (Dense rows of mini-batches, which are copied anyway, are standardised themselves:
+there. (Dense rows that are copied anyway, as mini-batches are, are standardised themselves:
 that is a pass over the rows, not several over the weights.) Gradients follow by the chain
 rule: ``dW' = diag(1/s) (dW - m^T db)``, ``db' = db``.
 

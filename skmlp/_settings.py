@@ -102,6 +102,11 @@ class Settings:
             return validation is not None or has_spare_rows
         return bool(self.early_stopping) and not self.is_incremental
 
+    def searches_alpha(self, earlier):
+        """Whether alpha is to be found: not where it is given, or known from before."""
+        is_known = earlier is not None and earlier.alpha is not None
+        return self.alpha == "auto" and not (is_known or self.is_incremental)
+
     def unused(self, has_validation_set):
         """Parameters that have no part in the call.
 

@@ -1,7 +1,8 @@
 """Solvers: each minimises any objective, and never sees a network.
 
 An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
-``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
+``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. By ``rough()`` and
+``for_epochs(n_epochs, batch_size)`` it returns one that is faster. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
 or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
 of mini-batches may be in a lower precision than theta.
@@ -499,14 +500,16 @@ def _run_stochastic(make_rule):
     def run(
         settings, objective, theta, *, on_iteration, state, first_epoch, seed, **of_search
     ):
+        batch_size = settings.rows_in_a_batch(objective.n_rows)
+        max_iter = 1 if settings.is_incremental else settings.max_iter
         return minimize_stochastic(
-            objective,
+            objective.for_epochs(max_iter, batch_size),
             theta,
             make_rule(settings),
             settings.schedule(first_epoch),
             state=state,
-            batch_size=settings.rows_in_a_batch(objective.n_rows),
-            max_iter=1 if settings.is_incremental else settings.max_iter,
+            batch_size=batch_size,
+            max_iter=max_iter,
             on_iteration=on_iteration,
             seed=seed,
         )
@@ -562,7 +565,7 @@ SOLVERS = {
             lambda settings: SGD(settings.momentum, settings.nesterovs_momentum)
         ),
         _OF_EPOCHS | {"momentum", "nesterovs_momentum"},
-        needs=("loss_gradient", "batches"),
+        needs=("for_epochs", "batches"),
         has_epochs=True,
         powers=SGD.powers,
     ),
@@ -571,7 +574,7 @@ SOLVERS = {
             lambda settings: Adam(settings.beta_1, settings.beta_2, settings.epsilon)
         ),
         _OF_EPOCHS | {"beta_1", "beta_2", "epsilon"},
-        needs=("loss_gradient", "batches"),
+        needs=("for_epochs", "batches"),
         has_epochs=True,
         powers=Adam.powers,
     ),

@@ -1,6 +1,7 @@
 """A training: a function of settings, data and progress, which sets nothing of anything."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -58,6 +59,7 @@ def train(
     initial=(None, None),
     make_score=None,
     notify=None,
+    stage=nullcontext,
 ):
     """Minimise the objective of a network of the data.
 
@@ -79,6 +81,8 @@ def train(
     notify : callable or None
         ``notify(make_outcome)`` is called after each iteration; the training ends if it
         returns True. ``make_outcome()`` is what the training would come to there.
+    stage : callable
+        ``stage(name)`` is a context in which the search for alpha is made, if it is.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def train(
         is_drawn = theta is drawn
         problem, theta = _narrow(settings, problem, theta, is_drawn)
         progress, theta, found = _set_alpha(
-            settings, problem, progress, theta, may_redraw=is_drawn
+            settings, problem, progress, theta, may_redraw=is_drawn, stage=stage
         )
         if is_drawn and not stops_early:
             theta = _approach(settings, problem, theta, progress)
@@ -267,7 +271,7 @@ def _fill(arrays, values, name):
         array[...] = value
 
 
-def _set_alpha(settings, problem, progress, theta, *, may_redraw):
+def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
     """Take alpha as it is given, keep that of before, or search for it.
 
     Returns
@@ -280,21 +284,21 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw):
     """
     if settings.alpha != "auto":
         return replace(progress, alpha=float(settings.alpha)), theta, None
-    if progress.alpha is not None:
-        return progress, theta, None
-    if settings.is_incremental:
-        return replace(progress, alpha=_ALPHA_OF_PARTS), theta, None
+    if not settings.searches_alpha(progress):
+        alpha = _ALPHA_OF_PARTS if progress.alpha is None else progress.alpha
+        return replace(progress, alpha=alpha), theta, None
     draw_start = partial(problem.draw, standardized=settings.standardize)
-    alpha, theta, found = choose_alpha(
-        problem,
-        theta,
-        seed=progress.seed,
-        make_monitor=partial(
-            Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
-        ),
-        draw_start=draw_start if may_redraw else None,
-        max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
-    )
+    with stage("choose alpha"):
+        alpha, theta, found = choose_alpha(
+            problem,
+            theta,
+            seed=progress.seed,
+            make_monitor=partial(
+                Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
+            ),
+            draw_start=draw_start if may_redraw else None,
+            max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
+        )
     if settings.verbose:
         print(f"alpha = {alpha:.6g}, chosen on held-out rows")
     return replace(progress, alpha=alpha), theta, found

@@ -13,13 +13,14 @@ from sklearn.preprocessing import StandardScaler
 
 import skmlp
 from skmlp import MLPClassifierManual
+from skmlp._alpha import choose_alpha
 from skmlp._callbacks import _is_known
 
 needs_callbacks = pytest.mark.skipif(not _is_known, reason="needs scikit-learn >= 1.9")
 
 
 class Recorder:
-    """Follows a fit, and asks it to stop after some iterations."""
+    """Follows a fit, and asks it to stop after some iterations, or after a stage."""
 
     def __init__(self, stop_after=None, interrupt_after=None):
         self.stop_after = stop_after
@@ -35,6 +36,8 @@ class Recorder:
 
     def on_fit_task_begin(self, estimator, context):
         self.events.append(f"begin {context.task_name}")
+        if context.task_name == "fit":
+            self.n_subtasks = context.max_subtasks
 
     def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
         self.events.append(f"end {context.task_name}")
@@ -44,7 +47,7 @@ class Recorder:
             if len(self.fitted) == self.interrupt_after:
                 raise RuntimeError("an error in a callback")
             return len(self.fitted) == self.stop_after
-        return False
+        return context.task_name == self.stop_after
 
 
 def short(solver, **params):
@@ -112,6 +115,61 @@ def test_callbacks_see_the_last_parameters_not_the_best(iris, solver):
 
 @short_fits
 @needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_search_for_alpha_is_a_stage_before_the_iterations(iris, solver, monkeypatch):
+    X, y = iris
+    plain = short(solver, alpha="auto").fit(X, y)
+    recorder = Recorder()
+
+    def search(*arguments, **options):
+        recorder.events.append("search")
+        return choose_alpha(*arguments, **options)
+
+    monkeypatch.setattr("skmlp._training.choose_alpha", search)
+    model = short(solver, alpha="auto", warm_start=True).set_callbacks(recorder).fit(X, y)
+    stage = ["begin choose alpha", "search", "end choose alpha"]
+    iterations = ["begin iteration", "end iteration"] * 4
+    events = ["setup", "begin fit", *iterations, "end fit", "teardown"]
+    assert recorder.events == [*events[:2], *stage, *events[2:]]
+    assert recorder.n_subtasks == 1 + 4
+    assert model.alpha_ == plain.alpha_
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    recorder.events.clear()
+    model.fit(X, y)  # goes on with the alpha that it has
+    assert recorder.events == events
+    assert recorder.n_subtasks == 4
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_who_asks_to_stop_after_the_search_gets_one_iteration(iris, solver, recwarn):
+    recorder = Recorder(stop_after="choose alpha")
+    model = short(solver, alpha="auto").set_callbacks(recorder).fit(*iris)
+    assert model.n_iter_ == len(recorder.fitted) == 1
+    assert recorder.events[-5:] == [
+        "end choose alpha",
+        "begin iteration",
+        "end iteration",
+        "end fit",
+        "teardown",
+    ]
+    assert not recwarn.list
+
+
+@needs_callbacks
+def test_an_error_in_the_search_tears_down(iris, monkeypatch):
+    def search(*arguments, **options):
+        raise RuntimeError("an error in the search")
+
+    monkeypatch.setattr("skmlp._training.choose_alpha", search)
+    model = short("lbfgs", alpha="auto").set_callbacks(recorder := Recorder())
+    with pytest.raises(RuntimeError, match="an error in the search"):
+        model.fit(*iris)
+    assert recorder.events == ["setup", "begin fit", "begin choose alpha", "teardown"]
+
+
+@short_fits
+@needs_callbacks
 @pytest.mark.parametrize("solver", STOCHASTIC)
 def test_a_fit_goes_on_exactly_after_a_callback_stopped_it(iris, solver):
     X, y = iris
@@ -175,8 +233,11 @@ def test_progress_bar_in_pipeline_and_search(iris, solver, capsys):
     out = capsys.readouterr().out
     assert "MLPClassifierManual" in out
     assert "100%" in out
-    short(solver).set_callbacks(ProgressBar()).fit(X, y)
-    assert "MLPClassifierManual" in capsys.readouterr().out
+    assert "choose alpha" not in out
+    short(solver, alpha="auto").set_callbacks(ProgressBar()).fit(X, y)
+    out = capsys.readouterr().out
+    assert "MLPClassifierManual - fit" in out
+    assert "MLPClassifierManual - choose alpha" in out
 
 
 @pytest.mark.skipif(_is_known, reason="for scikit-learn < 1.9")

@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
+from skmlp import MLPClassifierManual
 from skmlp._coordinates import standard_coordinates
 from skmlp._network import Network
-from skmlp._objective import Objective, row_blocks
+from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import row_threads
 
 
@@ -51,7 +52,13 @@ def test_mean_of_batches_is_the_objective(container, weighted, batch_size, shuff
 
 
 def make_standardised(
-    container=np.asarray, dtype=np.float64, offset=3.0, n=103, hidden=6, **options
+    container=np.asarray,
+    dtype=np.float64,
+    offset=3.0,
+    n=103,
+    hidden=6,
+    activation="tanh",
+    **options,
 ):
     """An objective of features with offsets and scales, and one of the scaled features.
 
@@ -61,7 +68,7 @@ def make_standardised(
     X = rng.normal(size=(n, 8)) * [1e-3, 1e-2, 0.1, 1, 1, 10, 1e2, 1e3]
     X = (X + offset * X.std(axis=0)).astype(dtype)
     k = rng.integers(4, size=n)
-    network = Network((8, hidden, 4), "tanh")
+    network = Network((8, hidden, 4), activation)
     theta = network.initialize(np.random.RandomState(1), dtype, standardized=True)
     exact = X.astype(np.float64)
     coordinates = standard_coordinates(
@@ -150,6 +157,68 @@ def test_only_batches_of_many_dense_standardised_rows_are_in_single_precision():
     assert np.isfinite(gradient).all()
     raw = Objective(objective.network, objective.X, objective.targets, None, 1.0)
     assert next(raw.batches(theta, 99, np.random.default_rng()))[1].dtype == np.float64
+
+
+@pytest.mark.parametrize("activation", ["tanh", "logistic"])  # centred at 0, and not
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"dropout": 0.4}])
+def test_rows_that_are_standardised_once_make_the_same_batches(activation, options):
+    weights = np.random.default_rng(0).uniform(0.1, 5, size=2500)
+    objective, theta, _ = make_standardised(
+        offset=1e9,
+        n=2500,
+        hidden=200,
+        activation=activation,
+        weights=weights,
+        total_weight=7000.0,
+        **options,
+    )
+    prepared = objective.for_epochs(2, 1000)
+    assert prepared.X.dtype == np.float32
+    assert objective.X.dtype == np.float64
+    several = (
+        f.batches(theta, 1000, np.random.default_rng(3)) for f in (prepared, objective)
+    )
+    for (loss, gradient), (exact_loss, exact) in zip(*several, strict=True):
+        assert gradient.dtype == np.float32
+        assert_allclose(loss, exact_loss, rtol=1e-6)
+        assert relative_error(gradient, exact) < 1e-5
+
+
+def test_rows_are_standardised_once_only_where_it_pays(tmp_path):
+    def is_prepared(*arguments, n_epochs=2, batch_size=1000, **options):
+        objective, _, _ = make_standardised(*arguments, **options)
+        return objective.for_epochs(n_epochs, batch_size) is not objective
+
+    def mapped(X):
+        rows = np.memmap(tmp_path / "X", X.dtype, "w+", shape=X.shape)
+        rows[:] = X
+        return rows
+
+    many = {"n": 2500, "hidden": 200}
+    assert is_prepared(**many)
+    assert not is_prepared(**many, n_epochs=1)
+    assert not is_prepared(**many, batch_size=2500)
+    assert not is_prepared(**many, dtype=np.float32)
+    assert not is_prepared(n=2500)
+    assert not is_prepared(mapped, **many)
+    assert not is_prepared(sparse.csr_array, **many)
+
+
+def test_a_fit_standardises_its_rows_once_and_a_call_of_partial_fit_never(monkeypatch):
+    calls = []
+
+    def spy(X, coordinates):
+        calls.append(X.shape)
+        return in_single_precision(X, coordinates)
+
+    monkeypatch.setattr("skmlp._objective.in_single_precision", spy)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2500, 20)), rng.integers(2, size=2500)
+    model = MLPClassifierManual(solver="sgd", alpha=1.0, max_iter=3, random_state=0)
+    model.set_params(learning_rate="cosine").fit(X, y)
+    assert calls == [(2500, 20)]
+    model.partial_fit(X, y)
+    assert len(calls) == 1
 
 
 def test_batches_in_single_precision_have_the_same_bits_for_any_number_of_threads():

@@ -41,7 +41,7 @@ def loss_curvature(
         How many to compute at either end of the spectrum.
     random_state : int, RandomState instance or None, default=None
         Of networks with more than 1000 parameters: where Lanczos's method starts, and the
-        vectors that `effective_n_weights` is estimated by.
+        vectors that `effective_n_parameters` is estimated by.
 
     Returns
     -------
@@ -57,14 +57,13 @@ def loss_curvature(
             `kind` is what the place is like, not what its end would be.
         of_penalty : float
             alpha / S: the eigenvalue that the penalty alone gives to all weights.
-        n_parameters, n_weights : int
-            The others are biases, which are not penalised.
-        effective_n_weights : float
-            How many of the weights the data determine, rather than the penalty: their
-            number less the trace of ``A (G + A)^-1``, with the Gauss-Newton matrix G of
-            the loss and the Hessian A of the penalty. With more than 1000 parameters, an
-            estimate.
-        effective_n_weights_error : float
+        n_parameters : int
+        effective_n_parameters : float
+            How many of them the data determine, rather than the penalty: the sum of
+            ``g / (g + of_penalty)`` over the eigenvalues g of the Gauss-Newton matrix of
+            the loss. (Biases count as if they were penalised, too.) With more than 1000
+            parameters, an estimate.
+        effective_n_parameters_error : float
             Standard error of that estimate; else 0.
 
     Raises
@@ -102,7 +101,7 @@ def loss_curvature(
     >>> curvature = loss_curvature(net, X, y)
     >>> curvature.kind, curvature.gradient_norm < 1e-8
     ('minimum', True)
-    >>> bool(curvature.effective_n_weights < curvature.n_weights)
+    >>> curvature.effective_n_parameters < curvature.n_parameters
     True
     """
     check_scalar(n_eigenvalues, "n_eigenvalues", int, min_val=1)
@@ -116,10 +115,13 @@ def loss_curvature(
         largest, smallest = _extremes(
             objective.hessian_product(theta), theta.size, n_eigenvalues, random_state
         )
-        of_penalty = np.zeros(theta.size)
-        of_penalty[: network.n_weights] = model.alpha_ / data.total_weight
-        by_penalty, error = _by_penalty(
-            objective.hessian_product(theta, gauss_newton=True), of_penalty, random_state
+        of_penalty = model.alpha_ / data.total_weight
+        of_loss = data.objective(network, coordinates, 0.0, map_rows)
+        effective, error = _effective_number(
+            of_loss.hessian_product(theta, gauss_newton=True),
+            theta.size,
+            of_penalty,
+            random_state,
         )
     return Bunch(
         largest=largest,
@@ -127,11 +129,10 @@ def loss_curvature(
         kind="minimum" if smallest[0] >= -_RESOLUTION * largest[0] else "saddle",
         loss=float(loss),
         gradient_norm=float(np.linalg.norm(gradient)),
-        of_penalty=float(of_penalty[0]),
+        of_penalty=of_penalty,
         n_parameters=theta.size,
-        n_weights=network.n_weights,
-        effective_n_weights=float(network.n_weights - by_penalty),
-        effective_n_weights_error=float(error),
+        effective_n_parameters=float(effective),
+        effective_n_parameters_error=float(error),
     )
 
 
@@ -158,30 +159,22 @@ def _extremes(product, n, k, random_state):
     return largest, largest[0] - np.sort(turned)[::-1]
 
 
-def _by_penalty(product, of_penalty, random_state):
-    """Trace of A (G + A)^-1, and its standard error.
-
-    Parameters
-    ----------
-    product : callable
-        Products with G + A.
-    of_penalty : ndarray of shape (P,)
-        The diagonal of A.
-    random_state : RandomState
-    """
-    n = of_penalty.size
+def _effective_number(product, n, of_penalty, random_state):
+    """Trace of G (G + of_penalty)^-1, given products with G, and its standard error."""
+    if of_penalty == 0:
+        return n, 0.0
     if n <= _FEW:
-        eigenvalues, vectors = np.linalg.eigh(_matrix_of(product, n))
-        # the others are of biases of units that nothing depends on
-        is_known = eigenvalues > _RESOLUTION**2 * eigenvalues[-1]
-        along = (vectors**2).T @ of_penalty
-        return (along[is_known] / eigenvalues[is_known]).sum(), 0.0
-    operator = LinearOperator((n, n), product, dtype=float)
-    root, traces = np.sqrt(of_penalty), []
+        eigenvalues = np.maximum(np.linalg.eigvalsh(_matrix_of(product, n)), 0)
+        return (eigenvalues / (eigenvalues + of_penalty)).sum(), 0.0
+
+    def penalised(v):
+        return product(v) + of_penalty * v
+
+    operator, traces = LinearOperator((n, n), penalised, dtype=float), []
     for _ in range(_N_PROBES):
-        probe = root * random_state.choice([-1.0, 1.0], size=n)
+        probe = random_state.choice([-1.0, 1.0], size=n)
         atol = _PROBE_TOLERANCE * np.linalg.norm(probe)
-        traces.append(probe @ cg(operator, probe, atol=atol)[0])
+        traces.append(n - of_penalty * (probe @ cg(operator, probe, atol=atol)[0]))
     return np.mean(traces), np.std(traces, ddof=1) / np.sqrt(_N_PROBES)
 
 
