@@ -20,6 +20,7 @@ from skmlp import MLPClassifierManual, _objective
 from skmlp._activations import ACTIVATIONS
 from skmlp._network import Network
 from skmlp.inspection import _attributions, _gradients, attributions, input_gradients
+from skmlp.inspection._path import Paths
 
 HIDDEN = [(), (7,), (6, 5), (5, 4, 6)]
 RESPONSES = ["logits", "decision_function", "predict_proba"]
@@ -274,13 +275,13 @@ def test_wide_rows_are_made_dense_few_at_a_time(monkeypatch):
     X = sparse.random(60, 4000, density=0.01, format="csr", random_state=0)
     model = short(solver="lbfgs", alpha=1.0).fit(X, np.arange(60) % 2)
     monkeypatch.setattr(_objective, "_BLOCK_BYTES", 2**16)
-    sizes, refine = [], _attributions._refine
+    sizes, contributions = [], Paths.contributions
 
-    def spy(paths, X, *args):
-        sizes.append(X.shape[0])
-        refine(paths, X, *args)
+    def spy(paths, X, values):
+        sizes.append(len(X))
+        return contributions(paths, X, values)
 
-    monkeypatch.setattr(_attributions, "_refine", spy)
+    monkeypatch.setattr(Paths, "contributions", spy)
     result = attributions(model, X, target=1)
     assert max(sizes) <= 15
     assert np.abs(result.completeness_errors).max() < 1e-10
