@@ -212,6 +212,9 @@ def test_several_baselines_are_their_mean():
     options = {"response_method": "predict_proba", "tol": 1e-10}
     together = attributions(model, X[:9], baseline=X[-3:], **options)
     single = [attributions(model, X[:9], baseline=b, **options) for b in X[-3:]]
+    swapped = attributions(model, X[:9], baseline=X[:-4:-1], **options)
+    assert_array_equal(together.n_steps, swapped.n_steps)
+    assert len(set(together.n_steps)) > 1
     mean = np.mean([result.contributions for result in single], axis=0)
     assert_allclose(together.contributions, mean, atol=1e-9)
     assert_allclose(
@@ -343,6 +346,8 @@ def test_pipeline_is_about_what_the_last_step_sees():
     assert list(attributions(net.fit(frame, y), frame).feature_names) == ["a", "b", "c"]
     nested = make_pipeline(make_pipeline(StandardScaler(), PCA(2)), make_pipeline(net))
     assert list(attributions(nested.fit(frame, y), frame).feature_names) == ["pca0", "pca1"]
+    within = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), net))
+    assert list(attributions(within.fit(frame, y), frame).feature_names) == ["a", "b", "c"]
 
 
 def test_searches():

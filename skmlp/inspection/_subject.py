@@ -147,7 +147,7 @@ def feature_names(subject):
         return names
     try:
         for step in subject.steps:
-            names = step.get_feature_names_out()
+            names = step.get_feature_names_out(names)
     except (AttributeError, ValueError):  # a step that can't tell
         names = None
     if names is None:
