@@ -20,6 +20,7 @@ from skmlp import MLPClassifierManual, _objective
 from skmlp._activations import ACTIVATIONS
 from skmlp._network import Network
 from skmlp.inspection import _attributions, _gradients, attributions, input_gradients
+from skmlp.inspection._path import Paths
 
 HIDDEN = [(), (7,), (6, 5), (5, 4, 6)]
 RESPONSES = ["logits", "decision_function", "predict_proba"]
@@ -211,6 +212,9 @@ def test_several_baselines_are_their_mean():
     options = {"response_method": "predict_proba", "tol": 1e-10}
     together = attributions(model, X[:9], baseline=X[-3:], **options)
     single = [attributions(model, X[:9], baseline=b, **options) for b in X[-3:]]
+    swapped = attributions(model, X[:9], baseline=X[:-4:-1], **options)
+    assert_array_equal(together.n_steps, swapped.n_steps)
+    assert len(set(together.n_steps)) > 1
     mean = np.mean([result.contributions for result in single], axis=0)
     assert_allclose(together.contributions, mean, atol=1e-9)
     assert_allclose(
@@ -274,13 +278,13 @@ def test_wide_rows_are_made_dense_few_at_a_time(monkeypatch):
     X = sparse.random(60, 4000, density=0.01, format="csr", random_state=0)
     model = short(solver="lbfgs", alpha=1.0).fit(X, np.arange(60) % 2)
     monkeypatch.setattr(_objective, "_BLOCK_BYTES", 2**16)
-    sizes, refine = [], _attributions._refine
+    sizes, contributions = [], Paths.contributions
 
-    def spy(paths, X, *args):
-        sizes.append(X.shape[0])
-        refine(paths, X, *args)
+    def spy(paths, X, values):
+        sizes.append(len(X))
+        return contributions(paths, X, values)
 
-    monkeypatch.setattr(_attributions, "_refine", spy)
+    monkeypatch.setattr(Paths, "contributions", spy)
     result = attributions(model, X, target=1)
     assert max(sizes) <= 15
     assert np.abs(result.completeness_errors).max() < 1e-10
@@ -342,6 +346,8 @@ def test_pipeline_is_about_what_the_last_step_sees():
     assert list(attributions(net.fit(frame, y), frame).feature_names) == ["a", "b", "c"]
     nested = make_pipeline(make_pipeline(StandardScaler(), PCA(2)), make_pipeline(net))
     assert list(attributions(nested.fit(frame, y), frame).feature_names) == ["pca0", "pca1"]
+    within = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), net))
+    assert list(attributions(within.fit(frame, y), frame).feature_names) == ["a", "b", "c"]
 
 
 def test_searches():

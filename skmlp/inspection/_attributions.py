@@ -14,10 +14,9 @@ from skmlp._parallel import row_threads
 from skmlp._sklearn import Interval, validate_params
 from skmlp._warnings import warn
 from skmlp.inspection._gradients import RESPONSE_METHODS
-from skmlp.inspection._path import Paths
+from skmlp.inspection._path import FEWEST_STEPS, Paths
 from skmlp.inspection._subject import feature_names, take_baseline, take_subject
 
-_FEWEST_STEPS = 8
 # Features pass once a baseline, and may take so many times the memory of the units, which
 # have to stay in cache
 _FEATURE_SHARE = 16
@@ -29,7 +28,7 @@ _ROUNDING = 64
     {
         "response_method": RESPONSE_METHODS,
         "tol": [Interval(Real, 0, None, closed="neither")],
-        "max_steps": [Interval(Integral, _FEWEST_STEPS, None, closed="left")],
+        "max_steps": [Interval(Integral, FEWEST_STEPS, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -79,12 +78,12 @@ def attributions(
         are opposite.
 
     tol : float, default=0.01
-        How far the contributions of a row may be from adding up, relative to the root mean
-        square of the differences that they explain, for each output on its own.
+        How far contributions may be from adding up, relative to the root mean square of the
+        differences that they explain, for each output, row and baseline on its own.
 
     max_steps : int, default=256
         Most steps of the quadrature. It is Gauss's, begins with 8, and is repeated with
-        twice as many for the rows whose contributions do not add up to `tol`.
+        twice as many for the rows and baselines for which it misses `tol`.
 
     Returns
     -------
@@ -102,8 +101,8 @@ def attributions(
         completeness_errors : ndarray of shape (n_samples, n_targets)
             What the base value and a row's contributions lack to add up to its response.
         n_steps : ndarray of shape (n_samples,)
-            Steps that each row took. 0 where the integral has a closed form, which is so
-            for logits, log-odds and at most one hidden layer.
+            The most steps that each row took, of all baselines. 0 where the integral has a
+            closed form, as for logits or log-odds with at most one hidden layer.
         features : {ndarray, CSR} of shape (n_samples, n_features)
             What the network sees of X.
         feature_names : ndarray of shape (n_features,)
@@ -180,20 +179,22 @@ def _integrate(subject, baseline, tol, max_steps):
     tolerances = tol * _scale(responses, at_baseline) + _rounding(responses, at_baseline)
     base_values = at_baseline.mean(axis=0)
     contributions = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
-    errors, n_steps = np.empty_like(responses), np.zeros(X.shape[0], int)
-    paths = Paths(subject.network, subject.parameters, subject.response, baseline)
+    n_steps = np.empty(X.shape[0], int)
+    paths = Paths(
+        network, subject.parameters, subject.response, baseline, tolerances, max_steps
+    )
     mapped = memory_map(X)
 
     def evaluate(rows):
-        differences = responses[rows] - base_values
-        out = contributions[rows], errors[rows], n_steps[rows]
-        _refine(paths, X[rows], differences, tolerances, max_steps, *out)
+        block = X[rows].toarray() if sparse.issparse(X) else X[rows]
+        contributions[rows], n_steps[rows] = paths.contributions(block, responses[rows])
         give_back(mapped)
 
     n_units, n_features = sum(network.layer_sizes[1:]), X.shape[1] // _FEATURE_SHARE
     blocks = row_blocks(X, network, (1 + 2 * n_targets) * max(n_units, n_features))
     with row_threads(len(blocks)) as map_rows:
         map_rows(evaluate, blocks)
+    errors = responses - base_values - contributions.sum(axis=2)
     _warn_if_incomplete(errors, tolerances, max_steps)
     return Bunch(
         contributions=contributions,
@@ -220,32 +221,6 @@ def _rounding(*values):
     """What to forgive of an error, for each output."""
     largest = np.max([np.abs(value).max(axis=0) for value in values], axis=0)
     return _ROUNDING * np.finfo(values[0].dtype).eps * largest
-
-
-def _refine(paths, X, differences, tolerances, max_steps, out, errors, n_steps):
-    """Contributions of a block of rows, with ever more steps where they do not add up.
-
-    Parameters
-    ----------
-    paths : Paths
-    X : {ndarray, CSR} of shape (n, d)
-    differences : ndarray of shape (n, T)
-        What the contributions are to add up to.
-    tolerances : ndarray of shape (T,)
-    max_steps : int
-    out, errors, n_steps : ndarray of shape (n, T, d), (n, T) and (n,)
-        Overwritten with contributions, what they lack, and the steps they took.
-    """
-    X = X.toarray() if sparse.issparse(X) else X
-    rows, steps = np.arange(len(X)), 0 if paths.is_closed else _FEWEST_STEPS
-    while True:
-        out[rows] = paths.contributions(X[rows], steps)
-        errors[rows] = differences[rows] - out[rows].sum(axis=2)
-        n_steps[rows] = steps
-        rows = rows[~(np.abs(errors[rows]) <= tolerances).all(axis=1)]
-        if not len(rows) or paths.is_closed or 2 * steps > max_steps:
-            return
-        steps *= 2
 
 
 def _warn_if_incomplete(errors, tolerances, max_steps):
