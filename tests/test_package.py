@@ -74,8 +74,11 @@ ALLOWED = {
     },
     "__init__": {"_classifier", "_display"},
     "onnx": {"__init__"},
+    "_fitted": {"_classifier", "_intake", "_outcome", "_settings", "_training"},
+    "inspection._curvature": {"_fitted", "_parallel"},
     "inspection._responses": {"_losses"},
     "inspection._subject": {
+        "_fitted",
         "_classifier",
         "_intake",
         "_network",
@@ -104,6 +107,7 @@ ALLOWED = {
     "inspection._display": {"_sklearn", "inspection._attributions"},
     "inspection": {
         "inspection._attributions",
+        "inspection._curvature",
         "inspection._display",
         "inspection._gradients",
     },

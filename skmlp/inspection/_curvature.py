@@ -46,6 +46,8 @@ def loss_curvature(
     Returns
     -------
     curvature : Bunch
+        With these attributes:
+
         largest, smallest : ndarray of shape (n_eigenvalues,)
             Eigenvalues of the Hessian, descending and ascending, in nats per squared
             parameter. Fewer, if there are fewer parameters.
