@@ -50,7 +50,8 @@ def loss_curvature(
 
         largest, smallest : ndarray of shape (n_eigenvalues,)
             Eigenvalues of the Hessian, descending and ascending, in nats per squared
-            parameter. Fewer, if there are fewer parameters.
+            parameter. Fewer, if there are fewer parameters. With more than 1000 parameters
+            one that occurs several times may be listed fewer times.
         kind : {'minimum', 'saddle'}
             Whether the smallest eigenvalue is at least 0, up to 1e-7 of the largest, which
             is as precisely as it is known.

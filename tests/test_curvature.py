@@ -1,0 +1,203 @@
+"""The curvature at the end of a fit, against a Hessian of differences of a loss."""
+
+import pickle
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from common import short_fits
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from scipy.special import log_softmax
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmlp import MLPClassifierManual
+from skmlp.inspection import _curvature, loss_curvature
+
+pytestmark = short_fits
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3)) * [1, 5, 0.2] + [0, 9, 1]
+Y = (X[:, 0] * (X[:, 1] - 9) > 0).astype(int) + (X[:, 2] > 1.2)
+WEIGHTS = RNG.integers(0, 3, 60).astype(float)
+
+
+def make_model(hidden=4, **params):
+    settings = {"alpha": 0.5, "max_iter": 20, "random_state": 0}
+    return MLPClassifierManual(hidden, **(settings | params))
+
+
+def hessian_of_differences(model, weights, step=1e-4):
+    """Of the objective of one layer of logistic units, written anew, and its parameters."""
+    mean = np.average(X, axis=0, weights=weights)
+    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
+    (W, V), (b, d) = model.coefs_, model.intercepts_
+    parts = [W * scale[:, None], V, b + mean @ W, d + V.sum(axis=0) / 2]
+    theta = np.concatenate([part.ravel() for part in parts])
+    ends = np.cumsum([part.size for part in parts])
+
+    def objective(theta):
+        W, V, b, d = (
+            piece.reshape(part.shape)
+            for piece, part in zip(np.split(theta, ends[:-1]), parts, strict=True)
+        )
+        H = 1 / (1 + np.exp(-((X - mean) / scale @ W + b))) - 0.5
+        losses = -log_softmax(H @ V + d, axis=1)[np.arange(len(Y)), Y]
+        penalty = model.alpha_ / 2 * ((W**2).sum() + (V**2).sum())
+        return (weights @ losses + penalty) / weights.sum()
+
+    moves = step * np.eye(theta.size)
+    ahead, behind = (
+        np.array([[objective(theta + s * a + b) for b in moves] for a in moves])
+        for s in (1, -1)
+    )
+    # mixed differences of second order; on the diagonal they are those of one direction
+    sums = ahead - behind
+    turned = np.array([[objective(theta - b + a) for b in moves] for a in moves])
+    back = np.array([[objective(theta - b - a) for b in moves] for a in moves])
+    return (sums - turned + back) / (4 * step**2)
+
+
+@pytest.mark.parametrize("weights", [np.ones(60), WEIGHTS])
+def test_eigenvalues_are_those_of_the_objective(weights):
+    model = make_model().fit(X, Y, weights)
+    curvature = loss_curvature(model, X, Y, weights, n_eigenvalues=31)
+    expected = np.linalg.eigvalsh(hessian_of_differences(model, weights))
+    assert curvature.n_parameters == len(expected) == 31
+    assert_allclose(curvature.smallest, expected, atol=1e-6)
+    assert_allclose(curvature.largest, expected[::-1], atol=1e-6)
+    assert curvature.of_penalty == 0.5 / weights.sum()
+    assert_allclose(curvature.loss, model.loss_, rtol=1e-12)
+
+
+def loss_curvature_of_all(monkeypatch, model):
+    """All eigenvalues."""
+    with monkeypatch.context() as patch:
+        patch.setattr(_curvature, "_FEW", 1000)
+        return loss_curvature(model, X, Y, n_eigenvalues=1000).largest
+
+
+@pytest.mark.parametrize("params", [{}, {"solver": "newton-cg", "tol": 1e-10}])
+def test_lanczos_and_probes_agree_with_the_matrices(monkeypatch, params):
+    model = make_model(9, max_iter=300, **params).fit(X, Y)
+    exact = loss_curvature(model, X, Y)
+    monkeypatch.setattr(_curvature, "_FEW", 1)
+    monkeypatch.setattr(_curvature, "_N_PROBES", 200)
+    other = loss_curvature(model, X, Y, random_state=0)
+    resolution = 1e-6 * exact.largest[0]
+    assert_allclose(other.largest, exact.largest, atol=resolution)
+    assert_allclose(other.smallest[0], exact.smallest[0], atol=resolution)
+    # of an eigenvalue that occurs several times, Lanczos's method may find fewer
+    everything = loss_curvature_of_all(monkeypatch, model)
+    for found in other.smallest:
+        assert np.abs(everything - found).min() < resolution
+    assert other.kind == exact.kind == ("minimum" if params else "saddle")
+    error = other.effective_n_parameters_error
+    assert exact.effective_n_parameters_error == 0 < error < 1
+    difference = other.effective_n_parameters - exact.effective_n_parameters
+    assert abs(difference) < 4 * error
+    again = loss_curvature(model, X, Y, random_state=0)
+    assert_array_equal(again.smallest, other.smallest)
+    assert again.effective_n_parameters == other.effective_n_parameters
+
+
+def test_a_constant_net_of_xor_is_at_a_saddle():
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 10, float)
+    y = corners.sum(axis=1) % 2
+    model = make_model(2, alpha=0.0).fit(corners, y)
+    for array in (*model.coefs_, *model.intercepts_):
+        array[...] = 0
+    model.coefs_[0][...] = [[1, -1], [1, -1]]
+    model.intercepts_[0][...] = [-1, 1]  # both bend in the middle of the square
+    curvature = loss_curvature(model, corners, y)
+    assert curvature.kind == "saddle"
+    assert curvature.gradient_norm < 1e-12
+    assert curvature.smallest[0] < -1e-3
+    assert_allclose(curvature.loss, np.log(2), rtol=1e-12)
+
+
+def test_without_a_penalty_to_speak_of_the_data_determine_what_they_can():
+    """Of two classes' weights and biases their differences: half of the parameters."""
+    y = Y > 0
+    model = make_model((), alpha=1e-9, max_iter=300).fit(X[:, :2], y)
+    curvature = loss_curvature(model, X[:, :2], y)
+    assert curvature.n_parameters == 6
+    assert_allclose(curvature.effective_n_parameters, 3, atol=1e-5)
+    strong = make_model((), alpha=1e9).fit(X, y)
+    assert loss_curvature(strong, X, y).effective_n_parameters < 1e-6
+    free = make_model((), alpha=0.0).fit(X, Y)
+    assert loss_curvature(free, X, Y).effective_n_parameters == 12
+
+
+def test_weights_are_copies_and_class_weights_count():
+    model = make_model(class_weight={0: 1, 1: 2, 2: 1}).fit(X, Y, WEIGHTS)
+    rows = np.repeat(np.arange(60), WEIGHTS.astype(int))
+    weighted = loss_curvature(model, X, Y, WEIGHTS)
+    copied = loss_curvature(model, X[rows], Y[rows])
+    for name in ("largest", "smallest", "effective_n_parameters", "loss"):
+        assert_allclose(copied[name], weighted[name], atol=1e-12)
+    assert weighted.of_penalty == 0.5 / (WEIGHTS @ np.where(Y == 1, 2, 1))
+
+
+def test_wherever_the_net_is():
+    model = make_model().fit(X, Y)
+    expected = loss_curvature(model, X, Y)
+    pipeline = make_pipeline(StandardScaler(), make_model()).fit(X, Y)
+    search = GridSearchCV(pipeline, {"mlpclassifiermanual__alpha": [0.5]}, cv=2).fit(X, Y)
+    for estimator in (pipeline, search, pickle.loads(pickle.dumps(model))):
+        curvature = loss_curvature(estimator, X, Y)
+        assert_allclose(curvature.largest, expected.largest, rtol=1e-5)
+    on_sparse = loss_curvature(model, sparse.csr_array(X), Y)
+    assert_allclose(on_sparse.smallest, expected.smallest, atol=1e-12)
+
+
+def test_several_labels_single_precision_and_rows_of_some_classes():
+    labels = np.c_[Y > 0, Y > 1]
+    assert loss_curvature(make_model().fit(X, labels), X, labels).largest[0] > 0
+    rough = make_model().fit(X.astype(np.float32), Y)
+    double = make_model().fit(X, Y)
+    assert_allclose(
+        loss_curvature(rough, X.astype(np.float32), Y).largest[0],
+        loss_curvature(double, X, Y).largest[0],
+        rtol=1e-3,
+    )
+    some = Y != 2
+    assert loss_curvature(double, X[some], Y[some]).loss > 0
+
+
+def test_what_it_is_asked_is_checked():
+    model = make_model().fit(X, Y)
+    with pytest.raises(ValueError, match="n_eigenvalues == 0, must be >= 1"):
+        loss_curvature(model, X, Y, n_eigenvalues=0)
+    with pytest.raises(ValueError, match="X has 2 features"):
+        loss_curvature(model, X[:, :2], Y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        loss_curvature(model, X, Y[:9])
+    with pytest.raises(ValueError, match="that are not in"):
+        loss_curvature(model, X, Y + 1)
+    with pytest.raises(ValueError, match="Negative values"):
+        loss_curvature(model, X, Y, -WEIGHTS)
+    with pytest.raises(NotFittedError):
+        loss_curvature(make_model(), X, Y)
+    with pytest.raises(TypeError, match="LogisticRegression"):
+        loss_curvature(LogisticRegression().fit(X, Y), X, Y)
+    before = vars(model).copy()
+    loss_curvature(model, X, Y)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+@pytest.mark.skipif(not find_spec("dask"), reason="Dask is not installed")
+def test_of_partitions_the_local_model_is_asked():
+    import dask.array
+
+    from skmlp.dask import DaskMLPClassifierManual
+
+    model = DaskMLPClassifierManual(4, alpha=0.5, max_iter=20, random_state=0)
+    model.fit(dask.array.from_array(X), dask.array.from_array(Y))
+    with pytest.raises(TypeError, match="to_local"):
+        loss_curvature(model, X, Y)
+    assert loss_curvature(model.to_local(), X, Y).largest[0] > 0
