@@ -189,6 +189,14 @@ def test_steps_are_chosen_row_by_row():
     assert_array_equal(capped.contributions[done], rough.contributions[done])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_no_reason_for_more_steps(dtype):
+    model, X = make_model((6, 5), dtype=dtype)
+    rows = np.tile(X[:1], (40, 1))
+    rows[:20] *= 1 + 2 * np.finfo(dtype).eps
+    assert_array_equal(attributions(model, rows, baseline=X[0]).n_steps, 8)
+
+
 def test_logits_of_one_hidden_layer_take_no_steps():
     model, X = make_model()
     assert_array_equal(attributions(model, X).n_steps, 0)
