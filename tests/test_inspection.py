@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from skmlp import MLPClassifierManual, _objective
 from skmlp._activations import ACTIVATIONS
@@ -188,6 +189,14 @@ def test_steps_are_chosen_row_by_row():
     assert_array_equal(capped.contributions[done], rough.contributions[done])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_no_reason_for_more_steps(dtype):
+    model, X = make_model((6, 5), dtype=dtype)
+    rows = np.tile(X[:1], (40, 1))
+    rows[:20] *= 1 + 2 * np.finfo(dtype).eps
+    assert_array_equal(attributions(model, rows, baseline=X[0]).n_steps, 8)
+
+
 def test_logits_of_one_hidden_layer_take_no_steps():
     model, X = make_model()
     assert_array_equal(attributions(model, X).n_steps, 0)
@@ -272,6 +281,18 @@ def test_blocks_of_rows_change_nothing(hidden, response_method, monkeypatch):
     assert [len(cut) >= 4 for cut in blocks] == [True, True]
     assert_allclose(result.contributions, whole_result.contributions, atol=1e-12)
     assert_array_equal(result.n_steps, whole_result.n_steps)
+
+
+def test_threads_change_nothing(monkeypatch):
+    model, X = make_model((6, 5))
+    monkeypatch.setattr(_objective, "_BLOCK_BYTES", SMALL_BLOCKS)
+    results = []
+    for limit in (1, 2):
+        with threadpool_limits(limit):
+            result = attributions(model, X, baseline=X[:3], response_method="predict_proba")
+            results.append((input_gradients(model, X), result.contributions))
+    assert_array_equal(*[gradients for gradients, _ in results])
+    assert_array_equal(*[contributions for _, contributions in results])
 
 
 def test_wide_rows_are_made_dense_few_at_a_time(monkeypatch):
