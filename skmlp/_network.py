@@ -392,20 +392,20 @@ class Network:
         self.output.curvature(at.outputs[-1], at.weights, Rdelta)
         for layer in range(len(below), -1, -1):
             h = at.outputs[layer - 1] if layer else at.X
-            dW, W, V = (of.coefs[layer] for of in (product, parameters, direction))
-            _matmul(h.T, Rdelta, dW)
+            _matmul(h.T, Rdelta, product.coefs[layer])
             np.matmul(ones, Rdelta, out=product.intercepts[layer])
             if layer:
-                Rh, delta, above = tangents[layer - 1], at.deltas[layer], Rdelta
-                Rdelta = below[layer - 1]
-                _matmul(above, W.T, Rdelta)
-                if not gauss_newton:
-                    _add_matmul(Rh.T, delta, dW)
-                    _add_matmul(delta, V.T, Rdelta)
+                above, Rdelta = Rdelta, below[layer - 1]
+                _matmul(above, parameters.coefs[layer].T, Rdelta)
+                if gauss_newton:
+                    Rdelta *= at.slopes[layer - 1]
+                    continue
+                delta, Rh = at.deltas[layer], tangents[layer - 1]
+                _add_matmul(Rh.T, delta, product.coefs[layer])
+                _add_matmul(delta, direction.coefs[layer].T, Rdelta)
                 Rdelta *= at.slopes[layer - 1]
-                if not gauss_newton:
-                    Rh *= at.bends[layer - 1]
-                    Rdelta += Rh
+                Rh *= at.bends[layer - 1]
+                Rdelta += Rh
 
     def _forward_tangents(self, parameters, direction, at, tangents):
         """Derivatives of the outputs along the direction: (61)."""
