@@ -499,7 +499,9 @@ def test_a_batch_of_weightless_rows_is_no_error(iris):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_scale_of_the_weights_acts_on_the_penalty_alone(iris, solver):
     X, y = iris
-    settings = {"solver": solver, "max_iter": 20, "random_state": 0}
+    # another rounding in time is another number of steps within one of Newton's
+    max_iter = 5 if solver == "newton-cg" else 20
+    settings = {"solver": solver, "max_iter": max_iter, "random_state": 0}
     one = MLPClassifierManual(alpha=0.3, **settings).fit(X, y)
     three = MLPClassifierManual(alpha=0.9, **settings).fit(X, y, np.full(len(y), 3.0))
     assert_allclose(parameters(one), parameters(three), rtol=1e-6, atol=1e-9)
@@ -826,8 +828,8 @@ def test_early_stopping_keeps_the_best_parameters(digits, solver, scoring):
         assert scores == [-loss for loss in model.validation_loss_curve_]
     else:
         assert scores[best] > 0.85
-        # L-BFGS may converge first
-        assert solver == "lbfgs" or len(scores) - 1 - best >= 5
+        # solvers of the whole objective may converge first
+        assert solver not in STOCHASTIC or len(scores) - 1 - best >= 5
     assert model.best_iteration_ == best
     assert model.best_loss_ is None
     assert model.loss_ == model.loss_curve_[best]
