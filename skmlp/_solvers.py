@@ -413,10 +413,14 @@ class _ScipyRun:
         if math.isfinite(loss) and math.isfinite(slope):
             self._trial = x, loss, slope
             return self._value(x, loss, gradient), gradient
+        self._leave_rough()
+        return self._loss_gradient(x)
+
+    def _leave_rough(self):
+        """After a number that is not finite, which then may be the objective's own."""
         if self._active is self.objective:
             raise ValueError(_DIVERGED)
         self._use(self.objective)
-        return self._loss_gradient(x)
 
     def _value(self, x, loss, gradient):
         """What scipy is to minimise."""
@@ -497,7 +501,11 @@ class _RunOfNewton(_ScipyRun):
         if self._at is None or not np.array_equal(x, self._at):
             self._product = None  # two of them may be too much
             self._at, self._product = x.copy(), self._active.hessian_product(x)
-        return self._product(v).astype(np.float64, copy=False)
+        product = self._product(v).astype(np.float64, copy=False)
+        if math.isfinite(blas.dnrm2(product)):
+            return product
+        self._leave_rough()
+        return self._hessian_product(x, v)
 
     def _loss_and_slope(self, x):
         if np.array_equal(x, self._trial[0]):  # else the step was not taken

@@ -215,6 +215,15 @@ def test_where_rough_is_not_finite_the_objective_goes_on(minimize):
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
 
 
+def test_where_the_hessian_of_rough_is_not_finite_the_objective_goes_on():
+    class Overflowing(Rough):
+        def hessian_product(self, theta):
+            return lambda v: v * np.inf
+
+    result = minimize_roughly(newton, Overflowing(), lambda *_: "")
+    assert_allclose(result.theta, MINIMUM, rtol=1e-8)
+
+
 @of_the_whole
 @pytest.mark.parametrize(("other", "n_iter"), [(MINIMUM + 2, 4), (np.full(3, 99.0), 2)])
 def test_goes_on_from_elsewhere_if_that_is_lower(minimize, other, n_iter):
@@ -473,9 +482,17 @@ def test_first_non_finite_value_raises():
             def loss_gradient(self, theta):
                 return 1.0, np.array([np.inf, 0, 0])
 
-        for minimize in (lbfgs, newton):
+        class InfinitelyCurved(Quadratic):
+            def hessian_product(self, theta):
+                return lambda v: v * np.inf
+
+        for minimize, objective in (
+            (lbfgs, Infinite()),
+            (newton, Infinite()),
+            (newton, InfinitelyCurved()),
+        ):
             with pytest.raises(ValueError, match="Training diverged"):
-                minimize(Infinite(), np.zeros(3), on_iteration=lambda *_: Verdict.GO_ON)
+                minimize(objective, np.zeros(3), on_iteration=lambda *_: Verdict.GO_ON)
 
 
 def test_the_schedule_is_read_at_every_step():
