@@ -360,10 +360,10 @@ class Network:
     ):
         """Weighted sum over the rows of the product of the loss's Hessian and a vector.
 
-        The derivative R of everything in `loss_gradient` along the direction (V, c):
-        forward, (61), ``Rh_l = phi' (Rh_{l-1} W_l + h_{l-1} V_l + c_l)``; at the logits,
+        The derivative R of everything in `loss_gradient` along the direction (U, c):
+        forward, (61), ``Rh_l = phi' (Rh_{l-1} W_l + h_{l-1} U_l + c_l)``; at the logits,
         (62), ``Rdelta = (diag(y) - y y^T) Rz``; and backward, (63) and (64),
-        ``Rdelta_l = phi' (Rdelta_{l+1} W_{l+1}^T + delta_{l+1} V_{l+1}^T) + bend_l Rh_l``
+        ``Rdelta_l = phi' (Rdelta_{l+1} W_{l+1}^T + delta_{l+1} U_{l+1}^T) + bend_l Rh_l``
         and ``R dW_l = h_{l-1}^T Rdelta_l + Rh_{l-1}^T delta_l``.
 
         Without the terms that have a delta or a bend as a factor it is the product with the
@@ -382,9 +382,9 @@ class Network:
 
         References
         ----------
-        B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6
-        (1994); N. N. Schraudolph, "Fast curvature matrix-vector products for second-order
-        gradient descent", Neural Computation 14 (2002), section 3.
+        B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6,
+        1994; N. N. Schraudolph, "Fast curvature matrix-vector products for second-order
+        gradient descent", Neural Computation 14, 2002, section 3.
         """
         tangents, below, ones, _ = workspace
         self._forward_tangents(parameters, direction, at, tangents)

@@ -629,6 +629,33 @@ def test_warm_start_of_lbfgs_goes_on_from_the_parameters(iris):
 
 
 @short_fits
+@short_fits
+def test_warm_start_of_newton_goes_on_from_the_parameters(iris):
+    X, y = iris
+    settings = {"solver": "newton-cg", "alpha": 1.0, "random_state": 0}
+    model = MLPClassifierManual(10, warm_start=True, max_iter=10, **settings)
+    losses = [model.fit(X, y).loss_ for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert model.n_iter_ <= 10
+    assert losses[0] == model.loss_curve_[9]
+    model.set_params(max_iter=500, tol=0).fit(X, y)
+    assert model.fit(X, y).n_iter_ <= 2  # at a minimum
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_newton_finds_the_minimum_to_eight_digits(standardize):
+    """Of features whose scales differ by thousands, raw ones included."""
+    X, y = load_wine(return_X_y=True)
+    settings = {"alpha": 1.0, "tol": 0, "standardize": standardize, "random_state": 0}
+    model = MLPClassifierManual((), solver="newton-cg", max_iter=500, **settings)
+    model.fit(X, y)
+    residuals = (model.predict_proba(X) - np.eye(3)[y]) / len(y)
+    scales = X.std(axis=0) if standardize else np.ones(X.shape[1])
+    assert_allclose(residuals.sum(axis=0), 0, atol=1e-12)
+    penalty = model.coefs_[0] * scales[:, np.newaxis] ** 2 / len(y)
+    assert_allclose(X.T @ residuals, -penalty, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("solver", STOCHASTIC)
 def test_partial_fits_are_the_epochs_of_a_fit(iris, solver):
     X, y = iris
