@@ -253,10 +253,14 @@ def hessian_product_of_the_code(**options):
     theta = network.flatten([W, V], [b, d], np.float64)
     product = network.parameters(np.empty_like(theta))
     parameters = network.parameters(theta)
+    X, at = x.reshape(1, -1), network.linearization(1, np.float64)
+    network.linearize(parameters, X, np.array([2]), 1.0, at)
     network.hessian_product(
         parameters,
         network.parameters(network.flatten([UW, UV], [ub, ud], np.float64)),
-        network.linearize(parameters, x.reshape(1, -1), np.array([2]), 1.0),
+        X,
+        1.0,
+        at,
         product,
         network.workspace(1, np.float64),
         **options,

@@ -67,7 +67,7 @@ def test_gradient_against_central_differences(
 
 
 def draw_hessian_case(activation, depth, loss, weights, n=7):
-    """A network, parameters and arguments of `linearize`."""
+    """A network, parameters and rows."""
     X, targets, _ = make_rows(n)
     if loss == "binary_cross_entropy":
         targets = np.random.default_rng(1).random((n, 3)) < 0.4
@@ -79,13 +79,16 @@ def draw_hessian_case(activation, depth, loss, weights, n=7):
 def hessian_products(network, theta, rows, vectors, **options):
     """With several vectors, from one linearization."""
     parameters = network.parameters(theta)
-    at = network.linearize(parameters, *rows)
+    at = network.linearization(rows[0].shape[0], theta.dtype)
+    network.linearize(parameters, *rows, at)
     workspace = network.workspace(rows[0].shape[0], theta.dtype)
     product = network.parameters(np.empty_like(theta))
     products = []
     for vector in vectors:
         direction = network.parameters(vector)
-        network.hessian_product(parameters, direction, at, product, workspace, **options)
+        network.hessian_product(
+            parameters, direction, rows[0], rows[2], at, product, workspace, **options
+        )
         products.append(product.vector.copy())
     return np.array(products)
 
