@@ -1,10 +1,11 @@
 """Solvers: each minimises any objective, and never sees a network.
 
-An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
-``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. After each iteration a
-solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
-or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
-of mini-batches may be in a lower precision than theta.
+An objective has ``loss(theta)``, ``loss_gradient(theta)`` and ``dtype``, for Newton's
+method ``hessian_product(theta)``, and for the stochastic solvers
+``batches(theta, batch_size, rng)`` and ``n_rows``. After each iteration a solver calls
+``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient, or None if
+only mini-batches have one, and heeds the `Verdict` that it returns. Gradients of
+mini-batches may be in a lower precision than theta.
 """
 
 import math
@@ -46,7 +47,7 @@ class Result:
     ----------
     theta : ndarray of shape (P,)
     loss : float
-        The objective at theta (L-BFGS), or its mean over the last epoch's batches.
+        The objective at theta, or with epochs its mean over the last one's batches.
     n_iter : int
     converged : bool
     message : str
