@@ -206,9 +206,10 @@ class MLPClassifierManual(
     early_stopping : bool or 'auto', default=False
         Whether to stop when the score on a validation set no longer improves, with every
         solver, 'lbfgs' and 'newton-cg' included. The parameters with the best score of the
-        call are kept, also when the fit goes on to `max_iter`. The validation set is the one given to
-        `fit`; without it, rows are held out (no copy of a row is in both sets). 'auto'
-        stops early if a validation set is given or there are more than 10,000 rows.
+        call are kept, also when the fit goes on to `max_iter`. The validation set is the
+        one given to `fit`; without it, rows are held out (no copy of a row is in both
+        sets). 'auto' stops early if a validation set is given or there are more than 10,000
+        rows.
 
     scoring : str, callable or None, default='loss'
         The score of the validation set, higher is better: 'loss' is the negative log-loss;
