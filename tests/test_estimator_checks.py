@@ -10,7 +10,9 @@ ESTIMATORS = [
     MLPClassifierManual(early_stopping=True),
     MLPClassifierManual(early_stopping="auto"),
     MLPClassifierManual(solver="lbfgs"),
-    MLPClassifierManual(solver="newton-cg"),
+    # ten iterations: more of them magnify rounding, of repeated rows beside weights
+    MLPClassifierManual(solver="newton-cg", max_iter=10),
+    MLPClassifierManual((), solver="newton-cg"),
     MLPClassifierManual(solver="sgd", learning_rate_init=0.1),
     MLPClassifierManual(solver="adam", learning_rate_init=0.01),
     MLPClassifierManual((20, 10), "tanh", solver="lbfgs"),
