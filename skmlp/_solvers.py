@@ -353,6 +353,11 @@ def _minimize(run, theta, rough, other):
     )
 
 
+def _resolution(objective):
+    """Relative differences that say nothing in its precision."""
+    return max(64 * np.finfo(float).eps, np.finfo(objective.dtype).eps)
+
+
 class _ScipyRun:
     """Calls of one of scipy's methods that share their limits.
 
@@ -400,9 +405,6 @@ class _ScipyRun:
         self.n_iter += solution.nit
         self.n_fun += solution.nfev
         return solution
-
-    def _resolution(self):
-        return max(64 * np.finfo(float).eps, np.finfo(self.objective.dtype).eps)
 
     def _use(self, objective):
         self._active = objective
@@ -453,7 +455,7 @@ class _RunOfLbfgs(_ScipyRun):
             "maxcor": _MAXCOR_OF_LONG if n_parameters > _LONG else _MAXCOR,
             "gtol": 0.0,
             # on_iteration decides, down to what the arithmetic can resolve
-            "ftol": self._resolution(),
+            "ftol": _resolution(self.objective),
         }
         return {"options": options}
 
@@ -478,7 +480,8 @@ class _RunOfNewton(_ScipyRun):
         return solution
 
     def _settings(self, n_parameters):
-        options = {"maxiter": self.max_iter - self.n_iter, "gtol": self._resolution()}
+        gtol = _resolution(self.objective)
+        options = {"maxiter": self.max_iter - self.n_iter, "gtol": gtol}
         return {"hessp": self._hessian_product, "options": options}
 
     def _use(self, objective):
@@ -486,7 +489,7 @@ class _RunOfNewton(_ScipyRun):
         self._at = self._product = None
 
     def _is_rounding(self, loss, other):
-        return abs(loss - other) <= self._resolution() * abs(other)
+        return abs(loss - other) <= _resolution(self._active) * abs(other)
 
     def _value(self, x, loss, gradient):
         if self._start is None:

@@ -365,6 +365,18 @@ def test_newton_finds_the_minimum_of_a_network_to_the_last_digits(hidden):
     assert sum(1e-10 < slope < 1e-3 for slope in slopes) <= 5
 
 
+def test_rough_is_left_where_newtons_gains_are_lost_in_its_rounding():
+    """And not by ever smaller steps, after which the radius is as small."""
+    (objective, theta), (rough, _) = small_network(), small_network(np.float32)
+    n_iter = [
+        newton(
+            objective, theta, on_iteration=lambda *_: Verdict.GO_ON, rough=instead
+        ).n_iter
+        for instead in (None, rough)
+    ]
+    assert n_iter[1] <= n_iter[0] + 3
+
+
 def test_newton_in_single_precision_ends_with_its_digits():
     objective, theta = small_network(np.float32)
     result = newton(objective, theta, on_iteration=lambda *_: Verdict.GO_ON)
