@@ -629,7 +629,6 @@ def test_warm_start_of_lbfgs_goes_on_from_the_parameters(iris):
 
 
 @short_fits
-@short_fits
 def test_warm_start_of_newton_goes_on_from_the_parameters(iris):
     X, y = iris
     settings = {"solver": "newton-cg", "alpha": 1.0, "random_state": 0}
@@ -656,6 +655,7 @@ def test_newton_finds_the_minimum_to_eight_digits(standardize):
     assert_allclose(X.T @ residuals, -penalty, rtol=1e-6, atol=1e-9)
 
 
+@short_fits
 @pytest.mark.parametrize("solver", STOCHASTIC)
 def test_partial_fits_are_the_epochs_of_a_fit(iris, solver):
     X, y = iris
