@@ -75,7 +75,7 @@ def _logistic_backward(H, delta):
 
 
 def _logistic_bend(H, R):
-    """sigma''(z) / sigma'(z) = 1 - 2h: (60)."""
+    """sigma''(z) / sigma'(z) = 1 - 2h: (55)."""
     R *= 1 - 2 * H
 
 
@@ -93,7 +93,7 @@ def _tanh_backward(H, delta):
 
 
 def _tanh_bend(H, R):
-    """phi''(z) / phi'(z) = -2h: (60)."""
+    """phi''(z) / phi'(z) = -2h: (55)."""
     R *= -2 * H
 
 

@@ -123,9 +123,12 @@ class MLPClassifierManual(
         and deviations follow the data, which does not change what the net computes. With
         `warm_start` those of the first call are kept.
 
-    solver : {'auto', 'lbfgs', 'sgd', 'adam'}, default='auto'
-        Full-batch L-BFGS, stochastic gradient descent with momentum, or Adam. 'auto' is
-        'lbfgs', and 'adam' for `dropout` and in `partial_fit`, where 'lbfgs' can't be.
+    solver : {'auto', 'lbfgs', 'newton-cg', 'sgd', 'adam'}, default='auto'
+        Full-batch L-BFGS, Newton's method with exact products with the Hessian in a trust
+        region [10]_, stochastic gradient descent with momentum, or Adam. 'auto' is 'lbfgs',
+        and 'adam' for `dropout` and in `partial_fit`, where 'lbfgs' can't be. 'newton-cg'
+        is for few rows and ``standardize=False``, or for a minimum to the last digits, with
+        ``tol=0``; elsewhere it takes longer.
 
     random_state : int, RandomState instance or None, default=None
         Draws the initial parameters, the order of the rows, the units that drop out and
@@ -193,19 +196,20 @@ class MLPClassifierManual(
         improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
         For losses `tol` is per bit: where the entropy of the classes is less than one bit,
         as with rare events, it is multiplied by it. 'lbfgs' goes on while the loss falls
-        faster than before, or its gradient grows: that is a plateau, not the end.
-        'lbfgs' also stops when the loss can't be lowered within the precision of the
-        data's type, as it is to with ``tol=0``.
+        faster than before, or its gradient grows: that is a plateau, not the end; and so
+        does 'newton-cg'. Both also stop when the loss can't be lowered within the precision
+        of the data's type ('newton-cg': nor its gradient), as they are to with ``tol=0``.
 
     n_iter_no_change : int or inf, default=10
         Iterations without improvement that are forgiven.
 
     early_stopping : bool or 'auto', default=False
         Whether to stop when the score on a validation set no longer improves, with every
-        solver, 'lbfgs' included. The parameters with the best score of the call are kept,
-        also when the fit goes on to `max_iter`. The validation set is the one given to
-        `fit`; without it, rows are held out (no copy of a row is in both sets). 'auto'
-        stops early if a validation set is given or there are more than 10,000 rows.
+        solver, 'lbfgs' and 'newton-cg' included. The parameters with the best score of the
+        call are kept, also when the fit goes on to `max_iter`. The validation set is the
+        one given to `fit`; without it, rows are held out (no copy of a row is in both
+        sets). 'auto' stops early if a validation set is given or there are more than 10,000
+        rows.
 
     scoring : str, callable or None, default='loss'
         The score of the validation set, higher is better: 'loss' is the negative log-loss;
@@ -239,9 +243,9 @@ class MLPClassifierManual(
         Biases of each layer; ``intercepts_[0]`` and ``intercepts_[1]`` are b and d.
 
     loss_ : float
-        The objective at the end: for 'lbfgs', its value; for 'sgd' and 'adam', the mean
-        over the batches of the epoch. With early stopping, that of the iteration
-        whose parameters are kept.
+        The objective at the end: for 'lbfgs' and 'newton-cg', its value; for 'sgd' and
+        'adam', the mean over the batches of the epoch. With early stopping, that of the
+        iteration whose parameters are kept.
 
     best_loss_ : float or None
         The smallest value of the loss curve in this fit; None with early stopping.
@@ -301,9 +305,9 @@ class MLPClassifierManual(
     classes' shares, although the features tell the classes apart.
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
-    fits many dense rows in float32 until progress is slow, and then in float64, if
-    `max_iter` leaves time for it; 'sgd' and 'adam' compute the gradients of many
-    dense, standardised rows in float32. Sparse data are never made dense.
+    and 'newton-cg' fit many dense rows in float32 until progress is slow, and then in
+    float64, if `max_iter` leaves time for it; 'sgd' and 'adam' compute the gradients of
+    many dense, standardised rows in float32. Sparse data are never made dense.
 
     References
     ----------
@@ -324,6 +328,8 @@ class MLPClassifierManual(
        Networks: Tricks of the Trade, 1998, sections 4.3 and 4.4.
     .. [9] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015
        (eq. 10).
+    .. [10] J. Nocedal, S. Wright, "Numerical Optimization", 2nd edition, Springer 2006,
+       algorithm 7.2 (T. Steihaug, SIAM J. Numer. Anal. 20, 1983).
 
     Examples
     --------
@@ -497,9 +503,9 @@ class MLPClassifierManual(
         Raises
         ------
         ValueError
-            If the data or a parameter are not valid, `dropout` is used with 'lbfgs', the
-            validation set of early stopping cannot be drawn, or training diverges. The
-            estimator is then as it was before the call.
+            If the data or a parameter are not valid, `dropout` is used with 'lbfgs' or
+            'newton-cg', the validation set of early stopping cannot be drawn, or training
+            diverges. The estimator is then as it was before the call.
 
         Examples
         --------
@@ -555,7 +561,8 @@ class MLPClassifierManual(
         Raises
         ------
         AttributeError
-            With solver='lbfgs' or early_stopping=True, which have no single epochs.
+            With solver='lbfgs' or 'newton-cg', or early_stopping=True, which have no single
+            epochs.
         ValueError
             If `classes` is missing in the first call or differs from it later, if `y` has
             other labels, if class_weight='balanced', if the data are not valid, or training

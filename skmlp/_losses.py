@@ -99,7 +99,7 @@ def softmax_cross_entropy(Z, k, weights):
 
 
 def softmax_curvature(Y, weights, R):
-    """Replace R by weights * (diag(y) - y y^T) R, row by row: (62).
+    """Replace R by weights * (diag(y) - y y^T) R, row by row: (57).
 
     Parameters
     ----------

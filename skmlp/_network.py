@@ -78,28 +78,23 @@ class Dropout(NamedTuple):
 
 
 class Linearization(NamedTuple):
-    """What a network's derivatives at some parameters have come to for n rows.
+    """What the derivatives at some parameters have come to for n rows, in Fortran order.
 
     Attributes
     ----------
-    X : {ndarray, CSR} of shape (n, d)
-    weights : float or ndarray of shape (n,)
-        Factor of each row's loss.
     outputs : list of ndarray of shape (n, n_units)
         h of each hidden layer, and the probabilities.
-    slopes : list of ndarray of shape (n, n_units)
-        phi' of each hidden layer.
     deltas : list of ndarray of shape (n, n_units)
         delta of each layer.
+    slopes : list of ndarray of shape (n, n_units)
+        phi' of each hidden layer.
     bends : list of ndarray of shape (n, n_units)
         delta phi'' / phi'^2 of each hidden layer.
     """
 
-    X: object
-    weights: float | np.ndarray
     outputs: list
-    slopes: list
     deltas: list
+    slopes: list
     bends: list
 
 
@@ -214,16 +209,22 @@ class Network:
 
     def workspace(self, n_rows, dtype, map_halves=None):
         """Scratch memory for `n_rows` rows of data."""
-
-        def arrays(sizes):
-            return [np.empty((n_rows, n_units), dtype, order="F") for n_units in sizes]
-
         return Workspace(
-            arrays(self.layer_sizes[1:]),
-            arrays(self.layer_sizes[1:-1]),
+            self._arrays(n_rows, dtype),
+            self._arrays(n_rows, dtype)[:-1],
             np.ones(n_rows, dtype),
             map_halves,
         )
+
+    def linearization(self, n_rows, dtype):
+        """Memory for what `linearize` says of `n_rows` rows."""
+        outputs, deltas, slopes, bends = (self._arrays(n_rows, dtype) for _ in range(4))
+        return Linearization(outputs, deltas, slopes[:-1], bends[:-1])
+
+    def _arrays(self, n_rows, dtype):
+        """One for each layer."""
+        sizes = self.layer_sizes[1:]
+        return [np.empty((n_rows, n_units), dtype, order="F") for n_units in sizes]
 
     def dropout(self, rate, n_rows, rng, dtype):
         """Draw a `Dropout` for `n_rows` rows."""
@@ -272,13 +273,9 @@ class Network:
         -------
         Z : ndarray of shape (n, n_units), in Fortran order
         """
-        return self._outputs(parameters, X)[layer]
-
-    def _outputs(self, parameters, X):
-        dtype, sizes = parameters.coefs[0].dtype, self.layer_sizes[1:]
-        outputs = [np.empty((X.shape[0], size), dtype, order="F") for size in sizes]
+        outputs = self._arrays(X.shape[0], parameters.coefs[0].dtype)
         self.forward(parameters, X, outputs)
-        return outputs
+        return outputs[layer]
 
     def loss(self, parameters, X, targets, weights, workspace, dropout=None):
         """Weighted sum over the rows of the loss; see `loss_gradient`.
@@ -339,45 +336,54 @@ class Network:
                 delta = below
         return loss
 
-    def linearize(self, parameters, X, targets, weights):
-        """Outputs, slopes and deltas of some rows; see `loss_gradient` for the parameters.
+    def linearize(self, parameters, X, targets, weights, at):
+        """Write outputs, slopes and deltas of some rows to a `Linearization`.
 
-        Returns
-        -------
-        linearization : Linearization
+        See `loss_gradient` for the other parameters.
         """
-        outputs = self._outputs(parameters, X)
-        deltas = [outputs[-1].copy(order="F")]
-        self.output.cross_entropy(deltas[0], targets, weights)
-        self.output.proba(outputs[-1])
-        slopes = [self._slope(h) for h in outputs[:-1]]
-        bends = []
-        for layer in range(len(slopes), 0, -1):
-            below = _matmul_new(deltas[0], parameters.coefs[layer].T)
-            deltas.insert(0, below * slopes[layer - 1])
-            self.activation.bend(outputs[layer - 1], below)
-            bends.insert(0, below)
-        return Linearization(X, weights, outputs, slopes, deltas, bends)
+        self.forward(parameters, X, at.outputs)
+        np.copyto(at.deltas[-1], at.outputs[-1])
+        self.output.cross_entropy(at.deltas[-1], targets, weights)
+        self.output.proba(at.outputs[-1])
+        for layer in range(len(at.slopes), 0, -1):
+            h, delta, slope, bend = (arrays[layer - 1] for arrays in at)
+            slope.fill(1)
+            np.copyto(bend, h)
+            self.activation.backward(bend, slope)
+            _matmul(at.deltas[layer], parameters.coefs[layer].T, bend)
+            np.multiply(bend, slope, out=delta)
+            self.activation.bend(h, bend)
 
     def hessian_product(
-        self, parameters, direction, at, product, workspace, gauss_newton=False
+        self,
+        parameters,
+        direction,
+        X,
+        weights,
+        at,
+        product,
+        workspace,
+        gauss_newton=False,
     ):
         """Weighted sum over the rows of the product of the loss's Hessian and a vector.
 
-        The derivative R of everything in `loss_gradient` along the direction (V, c):
-        forward, (61), ``Rh_l = phi' (Rh_{l-1} W_l + h_{l-1} V_l + c_l)``; at the logits,
-        (62), ``Rdelta = (diag(y) - y y^T) Rz``; and backward, (63) and (64),
-        ``Rdelta_l = phi' (Rdelta_{l+1} W_{l+1}^T + delta_{l+1} V_{l+1}^T) + bend_l Rh_l``
+        The derivative R of everything in `loss_gradient` along the direction (U, c):
+        forward, (56), ``Rh_l = phi' (Rh_{l-1} W_l + h_{l-1} U_l + c_l)``; at the logits,
+        (57), ``Rdelta = (diag(y) - y y^T) Rz``; and backward, (58) and (59),
+        ``Rdelta_l = phi' (Rdelta_{l+1} W_{l+1}^T + delta_{l+1} U_{l+1}^T) + bend_l Rh_l``
         and ``R dW_l = h_{l-1}^T Rdelta_l + Rh_{l-1}^T delta_l``.
 
         Without the terms that have a delta or a bend as a factor it is the product with the
-        Gauss-Newton matrix, (65), which has no negative eigenvalue.
+        Gauss-Newton matrix, (60), which has no negative eigenvalue.
 
         Parameters
         ----------
         parameters, direction : Parameters
+        X : {ndarray, CSR} of shape (n, d)
+        weights : float or ndarray of shape (n,)
+            Factor of each row's loss.
         at : Linearization
-            At the parameters.
+            Of these rows, at the parameters.
         product : Parameters
             Overwritten with the product.
         workspace : Workspace
@@ -386,47 +392,41 @@ class Network:
 
         References
         ----------
-        B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6
-        (1994); N. N. Schraudolph, "Fast curvature matrix-vector products for second-order
-        gradient descent", Neural Computation 14 (2002), section 3.
+        B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6,
+        1994; N. N. Schraudolph, "Fast curvature matrix-vector products for second-order
+        gradient descent", Neural Computation 14, 2002, section 3.
         """
         tangents, below, ones, _ = workspace
-        self._forward_tangents(parameters, direction, at, tangents)
+        self._forward_tangents(parameters, direction, X, at, tangents)
         Rdelta = tangents[-1]
-        self.output.curvature(at.outputs[-1], at.weights, Rdelta)
+        self.output.curvature(at.outputs[-1], weights, Rdelta)
         for layer in range(len(below), -1, -1):
-            h = at.outputs[layer - 1] if layer else at.X
-            dW, W, V = (of.coefs[layer] for of in (product, parameters, direction))
-            _matmul(h.T, Rdelta, dW)
+            h = at.outputs[layer - 1] if layer else X
+            _matmul(h.T, Rdelta, product.coefs[layer])
             np.matmul(ones, Rdelta, out=product.intercepts[layer])
             if layer:
-                Rh, delta, above = tangents[layer - 1], at.deltas[layer], Rdelta
-                Rdelta = below[layer - 1]
-                _matmul(above, W.T, Rdelta)
-                if not gauss_newton:
-                    _add_matmul(Rh.T, delta, dW)
-                    _add_matmul(delta, V.T, Rdelta)
+                above, Rdelta = Rdelta, below[layer - 1]
+                _matmul(above, parameters.coefs[layer].T, Rdelta)
+                if gauss_newton:
+                    Rdelta *= at.slopes[layer - 1]
+                    continue
+                delta, Rh = at.deltas[layer], tangents[layer - 1]
+                _add_matmul(Rh.T, delta, product.coefs[layer])
+                _add_matmul(delta, direction.coefs[layer].T, Rdelta)
                 Rdelta *= at.slopes[layer - 1]
-                if not gauss_newton:
-                    Rh *= at.bends[layer - 1]
-                    Rdelta += Rh
+                Rh *= at.bends[layer - 1]
+                Rdelta += Rh
 
-    def _forward_tangents(self, parameters, direction, at, tangents):
-        """Derivatives of the outputs along the direction: (61)."""
+    def _forward_tangents(self, parameters, direction, X, at, tangents):
+        """Derivatives of the outputs along the direction: (56)."""
         for layer, Rh in enumerate(tangents):
-            h = at.outputs[layer - 1] if layer else at.X
+            h = at.outputs[layer - 1] if layer else X
             _matmul(h, direction.coefs[layer], Rh)
             if layer:
                 _add_matmul(tangents[layer - 1], parameters.coefs[layer], Rh)
             Rh += direction.intercepts[layer]
             if Rh is not tangents[-1]:
                 Rh *= at.slopes[layer]
-
-    def _slope(self, h):
-        """The derivative phi' of a layer with outputs h."""
-        slope = np.ones_like(h)
-        self.activation.backward(h.copy(order="F"), slope)
-        return slope
 
     def input_gradient(self, parameters, X, jacobian, gradient):
         """Gradient of functions of the logits with respect to the features of each row.
@@ -495,13 +495,6 @@ def _times_transposed(stack, W, out=None):
     out = None if out is None else out.reshape(-1, len(W))
     product = np.matmul(stack.reshape(-1, W.shape[1]), W.T, out=out)
     return product.reshape(*stack.shape[:-1], len(W))
-
-
-def _matmul_new(A, B):
-    """A @ B, in Fortran order."""
-    out = np.empty((A.shape[0], B.shape[1]), B.dtype, order="F")
-    _matmul(A, B, out)
-    return out
 
 
 def _add_matmul(A, B, out):

@@ -170,18 +170,23 @@ class Objective:
         parameters = raw_parameters(self.network, self.coordinates, self._cast(theta))
         linearize, groups = partial(self._linearize, parameters), self._groups()
         if self._linearization_bytes() <= _KEPT_BYTES:
-            groups = list(self._map(lambda blocks: list(map(linearize, blocks)), groups))
-            linearize = _as_it_is
+            make = self.network.linearization
+
+            def keep(blocks):
+                return [(*block, linearize(block, make)) for block in blocks]
+
+            groups = list(self._map(keep, groups))
 
         def product(v):
             v = self._cast(v)
             direction = raw_parameters(self.network, self.coordinates, v)
 
             def of_block(block, out):
-                at = linearize(block)
-                workspace = self._workspace(at.X.shape[0], self.dtype)
+                X, _, weights, *kept = block
+                (at,) = kept or [linearize(block, self._linearization)]
+                workspace = self._workspace(X.shape[0], self.dtype)
                 self.network.hessian_product(
-                    parameters, direction, at, out, workspace, gauss_newton
+                    parameters, direction, X, weights, at, out, workspace, gauss_newton
                 )
                 return 0.0
 
@@ -406,8 +411,11 @@ class Objective:
         workspace = self._workspace(len(block[1]), self.dtype)
         return self.network.loss_gradient(parameters, *block, gradient, workspace)
 
-    def _linearize(self, parameters, block):
-        return self.network.linearize(parameters, *block)
+    def _linearize(self, parameters, block, make):
+        """In memory that `make` makes."""
+        at = make(len(block[1]), self.dtype)
+        self.network.linearize(parameters, *block, at)
+        return at
 
     def _linearization_bytes(self):
         n_numbers = 4 * sum(self.network.layer_sizes[1:])  # h, phi', delta and bend
@@ -425,13 +433,20 @@ class Objective:
                 gradient = self._scratch()
         return total
 
-    def _workspace(self, n_rows, dtype, map_halves=None):
+    def _workspace(self, *args):
         """Workspace for so many rows, kept by each thread from call to call."""
-        workspaces = vars(self._local).setdefault("workspaces", {})
-        key = n_rows, dtype, map_halves
-        if key not in workspaces:
-            workspaces[key] = self.network.workspace(n_rows, dtype, map_halves)
-        return workspaces[key]
+        return self._memory(self.network.workspace, *args)
+
+    def _linearization(self, *args):
+        """Linearization of so many rows, likewise."""
+        return self._memory(self.network.linearization, *args)
+
+    def _memory(self, make, *args):
+        kept = vars(self._local).setdefault("memory", {})
+        key = make.__name__, *args
+        if key not in kept:
+            kept[key] = make(*args)
+        return kept[key]
 
     def _scratch(self):
         """Gradient of one block, kept by each thread from call to call."""
@@ -439,10 +454,6 @@ class Objective:
             vector = np.empty(self.network.n_parameters, self.dtype)
             self._local.scratch = self.network.parameters(vector)
         return self._local.scratch
-
-
-def _as_it_is(linearization):
-    return linearization
 
 
 class _Gather:

@@ -1,7 +1,8 @@
 """Solvers: each minimises any objective, and never sees a network.
 
-An objective has ``loss(theta)``, ``loss_gradient(theta)`` and, for the stochastic solvers,
-``batches(theta, batch_size, rng)``, ``n_rows`` and ``dtype``. By ``rough()`` and
+An objective has ``loss(theta)``, ``loss_gradient(theta)`` and ``dtype``, for Newton's
+method ``hessian_product(theta)``, and for the stochastic solvers
+``batches(theta, batch_size, rng)`` and ``n_rows``. By ``rough()`` and
 ``for_epochs(n_epochs, batch_size)`` it returns one that is faster. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
 or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
@@ -47,7 +48,7 @@ class Result:
     ----------
     theta : ndarray of shape (P,)
     loss : float
-        The objective at theta (L-BFGS), or its mean over the last epoch's batches.
+        The objective at theta, or with epochs its mean over the last one's batches.
     n_iter : int
     converged : bool
     message : str
@@ -297,7 +298,7 @@ def minimize_lbfgs(
     R. H. Byrd, P. Lu, J. Nocedal, "A limited memory algorithm for bound constrained
     optimization", SIAM J. Sci. Comput. 16 (1995).
     """
-    run = _ScipyRun("L-BFGS-B", objective, on_iteration, max_iter, max_fun)
+    run = _RunOfLbfgs(objective, on_iteration, max_iter, max_fun)
     return _minimize(run, theta, rough, other)
 
 
@@ -329,7 +330,7 @@ def minimize_newton(objective, theta, *, max_iter, on_iteration, rough=None, oth
     T. Steihaug, "The conjugate gradient method and trust regions in large scale
     optimization", SIAM J. Numer. Anal. 20 (1983).
     """
-    run = _ScipyRun("trust-ncg", objective, on_iteration, max_iter, math.inf)
+    run = _RunOfNewton(objective, on_iteration, max_iter)
     return _minimize(run, theta, rough, other)
 
 
@@ -342,6 +343,8 @@ def _minimize(run, theta, rough, other):
     may_go_on = other is not None and run.verdict is not Verdict.STOP and run.has_budget
     if may_go_on and objective.loss(other) < solution.fun:
         solution = run(other, objective)
+    if run.is_lost and run.has_budget:
+        solution = run(solution.x, objective)
     return Result(
         theta=solution.x,
         loss=float(solution.fun),
@@ -349,6 +352,11 @@ def _minimize(run, theta, rough, other):
         converged=solution.success or run.was_ended,
         message=_limit_message(run, solution),
     )
+
+
+def _resolution(objective):
+    """Relative differences that say nothing in its precision."""
+    return max(64 * np.finfo(float).eps, np.finfo(objective.dtype).eps)
 
 
 class _ScipyRun:
@@ -361,16 +369,19 @@ class _ScipyRun:
         The last one.
     was_ended : bool
         Whether it ended the last call; else scipy did.
+    is_lost : bool
+        Whether the last call ended since gains were lost in the rounding of the loss, and
+        another one from there would see them.
     n_iter, n_fun : int
         Iterations and evaluations so far.
     """
 
-    def __init__(self, method, objective, on_iteration, max_iter, max_fun):
-        self.method = method
+    def __init__(self, objective, on_iteration, max_iter, max_fun=math.inf):
         self.objective = objective
         self._on_iteration = on_iteration
         self.max_iter, self.max_fun = max_iter, max_fun
         self.n_iter = self.n_fun = 0
+        self.is_lost = False
 
     @property
     def was_ended(self):
@@ -383,71 +394,50 @@ class _ScipyRun:
     def __call__(self, theta, active):
         """Minimise, by evaluations of `active` at first; returns scipy's result."""
         self._use(active)
-        self._trial, self._slope, self.verdict = (), math.nan, Verdict.GO_ON
+        self.verdict = Verdict.GO_ON
         solution = optimize.minimize(
             self._loss_gradient,
             theta.astype(np.float64),
             method=self.method,
             jac=True,
             callback=self._callback,
-            **self._of_newton() if self._is_newton else self._of_lbfgs(theta.size),
+            **self._settings(theta.size),
         )
         self.n_iter += solution.nit
         self.n_fun += solution.nfev
-        # what Newton's step is to gain is lost in rounding
-        solution.success |= self._is_newton and solution.status == 2
         return solution
-
-    @property
-    def _is_newton(self):
-        return self.method == "trust-ncg"
-
-    def _of_lbfgs(self, n_parameters):
-        options = {
-            "maxiter": self.max_iter - self.n_iter,
-            "maxfun": self.max_fun - self.n_fun,
-            "maxcor": _MAXCOR_OF_LONG if n_parameters > _LONG else _MAXCOR,
-            "gtol": 0.0,
-            # on_iteration decides, down to what the arithmetic can resolve
-            "ftol": self._resolution(),
-        }
-        return {"options": options}
-
-    def _of_newton(self):
-        options = {"maxiter": self.max_iter - self.n_iter, "gtol": self._resolution()}
-        return {"hessp": self._hessian_product, "options": options}
-
-    def _resolution(self):
-        return max(64 * np.finfo(float).eps, np.finfo(self.objective.dtype).eps)
 
     def _use(self, objective):
         self._active = objective
-        self._at = self._product = None
 
     def _loss_gradient(self, x):
         loss, gradient = self._active.loss_gradient(x)
         gradient = gradient.astype(np.float64, copy=False)
         slope = float(blas.dnrm2(gradient))
         if math.isfinite(loss) and math.isfinite(slope):
-            self._trial = loss, slope
-            return loss, gradient
+            self._trial = x, loss, slope
+            return self._value(x, loss, gradient), gradient
+        self._leave_rough()
+        return self._loss_gradient(x)
+
+    def _leave_rough(self):
+        """After a number that is not finite, which then may be the objective's own."""
         if self._active is self.objective:
             raise ValueError(_DIVERGED)
         self._use(self.objective)
-        return self._loss_gradient(x)
 
-    def _hessian_product(self, x, v):
-        if self._at is None or not np.array_equal(x, self._at):
-            self._product = None  # two of them may be too much
-            self._at, self._product = x.copy(), self._active.hessian_product(x)
-        return self._product(v).astype(np.float64, copy=False)
+    def _value(self, x, loss, gradient):
+        """What scipy is to minimise."""
+        return loss
+
+    def _loss_and_slope(self, x):
+        """Where an iteration has ended: at what was evaluated last."""
+        return self._trial[1:]
 
     def _callback(self, intermediate_result):
-        theta, loss = intermediate_result.x, intermediate_result.fun
-        if loss == self._trial[0]:  # else Newton's step was not taken
-            self._slope = self._trial[1]
+        theta = intermediate_result.x
         try:
-            self.verdict = self._on_iteration(theta, loss, self._slope)
+            self.verdict = self._on_iteration(theta, *self._loss_and_slope(theta))
         except StopIteration as error:  # of a scorer or callback: no word to scipy
             raise RuntimeError("StopIteration was raised after an iteration.") from error
         if self.verdict is Verdict.SLOW:
@@ -456,19 +446,97 @@ class _ScipyRun:
             raise StopIteration
 
 
+class _RunOfLbfgs(_ScipyRun):
+    name, method = "L-BFGS", "L-BFGS-B"
+
+    def _settings(self, n_parameters):
+        options = {
+            "maxiter": self.max_iter - self.n_iter,
+            "maxfun": self.max_fun - self.n_fun,
+            "maxcor": _MAXCOR_OF_LONG if n_parameters > _LONG else _MAXCOR,
+            "gtol": 0.0,
+            # on_iteration decides, down to what the arithmetic can resolve
+            "ftol": _resolution(self.objective),
+        }
+        return {"options": options}
+
+
+class _RunOfNewton(_ScipyRun):
+    """Newton's method, whose last steps gain less than the rounding of the loss.
+
+    So scipy gets the loss less that at the start of the call, and where nothing is left of
+    this difference, what the gradients at both ends say of it: the trapezoidal rule. A
+    longer gradient is no gain there, but a step along what is flat but for rounding.
+    """
+
+    name, method = "Newton's method", "trust-ncg"
+
+    def __call__(self, theta, active):
+        self._start = self._taken = None
+        self.is_lost = False
+        solution = super().__call__(theta, active)
+        self.is_lost |= solution.status == 2
+        solution.success |= self.is_lost
+        solution.fun = self._taken[1]
+        return solution
+
+    def _settings(self, n_parameters):
+        gtol = _resolution(self.objective)
+        options = {"maxiter": self.max_iter - self.n_iter, "gtol": gtol}
+        return {"hessp": self._hessian_product, "options": options}
+
+    def _use(self, objective):
+        super()._use(objective)
+        self._at = self._product = None
+
+    def _is_rounding(self, loss, other):
+        return abs(loss - other) <= _resolution(self._active) * abs(other)
+
+    def _value(self, x, loss, gradient):
+        if self._start is None:
+            self._start, self._taken = (x, loss, gradient), self._trial
+        start, loss_there, gradient_there = self._start
+        if not self._is_rounding(loss, loss_there):
+            return loss - loss_there
+        if self._trial[2] > self._taken[2]:
+            return math.inf
+        return 0.5 * float((gradient + gradient_there) @ (x - start))
+
+    def _hessian_product(self, x, v):
+        if self._at is None or not np.array_equal(x, self._at):
+            self._product = None  # two of them may be too much
+            self._at, self._product = x.copy(), self._active.hessian_product(x)
+        product = self._product(v).astype(np.float64, copy=False)
+        if math.isfinite(blas.dnrm2(product)):
+            return product
+        self._leave_rough()
+        return self._hessian_product(x, v)
+
+    def _loss_and_slope(self, x):
+        if np.array_equal(x, self._trial[0]):  # else the step was not taken
+            self._taken = self._trial
+        return self._taken[1:]
+
+    def _callback(self, intermediate_result):
+        super()._callback(intermediate_result)
+        (_, tried, _), (_, loss, _) = self._trial, self._taken
+        if self._trial is not self._taken and self._is_rounding(tried, loss):
+            self.is_lost = True
+            raise StopIteration
+
+
 def _limit_message(run, solution):
-    name = "L-BFGS" if run.method == "L-BFGS-B" else "Newton's method"
     if run.n_iter >= run.max_iter:
         limit, parameters = f"max_iter={run.max_iter} iterations", "max_iter"
     elif run.n_fun >= run.max_fun:
         limit, parameters = f"max_fun={run.max_fun} evaluations", "max_iter and max_fun"
     else:
         return (
-            f"{name} could not lower the loss further ({solution.message}). Increase tol, "
-            "set standardize=True, or use float64 data."
+            f"{run.name} could not lower the loss further ({solution.message}). Increase "
+            "tol, set standardize=True, or use float64 data."
         )
     return (
-        f"{name} stopped at {limit}, and the loss was still falling by more than tol. "
+        f"{run.name} stopped at {limit}, and the loss was still falling by more than tol. "
         f"Increase {parameters}, or tol if the result is good enough."
     )
 

@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 from skmlp import MLPClassifierManual
 from skmlp._rows import Rows
 
-SOLVERS = ["lbfgs", "sgd", "adam"]
+SOLVERS = ["lbfgs", "newton-cg", "sgd", "adam"]
 STOCHASTIC = ["sgd", "adam"]
 # for tests that are about a few iterations: their end is no failure
 short_fits = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmlp._activations import ACTIVATIONS, mean_square
 
@@ -44,6 +44,39 @@ def test_slope_against_central_differences(name):
     delta = np.full_like(z, 2.0)
     activation.backward(phi(0), delta)
     assert_allclose(delta, (phi(1e-6) - phi(-1e-6)) / 1e-6, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_bend_against_central_differences_of_the_slope(name):
+    """phi'' by differences of phi', over phi'; the outputs are left as they are."""
+    activation = ACTIVATIONS[name]
+    z = np.random.default_rng(0).normal(scale=2, size=(7, 3))
+
+    def slope(shift):
+        H, phi = z.copy(), np.ones_like(z)
+        activation.forward(H, np.full(3, shift))
+        activation.backward(H, phi)
+        return phi
+
+    H, R = z.copy(), np.full_like(z, 2.0)
+    activation.forward(H, np.zeros(3))
+    before = H.copy()
+    activation.bend(H, R)
+    second = (slope(1e-6) - slope(-1e-6)) / 2e-6
+    assert_allclose(R * slope(0), 2 * second, rtol=1e-6, atol=1e-9)
+    assert_array_equal(H, before)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_bend_at_extreme_inputs(name):
+    """Finite, and exactly nothing of what is straight."""
+    H = np.array([[-1e30, -1e3, 0.0, 1e3, 1e30]])
+    R = np.ones_like(H)
+    with np.errstate(over="ignore"):
+        ACTIVATIONS[name].forward(H, np.zeros(5))
+    ACTIVATIONS[name].bend(H, R)
+    expected = {"logistic": [1, 1, 0, -1, -1], "tanh": [2, 2, 0, -2, -2]}
+    assert_allclose(R[0], expected.get(name, np.zeros(5)), rtol=0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

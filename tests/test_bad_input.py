@@ -34,11 +34,7 @@ def assert_rejected(X, y, match, sample_weight=None, error=ValueError, **params)
             X,
             y,
             sample_weight=sample_weight,
-            **(
-                {"classes": [0, 1]}
-                if new.solver != "lbfgs" and not new.early_stopping
-                else {}
-            ),
+            **({"classes": [0, 1]} if hasattr(new, "partial_fit") else {}),
         )
     assert vars(new) == vars(MLPClassifierManual(**params))
     fitted = MLPClassifierManual(solver="lbfgs", tol=0.1, random_state=0)
@@ -246,12 +242,16 @@ def test_partial_fit_needs_classes_first():
 
 def test_partial_fit_is_not_there_where_it_makes_no_sense():
     assert not hasattr(MLPClassifierManual(solver="lbfgs"), "partial_fit")
+    assert not hasattr(MLPClassifierManual(solver="newton-cg"), "partial_fit")
     assert not hasattr(MLPClassifierManual(early_stopping=True), "partial_fit")
     assert not hasattr(MLPClassifierManual(early_stopping=np.True_), "partial_fit")
     assert hasattr(MLPClassifierManual(early_stopping="auto"), "partial_fit")
     with pytest.raises(AttributeError) as caught:
         MLPClassifierManual(early_stopping=True).partial_fit(X, y)
     assert "does not support early_stopping=True" in str(caught.value.__cause__)
+    with pytest.raises(AttributeError) as caught:
+        MLPClassifierManual(solver="newton-cg").partial_fit(X, y)
+    assert "'sgd' and 'adam', not for solver='newton-cg'" in str(caught.value.__cause__)
 
 
 def test_warm_start_with_other_classes_features_or_layers():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import SOLVERS, short_fits
+from common import SOLVERS, STOCHASTIC, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse
 from scipy.special import logsumexp
@@ -123,13 +123,15 @@ def test_gradient_against_central_differences(table, activation, container):
 def test_raw_data_train_as_scaled_data(solver):
     """The scaler that was forgotten makes no difference."""
     X, y = load_wine(return_X_y=True)
-    settings = {"solver": solver, "alpha": 0.1, "max_iter": 20, "random_state": 0}
+    # another rounding in time is another number of steps within one of Newton's
+    max_iter = 8 if solver == "newton-cg" else 20
+    settings = {"solver": solver, "alpha": 0.1, "max_iter": max_iter, "random_state": 0}
     raw = MLPClassifierManual(10, **settings).fit(X, y)
     Z = StandardScaler().fit_transform(X)
     scaled = MLPClassifierManual(10, **settings).fit(Z, y)
     assert_allclose(raw.loss_curve_, scaled.loss_curve_, rtol=1e-6)
     assert_allclose(raw.predict_proba(X), scaled.predict_proba(Z), rtol=1e-4, atol=1e-7)
-    if solver == "lbfgs":
+    if solver not in STOCHASTIC:
         without = MLPClassifierManual(10, standardize=False, **settings).fit(X, y)
         assert without.loss_ > 2 * raw.loss_
 

@@ -566,6 +566,8 @@ def test_settings_that_do_not_work_on_partitions(rows):
     X, y, _ = rows
     parts = partitioned(X, (500, 500)), partitioned(y, (500, 500))
     fails(*parts, match="solver='adam' does not work on partitions", solver="adam")
+    match = "solver='newton-cg' does not work on partitions: 'lbfgs' does"
+    fails(*parts, match=match, solver="newton-cg")
     fails(*parts, match="early_stopping=True needs X_val", early_stopping=True)
     fails(*parts, match="scoring='accuracy' does not work", scoring="accuracy")
     fails(*parts, match="'alpha' parameter", alpha=-1)

@@ -1,9 +1,9 @@
-"""The derivation's equations (10) to (23), one test each, for one row of data.
+"""The derivation's equations (10) to (23), and (55) to (60), for one row of data.
 
 Notation as there: row vectors x (N,), t (C,), h (H,), y (C,); W (N, H), V (H, C),
 b (H,), d (C,). Scalar equations are written out as sums, index by index, and compared
 with central differences of the model (5) to (9); the code is compared with them at the
-end, in (23).
+end, in (23) and (59). R is the derivative along a direction (UW, UV, ub, ud).
 """
 
 import math
@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmlp._activations import ACTIVATIONS
-from skmlp._losses import softmax, softmax_cross_entropy
+from skmlp._losses import softmax, softmax_cross_entropy, softmax_curvature
 from skmlp._network import Network
 
 N, H, C = 4, 3, 5
@@ -190,3 +190,107 @@ def test_23_matrix_form_is_the_gradient_of_the_code(rows):
     ]:
         assert found.shape == exact.shape
         assert_allclose(found, rows * exact, rtol=1e-13)
+
+
+UW, UV = RNG.normal(size=(N, H)), RNG.normal(size=(H, C))
+ub, ud = RNG.normal(size=H), RNG.normal(size=C)
+slope, quotient = h * (1 - h), 1 - 2 * h
+# (56) and (57), which the equations after them go on from
+Rh = [slope[j] * (sum(x[i] * UW[i, j] for i in range(N)) + ub[j]) for j in range(H)]
+Rz = [sum(Rh[j] * V[j, k] + h[j] * UV[j, k] for j in range(H)) + ud[k] for k in range(C)]
+Ry = [y[k] * (Rz[k] - sum(y[r] * Rz[r] for r in range(C))) for k in range(C)]
+# (58)
+Rback = [
+    sum(V[j, k] * Ry[k] + UV[j, k] * (y[k] - t[k]) for k in range(C)) * slope[j]
+    + sum(V[j, k] * (y[k] - t[k]) for k in range(C)) * quotient[j] * Rh[j]
+    for j in range(H)
+]
+
+
+def along(f, eps=1e-6):
+    """Central difference of a function of (W, V, b, d) along the direction."""
+    above, below = (f(W + e * UW, V + e * UV, b + e * ub, d + e * ud) for e in (eps, -eps))
+    return (above - below) / (2 * eps)
+
+
+def back(W, V, b, d):
+    """delta of the hidden units, (20) without x."""
+    h = hidden(x, W, b)
+    return ((outputs(h, V, d) - t) @ V.T) * h * (1 - h)
+
+
+def test_60_second_derivatives_of_units():
+    z = np.linspace(-4, 4, 17)
+    for name, slope, bend in (
+        ("logistic", lambda z: sigma(z) * (1 - sigma(z)), lambda z: 1 - 2 * sigma(z)),
+        ("tanh", lambda z: 1 - np.tanh(z) ** 2, lambda z: -2 * np.tanh(z)),
+    ):
+        out, found = z.reshape(-1, 1).copy(), np.ones((17, 1))
+        ACTIVATIONS[name].forward(out, np.zeros(1))
+        ACTIVATIONS[name].bend(out, found)
+        assert_allclose(found[:, 0], bend(z), atol=1e-15)
+        assert_equal(bend(z) * slope(z), np.diag(differences(slope, z)))
+
+
+def test_61_hidden_and_logits_along_a_direction():
+    assert_equal(Rh, along(lambda W, V, b, d: hidden(x, W, b)))
+    assert_equal(Rz, along(lambda W, V, b, d: hidden(x, W, b) @ V + d))
+
+
+def test_62_residual_along_a_direction():
+    assert_equal(Ry, along(lambda W, V, b, d: outputs(hidden(x, W, b), V, d) - t))
+    found = np.array(Rz).reshape(1, -1)
+    softmax_curvature(y.reshape(1, -1), 1.0, found)
+    assert_allclose(found[0], Ry, rtol=1e-12)
+
+
+def test_63_hidden_residual_along_a_direction():
+    assert_equal(Rback, along(back))
+
+
+def hessian_product_of_the_code(**options):
+    network = Network((N, H, C), "logistic")
+    theta = network.flatten([W, V], [b, d], np.float64)
+    product = network.parameters(np.empty_like(theta))
+    parameters = network.parameters(theta)
+    X, at = x.reshape(1, -1), network.linearization(1, np.float64)
+    network.linearize(parameters, X, np.array([2]), 1.0, at)
+    network.hessian_product(
+        parameters,
+        network.parameters(network.flatten([UW, UV], [ub, ud], np.float64)),
+        X,
+        1.0,
+        at,
+        product,
+        network.workspace(1, np.float64),
+        **options,
+    )
+    return product
+
+
+def test_64_hessian_product_of_the_code():
+    product = hessian_product_of_the_code()
+    exact_V = np.outer(h, Ry) + np.outer(Rh, y - t)
+    for found, exact, f in [
+        (
+            product.coefs[1],
+            exact_V,
+            lambda W, V, b, d: np.outer(
+                hidden(x, W, b), outputs(hidden(x, W, b), V, d) - t
+            ),
+        ),
+        (product.coefs[0], np.outer(x, Rback), lambda *at: np.outer(x, back(*at))),
+    ]:
+        assert_equal(exact, along(f))
+        assert_allclose(found, exact, rtol=1e-12)
+    assert_allclose(product.intercepts[1], Ry, rtol=1e-12)
+    assert_allclose(product.intercepts[0], Rback, rtol=1e-12)
+
+
+def test_65_gauss_newton_product_of_the_code():
+    product = hessian_product_of_the_code(gauss_newton=True)
+    assert_allclose(product.coefs[1], np.outer(h, Ry), rtol=1e-12)
+    assert_allclose(product.intercepts[1], Ry, rtol=1e-12)
+    only = [sum(V[j, k] * Ry[k] for k in range(C)) * slope[j] for j in range(H)]
+    assert_allclose(product.coefs[0], np.outer(x, only), rtol=1e-12)
+    assert_allclose(product.intercepts[0], only, rtol=1e-12)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmlp._losses import LOSSES, log_softmax, softmax, softmax_cross_entropy
 
@@ -58,6 +58,23 @@ def test_gradient_against_central_differences(loss, weights):
         step[at] = 1e-5
         above, below = (evaluate(loss, Z + s * step, targets, weights)[0] for s in (1, -1))
         assert_allclose(gradient[at], (above - below) / 2e-5, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("weights", [0.7, np.linspace(0, 2, 6)])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_curvature_against_central_differences_of_the_residual(loss, weights):
+    rng = np.random.default_rng(1)
+    Z, direction = rng.normal(scale=3, size=(2, 6, 4))
+    targets = draw_targets(loss, 6, 4)
+    above, below = (
+        evaluate(loss, Z + s * 1e-5 * direction, targets, weights)[1] for s in (1, -1)
+    )
+    Y, R = (np.array(a, order="F") for a in (Z, direction))
+    LOSSES[loss].proba(Y)
+    before = Y.copy()
+    LOSSES[loss].curvature(Y, weights, R)
+    assert_allclose(R, (above - below) / 2e-5, rtol=1e-6, atol=1e-8)
+    assert_array_equal(Y, before)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -24,11 +24,11 @@ def test_multilabel_against_independent_logistic_regressions(labels, solver):
         (),
         solver=solver,
         alpha=2.0,
-        tol=1e-8 if solver == "lbfgs" else 1e-15,
+        tol=1e-15 if solver in STOCHASTIC else 1e-8,
         max_iter=5000,
         random_state=0,
     )
-    if solver != "lbfgs":
+    if solver in STOCHASTIC:
         model.set_params(
             batch_size=300,
             learning_rate_init=0.5 if solver == "sgd" else 0.02,
@@ -49,7 +49,7 @@ def test_multilabel_against_independent_logistic_regressions(labels, solver):
 def test_multilabel_outputs(labels, solver, container):
     X, Y = labels
     model = MLPClassifierManual(20, solver=solver, max_iter=150, random_state=0, tol=1e-3)
-    if solver != "lbfgs":
+    if solver in STOCHASTIC:
         model.set_params(learning_rate_init=0.1 if solver == "sgd" else 0.01)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of lists as indicators
@@ -104,7 +104,7 @@ def test_multilabel_stops_early_and_takes_weights(labels, solver):
     weights = np.random.default_rng(0).integers(3, size=len(X))
     twice = np.repeat(np.arange(len(X)), weights)
     settings = {"solver": solver, "early_stopping": True}
-    if solver != "lbfgs":
+    if solver in STOCHASTIC:
         settings |= {"batch_size": 600, "shuffle": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the batch size

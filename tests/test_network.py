@@ -6,9 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skmlp._activations import ACTIVATIONS
-from skmlp._losses import (
-    LOSSES,
-)
+from skmlp._losses import LOSSES
 from skmlp._network import Network, _for_blas
 
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
@@ -66,6 +64,154 @@ def test_gradient_against_central_differences(
     assert_allclose(gradient, by_coordinate, rtol=1e-6, atol=1e-7 * scale)
     for direction in rng.normal(size=(5, network.n_parameters)):
         assert_allclose(gradient @ direction, derivative(direction), rtol=1e-6)
+
+
+def draw_hessian_case(activation, depth, loss, weights, n=7):
+    """A network, parameters and rows."""
+    X, targets, _ = make_rows(n)
+    if loss == "binary_cross_entropy":
+        targets = np.random.default_rng(1).random((n, 3)) < 0.4
+    network = Network((6, *DEPTHS[depth], 3), activation, loss)
+    theta = np.random.default_rng(depth).normal(size=network.n_parameters)
+    return network, theta, (X, targets, weights)
+
+
+def hessian_products(network, theta, rows, vectors, **options):
+    """With several vectors, from one linearization."""
+    parameters = network.parameters(theta)
+    at = network.linearization(rows[0].shape[0], theta.dtype)
+    network.linearize(parameters, *rows, at)
+    workspace = network.workspace(rows[0].shape[0], theta.dtype)
+    product = network.parameters(np.empty_like(theta))
+    products = []
+    for vector in vectors:
+        direction = network.parameters(vector)
+        network.hessian_product(
+            parameters, direction, rows[0], rows[2], at, product, workspace, **options
+        )
+        products.append(product.vector.copy())
+    return np.array(products)
+
+
+WEIGHTS = {"scalar": 0.7, "array": np.array([0, 1, 0.3, 2, 0, 1.7, 0.1])}
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.csr_matrix])
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_hessian_product_against_differences_of_gradients(
+    activation, depth, weights, container, loss
+):
+    network, theta, rows = draw_hessian_case(activation, depth, loss, WEIGHTS[weights])
+    rows = container(rows[0]), *rows[1:]
+    vectors = np.random.default_rng(7).normal(size=(3, theta.size))
+    products = hessian_products(network, theta, rows, vectors)
+    step = 1e-5
+    for vector, product in zip(vectors, products, strict=True):
+        above, below = (
+            evaluate(network, theta + s * step * vector, *rows)[1] for s in (1, -1)
+        )
+        scale = np.abs(product).max()
+        assert_allclose(product, (above - below) / (2 * step), rtol=1e-6, atol=1e-7 * scale)
+
+
+@pytest.mark.parametrize("gauss_newton", [False, True])
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_hessian_and_gauss_newton_matrix_are_symmetric(
+    activation, depth, loss, gauss_newton
+):
+    network, theta, rows = draw_hessian_case(activation, depth, loss, WEIGHTS["array"])
+    matrix = hessian_products(
+        network, theta, rows, np.eye(theta.size), gauss_newton=gauss_newton
+    )
+    assert_allclose(matrix, matrix.T, rtol=1e-9, atol=1e-12 * np.abs(matrix).max())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_hessian_against_second_differences_of_the_loss(activation, loss):
+    """All entries, and nothing of the gradient's code."""
+    network = Network((2, 2, 2, 2), activation, loss)
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=network.n_parameters)
+    targets = rng.integers(2, size=5 if loss == "cross_entropy" else (5, 2))
+    rows = rng.normal(size=(5, 2)), targets, rng.uniform(size=5)
+    steps = 1e-4 * np.eye(theta.size)
+
+    def value(point):
+        return evaluate(network, point, *rows)[0]
+
+    differences = [
+        [
+            (value(theta + a + b) - value(theta + a - b))
+            - (value(theta - a + b) - value(theta - a - b))
+            for a in steps
+        ]
+        for b in steps
+    ]
+    matrix = hessian_products(network, theta, rows, np.eye(theta.size))
+    assert_allclose(matrix, np.array(differences) / 4e-8, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gauss_newton_matrix_by_its_definition(activation, depth, loss):
+    """The sum of J^T Lambda J, with the J of each row's logits by differences."""
+    weights = WEIGHTS["array"]
+    network, theta, rows = draw_hessian_case(activation, depth, loss, weights)
+    step = 1e-6 * np.eye(theta.size)
+
+    def logits(point):
+        return network.activations(network.parameters(point), rows[0])
+
+    J = np.array([(logits(theta + e) - logits(theta - e)) / 2e-6 for e in step])
+    Y = np.array(logits(theta))
+    network.output.proba(Y)
+    expected = np.zeros((theta.size, theta.size))
+    for i, y in enumerate(Y):
+        if loss == "cross_entropy":
+            curvature = np.diag(y) - np.outer(y, y)
+        else:
+            curvature = np.diag(y * (1 - y))
+        expected += weights[i] * J[:, i] @ curvature @ J[:, i].T
+    matrix = hessian_products(network, theta, rows, np.eye(theta.size), gauss_newton=True)
+    scale = np.abs(expected).max()
+    assert_allclose(matrix, expected, rtol=1e-6, atol=1e-8 * scale)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-11 * scale
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_without_residuals_the_hessian_is_the_gauss_newton_matrix(activation):
+    """Targets that are the outputs, which labels of 0 and 1 are never quite."""
+    network, theta, (X, *_) = draw_hessian_case(activation, 2, "binary_cross_entropy", 1.0)
+    Y = network.activations(network.parameters(theta), X)
+    network.output.proba(Y)
+    vectors = np.random.default_rng(0).normal(size=(4, theta.size))
+    exact, without = (
+        hessian_products(network, theta, (X, Y, 1.0), vectors, gauss_newton=flag)
+        for flag in (False, True)
+    )
+    assert_allclose(exact, without, rtol=1e-12, atol=1e-12 * np.abs(exact).max())
+    elsewhere = hessian_products(network, theta, (X, 1 - Y, 1.0), vectors)
+    if activation != "identity":
+        assert np.abs(elsewhere - without).max() > 0.01 * np.abs(without).max()
+
+
+@pytest.mark.parametrize("gauss_newton", [False, True])
+def test_hessian_product_is_finite_where_units_and_outputs_are_saturated(gauss_newton):
+    for activation in ACTIVATIONS:
+        network, theta, rows = draw_hessian_case(activation, 2, "cross_entropy", 1.0)
+        vectors = np.ones((1, theta.size))
+        with np.errstate(over="ignore"):
+            found = hessian_products(
+                network, 1e4 * theta, rows, vectors, gauss_newton=gauss_newton
+            )
+        assert np.isfinite(found).all()
 
 
 def test_parameters_are_views_of_one_vector():

@@ -452,6 +452,154 @@ def test_memory_of_an_evaluation_does_not_grow_with_the_rows():
     assert peaks[1] < 1.2 * peaks[0] < 20e6
 
 
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """A dozen blocks, or eight, of 103 rows, some of them in one group."""
+    monkeypatch.setattr("skmlp._objective._BLOCK_BYTES", 2**11)
+    monkeypatch.setattr("skmlp._objective._MAX_GROUPS", 3)
+
+
+def in_coordinates(kind, container):
+    """An objective in the coordinates that a fit of that kind has."""
+    weights = np.random.default_rng(0).integers(3, size=103).astype(float)
+    if kind == "raw":
+        return make_objective(container=container)
+    if kind == "part":
+        return make_objective(container=container, total_weight=999.0)
+    objective, theta, scaled = make_standardised(container, weights=weights)
+    if kind == "row space":
+        objective.X = container(scaled.X)
+        objective.coordinates = objective.coordinates.without_features(np.float64)
+    return objective, theta
+
+
+@pytest.mark.parametrize("kept", [2**28, 0])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("kind", ["raw", "part", "standardised", "row space"])
+def test_hessian_product_against_differences_of_gradients(
+    monkeypatch, small_blocks, kind, container, kept
+):
+    """In any coordinates, with the penalty, of rows that are kept or seen again."""
+    monkeypatch.setattr("skmlp._objective._KEPT_BYTES", kept)
+    objective, theta = in_coordinates(kind, container)
+    assert len(row_blocks(objective.X, objective.network)) >= 8
+    product, step = objective.hessian_product(theta), 1e-5
+    for v in np.random.default_rng(1).normal(size=(3, theta.size)):
+        above, below = (objective.loss_gradient(theta + s * step * v)[1] for s in (1, -1))
+        assert relative_error(product(v), (above - below) / (2 * step)) < 1e-7
+        assert_array_equal(product(v), product(v))
+
+
+@pytest.mark.parametrize("gauss_newton", [False, True])
+@pytest.mark.parametrize("kind", ["raw", "standardised"])
+def test_products_are_symmetric_and_those_of_gauss_newton_positive(
+    small_blocks, kind, gauss_newton
+):
+    objective, theta = in_coordinates(kind, np.asarray)
+    product = objective.hessian_product(theta, gauss_newton=gauss_newton)
+    matrix = np.array([product(e) for e in np.eye(theta.size)])
+    assert relative_error(matrix, matrix.T) < 1e-12
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    if gauss_newton:  # where the loss is flat, the penalty is what curves
+        weights = np.arange(theta.size) < objective.network.n_weights
+        penalty = 0.3 / objective.total_weight * np.diag(weights)
+        assert np.linalg.eigvalsh(matrix - penalty).min() > -1e-12 * eigenvalues.max()
+    else:
+        assert eigenvalues.min() < -1e-3 * eigenvalues.max()
+
+
+@pytest.mark.parametrize(("kept", "n_products"), [(2**28, 0), (0, 3)])
+def test_rows_are_seen_again_only_if_they_are_too_much_to_keep(
+    monkeypatch, small_blocks, kept, n_products
+):
+    monkeypatch.setattr("skmlp._objective._KEPT_BYTES", kept)
+    objective, theta = make_objective()
+    n_blocks, seen = len(row_blocks(objective.X, objective.network)), []
+    linearize = Network.linearize
+
+    def spy(*arguments):
+        seen.append(1)
+        return linearize(*arguments)
+
+    monkeypatch.setattr(Network, "linearize", spy)
+    product = objective.hessian_product(theta)
+    n_at_first = len(seen)
+    for _ in range(3):
+        product(theta)
+    assert n_at_first == (n_blocks if kept else 0)
+    assert len(seen) == n_at_first + n_products * n_blocks
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_weight_is_repetition_in_products_with_the_hessian(container):
+    rng = np.random.default_rng(0)
+    X, k = rng.normal(size=(40, 5)), rng.integers(3, size=40)
+    weights = rng.integers(4, size=40)
+    network = Network((5, 7, 3), "tanh")
+    theta, v = rng.normal(size=(2, network.n_parameters))
+    repeated = np.repeat(np.arange(40), weights)
+    found, exact = (
+        Objective(network, container(X), k, weights, 2.0).hessian_product(theta)(v)
+        for X, k, weights in (
+            (X, k, weights.astype(float)),
+            (X[repeated], k[repeated], None),
+        )
+    )
+    assert relative_error(found, exact) < 1e-12
+
+
+@pytest.mark.parametrize("kept", [2**28, 0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_have_the_same_bits_for_any_number_of_threads(monkeypatch, kept, dtype):
+    monkeypatch.setattr("skmlp._objective._KEPT_BYTES", kept)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 8)).astype(dtype)
+    k, weights = rng.integers(4, size=len(X)), rng.uniform(0, 2, size=len(X))
+    network = Network((8, 120, 4), "logistic")
+    theta, v = rng.normal(size=(2, network.n_parameters)).astype(dtype)
+    products = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"), row_threads(64) as map_rows:
+            objective = Objective(network, X, k, weights, 1.0, map=map_rows)
+            products.append(objective.hessian_product(theta)(v))
+    assert products[0].dtype == dtype
+    assert_array_equal(*products)
+
+
+@pytest.mark.parametrize("gauss_newton", [False, True])
+def test_products_in_float32(gauss_newton):
+    objective, theta = make_objective()
+    single = Objective(
+        objective.network,
+        objective.X.astype(np.float32),
+        objective.targets,
+        objective.sample_weight,
+        0.3,
+    )
+    v = np.random.default_rng(0).normal(size=theta.size)
+    found, exact = (
+        each.hessian_product(theta, gauss_newton=gauss_newton)(v)
+        for each in (single, objective)
+    )
+    assert found.dtype == np.float32
+    assert relative_error(found, exact) < 1e-5
+
+
+def test_memory_of_products_does_not_grow_with_the_rows(monkeypatch):
+    """Beyond what may be kept."""
+    monkeypatch.setattr("skmlp._objective._KEPT_BYTES", 2**20)
+    network = Network((10, 100, 3), "logistic")
+    theta = network.initialize(np.random.RandomState(0), np.float64)
+    peaks = []
+    for n in (20_000, 80_000):
+        X, k = np.ones((n, 10)), np.arange(n) % 3
+        tracemalloc.start()
+        Objective(network, X, k, None, 1.0).hessian_product(theta)(theta)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] < 40e6
+
+
 def sparse_rows(n, d, entries):
     """With so many entries a row."""
     indices = np.arange(n * entries) * 7 % d

@@ -149,6 +149,18 @@ def test_the_minimum_is_the_same(monkeypatch, kind, standardize):
     assert_allclose(narrow, direct, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_newton_finds_that_minimum_in_the_span(kind):
+    X, y = wide(kind, n=30), np.arange(30) % 3
+    settings = {"alpha": 1.0, "tol": 0, "max_iter": 1000, "random_state": 0}
+    newton = MLPClassifierManual((), solver="newton-cg", **settings).fit(X, y)
+    lbfgs = MLPClassifierManual((), solver="lbfgs", **settings).fit(X, y)
+    assert_allclose(newton.loss_, lbfgs.loss_, rtol=1e-10)
+    assert newton.loss_ <= lbfgs.loss_
+    assert_allclose(newton.predict_proba(X), lbfgs.predict_proba(X), atol=1e-5)
+    assert newton.n_iter_ < lbfgs.n_iter_
+
+
 def test_a_hidden_layer_ends_at_a_minimum_of_all_features():
     X, y = wide("dense"), np.arange(24) % 3
     Z = standardised(X)[0]

@@ -29,6 +29,9 @@ from skmlp import MLPClassifierManual
         ({"solver": "sgd", "beta_2": 0.5}, "solver='adam'"),
         ({"solver": "lbfgs", "epsilon": 0.5}, "solver='adam'"),
         ({"solver": "sgd", "max_fun": 10}, "solver='lbfgs'"),
+        ({"solver": "newton-cg", "max_fun": 10}, "solver='lbfgs'"),
+        ({"solver": "newton-cg", "batch_size": 10}, "solver='sgd' and 'adam'"),
+        ({"solver": "newton-cg", "momentum": 0.5}, "solver='sgd'"),
         ({"power_t": 0.1, "solver": "sgd"}, "learning_rate='invscaling'"),
         ({"scoring": "accuracy"}, "early_stopping=True or 'auto', or with X_val"),
         ({"validation_fraction": 0.3}, "early_stopping=True or 'auto'"),
@@ -84,6 +87,7 @@ def test_partial_fit_announces_unused_parameters(iris):
 def test_used_parameters_are_not_announced(iris, solver, recwarn):
     used = {
         "lbfgs": {"max_fun": 99, "early_stopping": True, "n_iter_no_change": 3},
+        "newton-cg": {"early_stopping": True, "n_iter_no_change": 3},
         "sgd": {"momentum": 0.8, "learning_rate": "invscaling", "power_t": 0.3},
         "adam": {"beta_1": 0.8, "batch_size": 20, "dropout": 0.1},
     }[solver]

@@ -2,13 +2,17 @@
 
 import inspect
 import math
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import optimize
 
 from skmlp import MLPClassifierManual
 from skmlp._monitor import Monitor
+from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._schedules import Schedule, make_schedule
 from skmlp._settings import Settings
@@ -19,9 +23,20 @@ from skmlp._solvers import (
     StochasticState,
     Verdict,
     minimize_lbfgs,
+    minimize_newton,
     minimize_stochastic,
 )
 
+
+def lbfgs(objective, theta, *, max_iter=100, max_fun=1000, **options):
+    return minimize_lbfgs(objective, theta, max_iter=max_iter, max_fun=max_fun, **options)
+
+
+def newton(objective, theta, *, max_iter=100, **options):
+    return minimize_newton(objective, theta, max_iter=max_iter, **options)
+
+
+of_the_whole = pytest.mark.parametrize("minimize", [lbfgs, newton])
 CENTRES = np.array([[1.0, -2.0, 3.0], [3.0, 0.0, -1.0]])
 MINIMUM = CENTRES.mean(axis=0)
 SCALE = np.array([1.0, 3.0, 0.5])
@@ -108,49 +123,40 @@ def test_adam_against_its_formula():
     assert_allclose(run(Adam(0.7, 0.95, 1e-3), max_iter=5).theta, theta, rtol=1e-13)
 
 
-def test_lbfgs_finds_the_minimum_and_calls_the_hook():
+@of_the_whole
+def test_solvers_of_the_whole_find_the_minimum_and_call_the_hook(minimize):
     seen = []
-    result = minimize_lbfgs(
+    result = minimize(
         Quadratic(),
         np.zeros(3),
-        max_iter=100,
-        max_fun=1000,
-        on_iteration=lambda theta, loss, slope: (
-            seen.append((theta.copy(), loss)) or Verdict.GO_ON
+        on_iteration=lambda theta, *others: (
+            seen.append((theta.copy(), *others)) or Verdict.GO_ON
         ),
     )
     assert result.converged
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
     assert len(seen) == result.n_iter
     assert_allclose(seen[-1][0], result.theta, rtol=0)
-    losses = [loss for _, loss in seen]
+    losses = [loss for _, loss, _ in seen]
     assert losses == sorted(losses, reverse=True)
     assert result.loss == losses[-1]
+    for theta, loss, slope in seen:
+        expected, gradient = Quadratic().loss_gradient(theta)
+        assert loss == expected
+        assert_allclose(slope, np.linalg.norm(gradient), rtol=1e-14)
 
 
-def test_the_hook_stops_every_solver():
+@pytest.mark.parametrize(("verdict", "n_iter"), [(Verdict.STALLED, 2), (Verdict.STOP, 3)])
+def test_the_hook_stops_every_solver(verdict, n_iter):
     for minimize in (
         lambda hook: run(Adam(0.9, 0.999, 1e-8), on_iteration=hook),
-        lambda hook: minimize_lbfgs(
-            Quadratic(), np.zeros(3), max_iter=9, max_fun=99, on_iteration=hook
-        ),
+        lambda hook: lbfgs(Quadratic(), np.zeros(3), on_iteration=hook),
+        lambda hook: newton(Quadratic(), np.zeros(3), on_iteration=hook),
     ):
-        calls = []
-        result = minimize(
-            lambda *_, calls=calls: (
-                calls.append(1) or (Verdict.STALLED if len(calls) == 2 else Verdict.GO_ON)
-            )
-        )
-        assert result.n_iter == len(calls) == 2
-        assert result.converged
-
-        calls.clear()
-        result = minimize(
-            lambda *_, calls=calls: (
-                calls.append(1) or (Verdict.STOP if len(calls) == 3 else Verdict.GO_ON)
-            )
-        )
-        assert result.n_iter == len(calls) == 3
+        verdicts = iter([Verdict.GO_ON] * (n_iter - 1) + [verdict])
+        result = minimize(lambda *_, verdicts=verdicts: next(verdicts))
+        assert result.n_iter == n_iter
+        assert next(verdicts, None) is None
         assert result.converged
 
 
@@ -168,98 +174,215 @@ class Rough(Quadratic):
         return float(np.float32(loss)), gradient.astype(np.float32)
 
 
-def minimize_roughly(rough, hook, **limits):
-    limits = {"max_iter": 100, "max_fun": 1000} | limits
-    return minimize_lbfgs(
-        Quadratic(), np.full(3, 30.0), on_iteration=hook, rough=rough, **limits
-    )
+def minimize_roughly(minimize, rough, hook, **limits):
+    start = np.full(3, 30.0)
+    return minimize(Quadratic(), start, on_iteration=hook, rough=rough, **limits)
 
 
-def test_rough_takes_the_place_of_the_objective_until_progress_is_slow():
+@of_the_whole
+def test_rough_takes_the_place_of_the_objective_until_progress_is_slow(minimize):
     rough, verdicts = (
         Rough(),
         iter([Verdict.GO_ON, Verdict.SLOW, Verdict.SLOW, Verdict.STALLED]),
     )
-    result = minimize_roughly(rough, lambda *_: next(verdicts))
+    result = minimize_roughly(minimize, rough, lambda *_: next(verdicts))
     assert result.converged
     assert result.n_iter == 4
     assert 3 <= rough.n_evaluations <= 5  # the start and two iterations
     assert result.loss == Quadratic().loss_gradient(result.theta)[0]
 
 
-def test_where_rough_can_not_be_lowered_the_objective_goes_on():
+@of_the_whole
+def test_where_rough_can_not_be_lowered_the_objective_goes_on(minimize):
     rough, seen = Rough(), []
-    result = minimize_roughly(rough, lambda *_: seen.append(1) or "")
+    result = minimize_roughly(minimize, rough, lambda *_: seen.append(1) or "")
     assert rough.n_evaluations > 0
     assert result.converged
     assert len(seen) == result.n_iter
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
 
 
-def test_where_rough_is_not_finite_the_objective_goes_on():
+@of_the_whole
+def test_where_rough_is_not_finite_the_objective_goes_on(minimize):
     class Overflowing(Rough):
         def loss_gradient(self, theta):
             loss, gradient = super().loss_gradient(theta)
             return (math.inf if self.n_evaluations > 2 else loss), gradient
 
     rough = Overflowing()
-    result = minimize_roughly(rough, lambda *_: "")
+    result = minimize_roughly(minimize, rough, lambda *_: "")
     assert rough.n_evaluations == 3
     assert_allclose(result.theta, MINIMUM, rtol=1e-8)
 
 
-@pytest.mark.parametrize(("other", "n_iter"), [(MINIMUM + 1e-3, 4), (np.full(3, 99.0), 2)])
-def test_goes_on_from_elsewhere_if_that_is_lower(other, n_iter):
+def test_where_the_hessian_of_rough_is_not_finite_the_objective_goes_on():
+    class Overflowing(Rough):
+        def hessian_product(self, theta):
+            return lambda v: v * np.inf
+
+    result = minimize_roughly(newton, Overflowing(), lambda *_: "")
+    assert_allclose(result.theta, MINIMUM, rtol=1e-8)
+
+
+@of_the_whole
+@pytest.mark.parametrize(("other", "n_iter"), [(MINIMUM + 2, 4), (np.full(3, 99.0), 2)])
+def test_goes_on_from_elsewhere_if_that_is_lower(minimize, other, n_iter):
     verdicts = iter([Verdict.GO_ON, Verdict.STALLED, Verdict.GO_ON, Verdict.STALLED])
     seen = []
 
-    def minimize(hook, **limits):
-        return minimize_lbfgs(
+    def run_both(hook, **limits):
+        return minimize(
             Quadratic(), np.full(3, 30.0), on_iteration=hook, other=other, **limits
         )
 
-    result = minimize(
-        lambda theta, *_: seen.append(theta.copy()) or next(verdicts),
-        max_iter=100,
-        max_fun=1000,
-    )
+    result = run_both(lambda theta, *_: seen.append(theta.copy()) or next(verdicts))
     assert result.converged
     assert result.n_iter == len(seen) == n_iter
     assert_allclose(seen[-1], result.theta, rtol=0)
     # limits are those of both together
-    limited = minimize(lambda *_: Verdict.STALLED, max_iter=1, max_fun=1000)
+    limited = run_both(lambda *_: Verdict.STALLED, max_iter=1)
     assert limited.n_iter == 1
-    assert minimize(lambda *_: Verdict.STOP, max_iter=9, max_fun=1000).n_iter == 1
+    assert run_both(lambda *_: Verdict.STOP, max_iter=9).n_iter == 1
 
 
-def test_a_limit_that_is_reached_roughly_is_a_limit():
-    result = minimize_roughly(Rough(), lambda *_: "", max_iter=2)
+@of_the_whole
+def test_a_limit_that_is_reached_roughly_is_a_limit(minimize):
+    result = minimize_roughly(minimize, Rough(), lambda *_: "", max_iter=2)
     assert not result.converged
     assert result.n_iter == 2
     assert "max_iter=2" in result.message
-    assert minimize_roughly(Rough(), lambda *_: Verdict.STOP).n_iter == 1
+    assert minimize_roughly(minimize, Rough(), lambda *_: Verdict.STOP).n_iter == 1
 
 
 def test_stop_iteration_from_a_scorer_is_an_error():
     def hook(theta, loss, slope):
         raise StopIteration
 
-    with pytest.raises(RuntimeError, match="StopIteration was raised"):
-        minimize_lbfgs(Quadratic(), np.zeros(3), max_iter=9, max_fun=99, on_iteration=hook)
+    for minimize in (lbfgs, newton):
+        with pytest.raises(RuntimeError, match="StopIteration was raised"):
+            minimize(Quadratic(), np.zeros(3), on_iteration=hook)
     with pytest.raises(StopIteration):
         run(SGD(0.5, False), on_iteration=hook)
 
 
 @pytest.mark.parametrize(
-    ("limit", "message"), [({"max_iter": 2}, "max_iter=2"), ({"max_fun": 2}, "max_fun=2")]
+    ("minimize", "limit", "message"),
+    [
+        (lbfgs, {"max_iter": 2}, "L-BFGS stopped at max_iter=2 iterations"),
+        (lbfgs, {"max_fun": 2}, "L-BFGS stopped at max_fun=2 evaluations"),
+        (newton, {"max_iter": 2}, "Newton's method stopped at max_iter=2 iterations"),
+    ],
 )
-def test_lbfgs_says_which_limit_it_hit(limit, message):
-    options = {"max_iter": 100, "max_fun": 100} | limit
-    result = minimize_lbfgs(
-        Quadratic(), np.zeros(3), on_iteration=lambda *_: Verdict.GO_ON, **options
+def test_solvers_of_the_whole_say_which_limit_they_hit(minimize, limit, message):
+    result = minimize(
+        Quadratic(), np.zeros(3), on_iteration=lambda *_: Verdict.GO_ON, **limit
     )
     assert not result.converged
     assert message in result.message
+
+
+class Saddle:
+    """(x^2 - y^2) / 2 + y^4 / 4: a saddle point at 0, and minima at y = 1 and -1."""
+
+    dtype = np.dtype(np.float64)
+
+    def loss_gradient(self, theta):
+        x, y = theta
+        return (x**2 - y**2) / 2 + y**4 / 4, np.array([x, y**3 - y])
+
+    def loss(self, theta):
+        return self.loss_gradient(theta)[0]
+
+    def hessian_product(self, theta):
+        return lambda v: np.array([1, 3 * theta[1] ** 2 - 1]) * v
+
+
+def test_newton_leaves_a_saddle_point_along_negative_curvature():
+    """Where the gradient is all but 0, and a Newton step would lead back."""
+    result = newton(Saddle(), np.array([1e-9, 1e-8]), on_iteration=lambda *_: Verdict.GO_ON)
+    assert result.converged
+    assert_allclose(result.theta, [0, 1], atol=1e-10)
+    assert result.n_iter < 20
+
+
+class Rosenbrock:
+    """A curved valley, in which Newton's steps are sometimes too long."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self):
+        self.n_hessians = 0
+
+    def loss_gradient(self, theta):
+        return optimize.rosen(theta), optimize.rosen_der(theta)
+
+    def hessian_product(self, theta):
+        self.n_hessians += 1
+        return partial(optimize.rosen_hess_prod, theta.copy())
+
+
+def test_a_step_of_newtons_that_is_not_taken_keeps_its_slope_and_its_hessian():
+    objective, seen = Rosenbrock(), []
+    result = newton(
+        objective,
+        np.array([-1.2, 1.0]),
+        on_iteration=lambda theta, loss, slope: (
+            seen.append((theta.copy(), slope)) or Verdict.GO_ON
+        ),
+    )
+    assert_allclose(result.theta, 1, rtol=1e-9)
+    stays = [(a == b).all() for (a, _), (b, _) in pairwise(seen)]
+    assert any(stays)
+    assert not all(stays)
+    for theta, slope in seen[:-1]:
+        assert_allclose(slope, np.linalg.norm(optimize.rosen_der(theta)), rtol=1e-12)
+    assert objective.n_hessians <= len(seen) - sum(stays) + 1
+
+
+def small_network(dtype=np.float64, hidden=(4,)):
+    """An objective of 60 rows, and a start."""
+    rng = np.random.default_rng(0)
+    X, k = rng.normal(size=(60, 3)).astype(dtype), rng.integers(3, size=60)
+    network = Network((3, *hidden, 3), "tanh")
+    theta = network.initialize(np.random.RandomState(0), dtype, standardized=True)
+    return Objective(network, X, k, None, 1.0), theta
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
+def test_newton_finds_the_minimum_of_a_network_to_the_last_digits(hidden):
+    objective, theta = small_network(hidden=hidden)
+    slopes = []
+    result = newton(
+        objective,
+        theta,
+        on_iteration=lambda theta, loss, slope: slopes.append(slope) or Verdict.GO_ON,
+    )
+    assert result.converged
+    assert np.linalg.norm(objective.loss_gradient(result.theta)[1]) < 1e-10
+    product = objective.hessian_product(result.theta)
+    assert np.linalg.eigvalsh([product(e) for e in np.eye(theta.size)]).min() > -1e-12
+    # digits double: from the third to the tenth within few iterations
+    assert sum(1e-10 < slope < 1e-3 for slope in slopes) <= 5
+
+
+def test_rough_is_left_where_newtons_gains_are_lost_in_its_rounding():
+    """And not by ever smaller steps, after which the radius is as small."""
+    (objective, theta), (rough, _) = small_network(), small_network(np.float32)
+    n_iter = [
+        newton(
+            objective, theta, on_iteration=lambda *_: Verdict.GO_ON, rough=instead
+        ).n_iter
+        for instead in (None, rough)
+    ]
+    assert n_iter[1] <= n_iter[0] + 3
+
+
+def test_newton_in_single_precision_ends_with_its_digits():
+    objective, theta = small_network(np.float32)
+    result = newton(objective, theta, on_iteration=lambda *_: Verdict.GO_ON)
+    assert result.converged
+    assert result.n_iter < 60
+    assert np.linalg.norm(objective.loss_gradient(result.theta)[1]) < 1e-5
 
 
 def test_epochs_are_shuffled_by_seed_and_number():
@@ -371,14 +494,17 @@ def test_first_non_finite_value_raises():
             def loss_gradient(self, theta):
                 return 1.0, np.array([np.inf, 0, 0])
 
-        with pytest.raises(ValueError, match="Training diverged"):
-            minimize_lbfgs(
-                Infinite(),
-                np.zeros(3),
-                max_iter=5,
-                max_fun=5,
-                on_iteration=lambda *_: Verdict.GO_ON,
-            )
+        class InfinitelyCurved(Quadratic):
+            def hessian_product(self, theta):
+                return lambda v: v * np.inf
+
+        for minimize, objective in (
+            (lbfgs, Infinite()),
+            (newton, Infinite()),
+            (newton, InfinitelyCurved()),
+        ):
+            with pytest.raises(ValueError, match="Training diverged"):
+                minimize(objective, np.zeros(3), on_iteration=lambda *_: Verdict.GO_ON)
 
 
 def test_the_schedule_is_read_at_every_step():

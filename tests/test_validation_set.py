@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import SOLVERS, parameters, short, short_fits
+from common import SOLVERS, STOCHASTIC, parameters, short, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
@@ -22,7 +22,7 @@ def test_validation_set_is_watched(digits, solver):
     model = MLPClassifierManual(
         30,
         solver=solver,
-        learning_rate_init=0.05 if solver != "lbfgs" else 0.001,
+        learning_rate_init=0.05 if solver in STOCHASTIC else 0.001,
         max_iter=200,
         early_stopping="auto",
         random_state=0,
@@ -40,7 +40,7 @@ def test_validation_set_is_watched(digits, solver):
 def test_validation_set_without_stopping_is_only_recorded(digits, solver):
     X, y = digits
     settings = {"solver": solver, "max_iter": 12, "n_iter_no_change": 3}
-    if solver == "lbfgs":
+    if solver not in STOCHASTIC:
         del settings["n_iter_no_change"]
     settings["alpha"] = 0.1  # "auto" would look at the validation set
     model = short(**settings).fit(X[:300], y[:300], X_val=X[300:400], y_val=y[300:400])

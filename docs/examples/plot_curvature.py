@@ -46,11 +46,12 @@ for name, model in models.items():
     )
 
 # %%
-# The default fit ends at a place where the objective still bends down in many directions,
-# but hardly falls: a plateau that its stopping rule takes for good enough, and the held-out
-# loss agrees. With a small ``tol`` L-BFGS comes as near to a minimum as makes no difference:
-# two eigenvalues are still negative, by 1e-8. Newton's method ends in a minimum, with a gradient of rounding. One
-# eigenvalue there is zero: probabilities do not change if both output biases grow alike.
+# The default fit ends at a place where the objective still bends down in many
+# directions, but hardly falls: a plateau that its stopping rule takes for good enough, and
+# the held-out loss agrees. With a small ``tol`` L-BFGS comes as near to a minimum as makes
+# no difference: two eigenvalues are still negative, by 1e-8. Newton's method ends in a
+# minimum, with a gradient of rounding. One eigenvalue there is zero: probabilities do not
+# change if both output biases grow alike.
 #
 # Most of the 502 eigenvalues are those of the penalty alone, alpha / n: in these directions
 # the data say nothing. How many parameters they do determine is a number, too.

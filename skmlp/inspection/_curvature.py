@@ -22,7 +22,7 @@ def loss_curvature(
 ):
     """Curvature of the objective at the parameters of a fitted network.
 
-    The eigenvalues of the Hessian matrix of the objective (35) tell whether the end of a
+    The eigenvalues of the Hessian matrix of the objective, (34), tell whether the end of a
     fit is a minimum, how flat it is, and how unlike its directions are. They are those in
     the coordinates of training: of standardised features, unless ``standardize=False``.
 
