@@ -37,8 +37,8 @@ def of_each(rows):
 
 
 # %%
-# Above, the moons and their surroundings; below, the same from ten times as far away. Within
-# the dashed line are the places where the detector would expect a row.
+# Above, the moons and their surroundings; below, the same from ten times as far away.
+# Within the dashed line are the places where the detector would expect a row.
 
 
 def square(half_width, n=200):
