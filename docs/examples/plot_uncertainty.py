@@ -111,5 +111,4 @@ for name, rows in {"training rows": X, "a ring, 25 away": ring}.items():
 # %%
 # So ask two questions of a new row. Is it like the training rows? That is for the detector,
 # which looks at the features alone. And if it is, of which class? That is for the net, and
-# its probability is worth something. The guide's page "How sure it is" has
-# more on both.
+# its probability is worth something. The guide has more on both, in "How sure it is".
