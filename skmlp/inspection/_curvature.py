@@ -45,22 +45,27 @@ def loss_curvature(
 
     Returns
     -------
-    curvature : Bunch
-        With these attributes:
+    curvature : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
 
-        largest, smallest : ndarray of shape (n_eigenvalues,)
-            Eigenvalues of the Hessian, descending and ascending, in nats per squared
-            parameter. Fewer, if there are fewer parameters. With more than 1000 parameters
-            one that occurs several times may be listed fewer times.
+        largest : ndarray of shape (n_eigenvalues,)
+            Eigenvalues of the Hessian, descending, in nats per squared parameter. Fewer, if
+            there are fewer parameters. With more than 1000 parameters, one that occurs
+            several times may be listed fewer times.
+        smallest : ndarray of shape (n_eigenvalues,)
+            Those at the other end, ascending.
         kind : {'minimum', 'saddle'}
             Whether the smallest eigenvalue is at least 0, up to 1e-7 of the largest, which
             is as precisely as it is known.
-        loss, gradient_norm : float
-            Of the objective. Where the gradient has not vanished the fit could go on, and
+        loss : float
+            The objective.
+        gradient_norm : float
+            Length of its gradient. Where that has not vanished the fit could go on, and
             `kind` is what the place is like, not what its end would be.
         of_penalty : float
             alpha / S: the eigenvalue that the penalty alone gives to all weights.
         n_parameters : int
+            Weights and biases.
         effective_n_parameters : float
             How many of them the data determine, rather than the penalty: the sum of
             ``g / (g + of_penalty)`` over the eigenvalues g of the Gauss-Newton matrix of
