@@ -36,6 +36,8 @@ class Activation(NamedTuple):
         6 (Glorot and Bengio, 2010, eq. 16), or 2 for the logistic function.
     center : float
         phi(0), the middle of its outputs if it has one: where they are centred.
+    is_smooth : bool
+        Whether the slope has no jumps.
     """
 
     forward: Callable[[np.ndarray, np.ndarray], None]
@@ -43,6 +45,7 @@ class Activation(NamedTuple):
     bend: Callable[[np.ndarray, np.ndarray], None]
     glorot_factor: float
     center: float = 0.0
+    is_smooth: bool = True
 
 
 def _identity(Z, b):
@@ -113,7 +116,7 @@ ACTIVATIONS = {
     "identity": Activation(_identity, _identity_backward, _straight, 6.0),
     "logistic": Activation(_logistic, _logistic_backward, _logistic_bend, 2.0, center=0.5),
     "tanh": Activation(_tanh, _tanh_backward, _tanh_bend, 6.0),
-    "relu": Activation(_relu, _relu_backward, _straight, 6.0),
+    "relu": Activation(_relu, _relu_backward, _straight, 6.0, is_smooth=False),
 }
 
 

@@ -42,6 +42,8 @@ _STRIP_BYTES = 2**19
 def row_blocks(X, network, row_numbers=None):
     """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4.
 
+    None is empty: of fewer rows than that, each is a block.
+
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
@@ -58,6 +60,7 @@ def row_blocks(X, network, row_numbers=None):
         n_blocks = -(-n_blocks // 4) * 4
     elif n_rows >= 1024:
         n_blocks = 2
+    n_blocks = max(min(n_blocks, n_rows), 1)
     ends = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
@@ -172,10 +175,12 @@ class Objective:
         if self._linearization_bytes() <= _KEPT_BYTES:
             make = self.network.linearization
 
-            def keep(blocks):
-                return [(*block, linearize(block, make)) for block in blocks]
+            def keep(block):
+                at = linearize(block, make)
+                give_back(self._mapped)
+                return *block, at
 
-            groups = list(self._map(keep, groups))
+            groups = list(self._map(lambda blocks: list(map(keep, blocks)), groups))
 
         def product(v):
             v = self._cast(v)

@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skmlp._activations import ACTIVATIONS
 from skmlp._network import Network
 from skmlp._schedules import make_schedule
 from skmlp._solvers import SOLVERS
@@ -43,6 +44,14 @@ class Settings:
             raise ValueError(
                 f"dropout={self.dropout} works with solver='sgd' and 'adam', not with "
                 f"{self.solver!r}: it draws other units for every mini-batch."
+            )
+
+        is_bent = self.hidden_sizes and not ACTIVATIONS[self.activation].is_smooth
+        if is_bent and "hessian_product" in self.method.needs:
+            raise ValueError(
+                f"solver={self.solver!r} goes by second derivatives, which do not see the "
+                f"kinks of activation={self.activation!r}: its steps lead nowhere. Use "
+                "solver='lbfgs', or activation='logistic' or 'tanh'."
             )
 
     def __setattr__(self, name, value):

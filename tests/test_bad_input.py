@@ -172,12 +172,23 @@ def test_bad_layer_sizes_name_the_entry(sizes):
 )
 def test_data_that_overflow_the_arithmetic_are_an_error(solver, data):
     model = MLPClassifierManual(
-        solver=solver, activation="relu", standardize=False, alpha=1e-4, random_state=0
+        solver=solver,
+        activation="identity" if solver == "newton-cg" else "relu",
+        standardize=False,
+        alpha=1e-4,
+        random_state=0,
     )
     match = "Training diverged.*Scale the features.*learning_rate_init"
     with pytest.raises(ValueError, match=match):
         model.fit(data, y)
     assert vars(model).keys() == vars(MLPClassifierManual()).keys()
+
+
+def test_newton_refuses_kinks():
+    relu = MLPClassifierManual(activation="relu", solver="newton-cg", alpha=1.0)
+    with pytest.raises(ValueError, match="do not see the kinks of activation='relu'"):
+        relu.fit(X, y)
+    assert relu.set_params(hidden_layer_sizes=()).fit(X, y).n_iter_ > 0
 
 
 @pytest.mark.parametrize("activation", ["identity", "relu"])

@@ -219,7 +219,7 @@ def back(W, V, b, d):
     return ((outputs(h, V, d) - t) @ V.T) * h * (1 - h)
 
 
-def test_60_second_derivatives_of_units():
+def test_55_second_derivatives_of_units():
     z = np.linspace(-4, 4, 17)
     for name, slope, bend in (
         ("logistic", lambda z: sigma(z) * (1 - sigma(z)), lambda z: 1 - 2 * sigma(z)),
@@ -232,19 +232,19 @@ def test_60_second_derivatives_of_units():
         assert_equal(bend(z) * slope(z), np.diag(differences(slope, z)))
 
 
-def test_61_hidden_and_logits_along_a_direction():
+def test_56_hidden_and_logits_along_a_direction():
     assert_equal(Rh, along(lambda W, V, b, d: hidden(x, W, b)))
     assert_equal(Rz, along(lambda W, V, b, d: hidden(x, W, b) @ V + d))
 
 
-def test_62_residual_along_a_direction():
+def test_57_residual_along_a_direction():
     assert_equal(Ry, along(lambda W, V, b, d: outputs(hidden(x, W, b), V, d) - t))
     found = np.array(Rz).reshape(1, -1)
     softmax_curvature(y.reshape(1, -1), 1.0, found)
     assert_allclose(found[0], Ry, rtol=1e-12)
 
 
-def test_63_hidden_residual_along_a_direction():
+def test_58_hidden_residual_along_a_direction():
     assert_equal(Rback, along(back))
 
 
@@ -268,7 +268,7 @@ def hessian_product_of_the_code(**options):
     return product
 
 
-def test_64_hessian_product_of_the_code():
+def test_59_hessian_product_of_the_code():
     product = hessian_product_of_the_code()
     exact_V = np.outer(h, Ry) + np.outer(Rh, y - t)
     for found, exact, f in [
@@ -287,7 +287,7 @@ def test_64_hessian_product_of_the_code():
     assert_allclose(product.intercepts[0], Rback, rtol=1e-12)
 
 
-def test_65_gauss_newton_product_of_the_code():
+def test_60_gauss_newton_product_of_the_code():
     product = hessian_product_of_the_code(gauss_newton=True)
     assert_allclose(product.coefs[1], np.outer(h, Ry), rtol=1e-12)
     assert_allclose(product.intercepts[1], Ry, rtol=1e-12)

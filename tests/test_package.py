@@ -44,7 +44,7 @@ ALLOWED = {
     "_alpha": {"_holdout", "_parallel", "_solvers"},
     "_outcome": {"_monitor"},
     "_rows": {"_coordinates", "_holdout", "_memory_map", "_objective", "_parallel"},
-    "_settings": {"_network", "_schedules", "_solvers", "_warnings"},
+    "_settings": {"_activations", "_network", "_schedules", "_solvers", "_warnings"},
     "_inference": {"_memory_map", "_network", "_objective", "_parallel"},
     "_intake": {"_memory_map", "_rows", "_sklearn", "_targets"},
     "_training": {

@@ -1,5 +1,7 @@
 """How the objective curves at the end of a fit."""
 
+import math
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from sklearn.utils import Bunch, check_random_state, check_scalar
@@ -9,6 +11,8 @@ from skmlp._parallel import row_threads
 
 # Parameters up to which the matrices themselves are computed
 _FEW = 1000
+# and so many for each eigenvalue that is asked for: more take longer by Lanczos's method
+_FEW_FOR_EACH = 10
 # Eigenvalues are known to this share of the largest one
 _RESOLUTION = 1e-7
 # Random vectors that a trace is estimated by
@@ -22,7 +26,7 @@ def loss_curvature(
 ):
     """Curvature of the objective at the parameters of a fitted network.
 
-    The eigenvalues of the Hessian matrix of the objective, (34), tell whether the end of a
+    The eigenvalues of the Hessian matrix of the objective, (26), tell whether the end of a
     fit is a minimum, how flat it is, and how unlike its directions are. They are those in
     the coordinates of training: of standardised features, unless ``standardize=False``.
 
@@ -70,7 +74,7 @@ def loss_curvature(
             How many of them the data determine, rather than the penalty: the sum of
             ``g / (g + of_penalty)`` over the eigenvalues g of the Gauss-Newton matrix of
             the loss. (Biases count as if they were penalised, too.) With more than 1000
-            parameters, an estimate.
+            parameters, an estimate; NaN with ``alpha=0``, when there is no penalty.
         effective_n_parameters_error : float
             Standard error of that estimate; else 0.
 
@@ -87,6 +91,10 @@ def loss_curvature(
 
     Notes
     -----
+    The Hessian of ``activation="relu"`` is that of the straight pieces. It does not see the
+    kinks between them, on which many fits end: there neither `kind` nor the gradient says
+    how good the end is.
+
     Softmax probabilities do not change if all biases of the output layer grow alike: one
     eigenvalue is 0 at every minimum.
 
@@ -146,7 +154,7 @@ def loss_curvature(
 
 def _extremes(product, n, k, random_state):
     """The k largest eigenvalues and the k smallest, of a matrix given by its products."""
-    if n <= max(_FEW, 2 * k):
+    if n <= max(_FEW, _FEW_FOR_EACH * k):
         eigenvalues = np.linalg.eigvalsh(_matrix_of(product, n))
         return eigenvalues[::-1][:k], eigenvalues[:k]
     options = {
@@ -170,7 +178,7 @@ def _extremes(product, n, k, random_state):
 def _effective_number(product, n, of_penalty, random_state):
     """Trace of G (G + of_penalty)^-1, given products with G, and its standard error."""
     if of_penalty == 0:
-        return n, 0.0
+        return math.nan, math.nan
     if n <= _FEW:
         eigenvalues = np.maximum(np.linalg.eigvalsh(_matrix_of(product, n)), 0)
         return (eigenvalues / (eigenvalues + of_penalty)).sum(), 0.0

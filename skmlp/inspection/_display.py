@@ -1,7 +1,10 @@
 """Pictures of contributions, in the manner of scikit-learn's displays."""
 
+from numbers import Integral
+
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_array, check_scalar
 
 from skmlp._sklearn import check_matplotlib_support
 from skmlp.inspection._attributions import attributions
@@ -14,6 +17,8 @@ _OUTPUTS = {
 }
 _UP, _DOWN = "#D55E00", "#0072B2"
 _REST = "other features"
+# Inches of a new figure, for each feature and at least
+_HEIGHT_OF_FEATURE, _LEAST_HEIGHT = 0.28, 4.0
 # Width of a strip, in units of the distance between two
 _STRIP_WIDTH = 0.8
 # Of all contributions' range, what dots that lie side by side may differ by
@@ -181,7 +186,7 @@ class AttributionDisplay:
             if len(result.targets) != 2:
                 raise ValueError(
                     f"target must be one of the {len(result.targets)} classes "
-                    f"{result.targets.tolist()}: only of two classes it is the second by "
+                    f"{result.targets.tolist()}: name one. Only of two it is the second by "
                     "default."
                 )
             contributions, base_value = contributions[:, 1], base_value[1]
@@ -229,7 +234,8 @@ class AttributionDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `kind` is none of the three, or there is no such row.
+            If `kind` is none of the three, there is no such row, or the contributions are
+            not those of one target.
 
         Examples
         --------
@@ -242,14 +248,16 @@ class AttributionDisplay:
         import matplotlib.pyplot as plt
 
         _check_kind(kind)
-        contributions = np.asarray(self.contributions)
+        contributions = check_array(self.contributions, input_name="contributions")
+        check_scalar(max_features, "max_features", Integral, min_val=1)
         self.bars_ = self.dots_ = None
         if kind == "waterfall":
             contributions = contributions[[_check_row(row, len(contributions))]]
         importance = np.abs(contributions).mean(axis=0)
         self.feature_order_ = np.argsort(-importance, kind="stable")[:max_features]
         if ax is None:
-            _, ax = plt.subplots()
+            height = max(_HEIGHT_OF_FEATURE * len(self.feature_order_), _LEAST_HEIGHT)
+            _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         if kind == "bar":
             self._draw_bars(importance, **kwargs)
@@ -317,6 +325,7 @@ class AttributionDisplay:
         self.ax_.axvline(self.base_value, color="gray", linewidth=0.8, linestyle=":")
         self.ax_.axvline(ends[-1], color="gray", linewidth=0.8)
         self._label(names, self.output_name)
+        # what raises the output is orange, what lowers it blue
         self.ax_.set_title(f"from {self.base_value:.3g} (dotted) to {ends[-1]:.3g}")
 
 
@@ -326,8 +335,8 @@ def _check_kind(kind):
 
 
 def _check_row(row, n_rows):
-    if not -n_rows <= row < n_rows:
-        raise ValueError(f"row={row} is not one of the {n_rows} rows.")
+    if not (isinstance(row, Integral) and -n_rows <= row < n_rows):
+        raise ValueError(f"row={row!r} is not one of the {n_rows} rows.")
     return row
 
 

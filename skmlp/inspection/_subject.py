@@ -138,8 +138,10 @@ def take_baseline(subject, baseline):
     else:
         try:
             baseline = transform(subject.steps, _as_rows(baseline))
-        except ValueError as error:
-            raise ValueError(f"In baseline: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"In baseline, which should be a row like those of X, or several: {error}"
+            ) from error
     rows = check_array(
         baseline, accept_sparse="csr", dtype=subject.X.dtype, input_name="baseline"
     )
@@ -162,8 +164,14 @@ def _training_mean(model):
 
 
 def _as_rows(baseline):
-    """A row as a matrix of one; a Series as a frame, so that it keeps its names."""
-    if hasattr(baseline, "columns") or sparse.issparse(baseline):
+    """A row as a matrix of one; a Series as a frame, so that it keeps its names.
+
+    Texts are rows each.
+    """
+    if isinstance(baseline, str):
+        return [baseline]
+    is_table = hasattr(baseline, "columns") or sparse.issparse(baseline)
+    if is_table or all(isinstance(row, str) for row in baseline):
         return baseline
     if hasattr(baseline, "to_frame") and hasattr(baseline, "index"):
         return baseline.to_frame().T
