@@ -505,7 +505,8 @@ class _RunOfNewton(_ScipyRun):
     def _hessian_product(self, x, v):
         if self._at is None or not np.array_equal(x, self._at):
             self._product = None  # two of them may be too much
-            self._at, self._product = x.copy(), self._active.hessian_product(x)
+            self._at = x.copy()
+            self._product = self._active.hessian_product(self._at)
         product = self._product(v).astype(np.float64, copy=False)
         if math.isfinite(blas.dnrm2(product)):
             return product

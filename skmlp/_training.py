@@ -158,7 +158,7 @@ def problem_at(settings, data, targets, progress):
 
 
 def _narrow(settings, problem, theta, is_drawn):
-    """Go into the span of the rows, where L-BFGS would end with weights of it.
+    """Go into the span of the rows, where solvers without epochs end with weights of it.
 
     What of a start of the user's own is not in the span, though, may be meant to stay.
 

@@ -213,6 +213,8 @@ def test_too_large_steps_are_an_error_at_once(activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("scale", [1e3, 1e30])
 def test_huge_data_train_to_a_finite_model(solver, activation, scale):
+    if (solver, activation) == ("newton-cg", "relu"):
+        activation = "identity"  # see `test_newton_refuses_kinks`
     model = MLPClassifierManual(
         5, activation, solver=solver, max_iter=20, batch_size=10, random_state=0
     )

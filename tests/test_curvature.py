@@ -129,7 +129,7 @@ def test_without_a_penalty_to_speak_of_the_data_determine_what_they_can():
     strong = make_model((), alpha=1e9).fit(X, y)
     assert loss_curvature(strong, X, y).effective_n_parameters < 1e-6
     free = make_model((), alpha=0.0).fit(X, Y)
-    assert loss_curvature(free, X, Y).effective_n_parameters == 12
+    assert np.isnan(loss_curvature(free, X, Y).effective_n_parameters)
 
 
 def test_weights_are_copies_and_class_weights_count():

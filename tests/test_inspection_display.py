@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmlp.inspection import AttributionDisplay, attributions
+from skmlp.inspection import AttributionDisplay, _display, attributions
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -128,10 +128,54 @@ def test_pipelines_and_targets(X):
     assert_array_equal(display.contributions, expected.contributions)
     assert_allclose(display.features, pipe[0].transform(2 * X))
     assert display.output_name == "logit of c"
-    with pytest.raises(ValueError, match=r"target must be one of the 3 classes \['a', 'b'"):
+    with pytest.raises(ValueError, match=r"target should be one of \['a', 'b', 'c'\]: "):
         AttributionDisplay.from_estimator(pipe, X)
     with pytest.raises(ValueError, match="target should be a single class"):
         AttributionDisplay.from_estimator(pipe, X, target=["a", "b"])
+
+
+def test_of_one_of_two_classes_the_second_is_drawn_and_nothing_else_computed(
+    X, monkeypatch
+):
+    labels = np.c_[X[:, 0] > 0, X[:, 1] > 0]
+    of_labels = short(solver="lbfgs", alpha=1.0).fit(X, labels)
+    of_two = short(solver="lbfgs", alpha=1.0).fit(X, labels[:, 0])
+    display = AttributionDisplay.from_estimator(of_two, X)
+    assert display.output_name == "logit of True"
+    monkeypatch.setattr(_display, "attributions", None)  # before any work
+    with pytest.raises(ValueError, match=r"one of \[0, 1\]: name one"):
+        AttributionDisplay.from_estimator(of_labels, X)
+    with pytest.raises(ValueError, match="row=99 is not one of the 50 rows"):
+        AttributionDisplay.from_estimator(of_two, X, kind="waterfall", row=99)
+
+
+def test_what_can_not_be_drawn_is_an_error():
+    numbers = np.ones((3, 2))
+    with pytest.raises(ValueError, match="Found array with dim 3"):
+        AttributionDisplay(numbers[np.newaxis]).plot()
+    with pytest.raises(ValueError, match="max_features == 0, must be >= 1"):
+        AttributionDisplay(numbers).plot(max_features=0)
+    with pytest.raises(ValueError, match=r"row=1\.5 is not one of the 3 rows"):
+        AttributionDisplay(numbers).plot(kind="waterfall", row=1.5)
+
+
+def test_names_are_not_cut_off(model, X):
+    names = np.array([f"a name of a feature of {i} words" for i in range(X.shape[1])])
+    display = AttributionDisplay.from_estimator(model, X, kind="waterfall")
+    display.feature_names = names
+    display.plot(kind="waterfall")
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.get_yticklabels()]
+    assert min(box.x0 for box in boxes) >= 0
+    many = AttributionDisplay(np.ones((2, 60))).plot(max_features=60)
+    heights = [text.get_window_extent().height for text in many.ax_.get_yticklabels()]
+    step = many.ax_.get_window_extent().height / 60
+    assert step > 0.8 * max(heights)
+
+
+def test_a_colour_of_ones_own_has_no_colour_bar(model, X):
+    display = AttributionDisplay.from_estimator(model, X, kind="strip", c="red")
+    assert len(display.figure_.axes) == 1
 
 
 def test_bad_kind_and_row(model, X):

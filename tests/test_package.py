@@ -82,6 +82,7 @@ ALLOWED = {
         "_classifier",
         "_intake",
         "_network",
+        "_sklearn",
         "_targets",
         "inspection._responses",
     },
@@ -104,7 +105,7 @@ ALLOWED = {
         "inspection._path",
         "inspection._subject",
     },
-    "inspection._display": {"_sklearn", "inspection._attributions"},
+    "inspection._display": {"_fitted", "_sklearn", "inspection._attributions"},
     "inspection": {
         "inspection._attributions",
         "inspection._curvature",

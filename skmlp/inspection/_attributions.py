@@ -20,8 +20,6 @@ from skmlp.inspection._subject import feature_names, take_baseline, take_subject
 # Features pass once a baseline, and may take so many times the memory of the units, which
 # have to stay in cache
 _FEATURE_SHARE = 16
-# What rounding may leave of a sum of contributions, in units of the last place
-_ROUNDING = 64
 
 
 @validate_params(
@@ -65,7 +63,8 @@ def attributions(
             (n_baselines, n_features), default=None
         What the rows are compared with: a row, or a sample of rows. In a pipeline it goes
         through the steps before the last, as X does. None is the mean of the features in
-        training, which is known with ``standardize=True``.
+        training, which is known with ``standardize=True``: of the rows that were not held
+        out, in the first of several calls with ``warm_start``. Sparse ones are made dense.
 
     target : label or list of labels, default=None
         The classes (of multilabel data the numbers of the labels) whose outputs are
@@ -78,8 +77,9 @@ def attributions(
         are opposite.
 
     tol : float, default=0.01
-        How far contributions may be from adding up, relative to the root mean square of the
-        differences that they explain, for each output, row and baseline on its own.
+        How far contributions may be from adding up, relative to the root of the sum of the
+        squared contributions of the first layer's units, for each output, row and baseline
+        on its own.
 
     max_steps : int, default=256
         Most steps of the quadrature. It is Gauss's, begins with 8, and is repeated with
@@ -176,18 +176,17 @@ def _integrate(subject, baseline, tol, max_steps):
     """All numbers of the result, block by block of rows, on threads."""
     X, network, n_targets = subject.X, subject.network, len(subject.targets)
     responses, at_baseline = (_responses(subject, rows) for rows in (X, baseline))
-    tolerances = tol * _scale(responses, at_baseline) + _rounding(responses, at_baseline)
     base_values = at_baseline.mean(axis=0)
     contributions = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
-    n_steps = np.empty(X.shape[0], int)
-    paths = Paths(
-        network, subject.parameters, subject.response, baseline, tolerances, max_steps
-    )
+    allowed, n_steps = np.empty(responses.shape), np.empty(X.shape[0], int)
+    paths = Paths(network, subject.parameters, subject.response, baseline, tol, max_steps)
     mapped = memory_map(X)
 
     def evaluate(rows):
         block = X[rows].toarray() if sparse.issparse(X) else X[rows]
-        contributions[rows], n_steps[rows] = paths.contributions(block, responses[rows])
+        contributions[rows], allowed[rows], n_steps[rows] = paths.contributions(
+            block, responses[rows]
+        )
         give_back(mapped)
 
     n_units, n_features = sum(network.layer_sizes[1:]), X.shape[1] // _FEATURE_SHARE
@@ -195,7 +194,7 @@ def _integrate(subject, baseline, tol, max_steps):
     with row_threads(len(blocks)) as map_rows:
         map_rows(evaluate, blocks)
     errors = responses - base_values - contributions.sum(axis=2)
-    _warn_if_incomplete(errors, tolerances, max_steps)
+    _warn_if_incomplete(errors, allowed, max_steps)
     return Bunch(
         contributions=contributions,
         base_values=base_values,
@@ -211,20 +210,8 @@ def _responses(subject, X):
     return subject.response.value(Z)
 
 
-def _scale(responses, at_baseline):
-    """Root mean square difference between a row and a baseline, of each output."""
-    variances = responses.var(axis=0) + at_baseline.var(axis=0)
-    return np.sqrt(variances + (responses.mean(axis=0) - at_baseline.mean(axis=0)) ** 2)
-
-
-def _rounding(*values):
-    """What to forgive of an error, for each output."""
-    largest = np.max([np.abs(value).max(axis=0) for value in values], axis=0)
-    return _ROUNDING * np.finfo(values[0].dtype).eps * largest
-
-
-def _warn_if_incomplete(errors, tolerances, max_steps):
-    is_incomplete = ~(np.abs(errors) <= tolerances)
+def _warn_if_incomplete(errors, allowed, max_steps):
+    is_incomplete = ~(np.abs(errors) <= allowed)
     if is_incomplete.any():
         warn(
             f"Contributions of {is_incomplete.any(axis=1).sum()} rows do not add up to tol "

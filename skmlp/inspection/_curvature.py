@@ -1,6 +1,7 @@
 """How the objective curves at the end of a fit."""
 
 import math
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
@@ -36,7 +37,8 @@ def loss_curvature(
         A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
         ``refit=True`` over one of these.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The rows that it was fitted to; others have another objective.
+        The rows that it was fitted to; others have another objective. They are looked at in
+        double precision: float32 rows, those of a memory map included, are copied.
     y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
         Their labels.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -120,7 +122,7 @@ def loss_curvature(
     >>> curvature.effective_n_parameters < curvature.n_parameters
     True
     """
-    check_scalar(n_eigenvalues, "n_eigenvalues", int, min_val=1)
+    check_scalar(n_eigenvalues, "n_eigenvalues", Integral, min_val=1)
     random_state = check_random_state(random_state)
     steps, model = unwrap(estimator)
     problem, theta = fitted_problem(model, transform(steps, X), y, sample_weight)
@@ -157,10 +159,13 @@ def _extremes(product, n, k, random_state):
     if n <= max(_FEW, _FEW_FOR_EACH * k):
         eigenvalues = np.linalg.eigvalsh(_matrix_of(product, n))
         return eigenvalues[::-1][:k], eigenvalues[:k]
+    start = random_state.normal(size=n)
+    if not product(start).any():  # of one class, without a penalty
+        return np.zeros(k), np.zeros(k)
     options = {
         "k": k,
         "which": "LA",
-        "v0": random_state.normal(size=n),
+        "v0": start,
         "tol": _RESOLUTION,
         "return_eigenvectors": False,
     }

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 
-from skmlp._sklearn import check_matplotlib_support
+from skmlp._fitted import unwrap
+from skmlp._sklearn import check_matplotlib_support, count_samples
 from skmlp.inspection._attributions import attributions
 
 _KINDS = ("bar", "strip", "waterfall")
@@ -172,8 +173,9 @@ class AttributionDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         _check_kind(kind)
-        if target is not None and np.ndim(target):
-            raise ValueError(f"target should be a single class, got {target!r}.")
+        target = _one_target(target, unwrap(estimator)[1])
+        if kind == "waterfall":
+            _check_row(row, count_samples(X))
         result = attributions(
             estimator,
             X,
@@ -181,20 +183,10 @@ class AttributionDisplay:
             target=target,
             response_method=response_method,
         )
-        contributions, base_value = result.contributions, result.base_values
-        if target is None:
-            if len(result.targets) != 2:
-                raise ValueError(
-                    f"target must be one of the {len(result.targets)} classes "
-                    f"{result.targets.tolist()}: name one. Only of two it is the second by "
-                    "default."
-                )
-            contributions, base_value = contributions[:, 1], base_value[1]
-            target = result.targets[1]
         display = cls(
-            contributions,
+            result.contributions,
             result.features,
-            base_value,
+            result.base_values,
             result.feature_names,
             f"{_OUTPUTS[response_method]} of {target}",
         )
@@ -296,7 +288,7 @@ class AttributionDisplay:
         shown = contributions[:, self.feature_order_]
         places = np.arange(shown.shape[1]) + _side_by_side(shown)
         style = {"s": 9, "linewidth": 0}
-        if self.features is not None and not {"color", "facecolor"} & set(kwargs):
+        if self.features is not None and not {"color", "facecolor", "c"} & set(kwargs):
             levels = _levels(self._values(slice(None)))
             style |= {"c": levels.ravel(), "cmap": "viridis"}
         self.ax_.axvline(0, color="gray", linewidth=0.8, zorder=0)
@@ -332,6 +324,20 @@ class AttributionDisplay:
 def _check_kind(kind):
     if kind not in _KINDS:
         raise ValueError(f"kind should be one of {_KINDS}, got {kind!r}.")
+
+
+def _one_target(target, model):
+    """The class to explain: of two, the second if none is named."""
+    if target is not None and np.ndim(target):
+        raise ValueError(f"target should be a single class, got {target!r}.")
+    if target is not None:
+        return target
+    if len(model.classes_) == 2 and model.out_activation_ == "softmax":
+        return model.classes_[1]
+    raise ValueError(
+        f"target should be one of {model.classes_.tolist()}: name one. Only where a row is "
+        "of one of two classes, it is the second by default."
+    )
 
 
 def _check_row(row, n_rows):

@@ -6,12 +6,37 @@ the data: what is averaged are derivatives with respect to these inputs, (52).
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from skmlp._network import Parameters
 
 FEWEST_STEPS = 8
+# Numbers that pairs of a row and a baseline may take at a time, for cache
+_PAIR_NUMBERS = 2**18
+# What rounding may leave of a sum of contributions, in units of the last place
+_ROUNDING = 64
+
+
+class Ends(NamedTuple):
+    """Some rows, at which paths begin or end.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+    inputs : ndarray of shape (n, n_units)
+        Of the first layer.
+    values : ndarray of shape (n, T)
+        Of the response.
+    """
+
+    X: np.ndarray
+    inputs: np.ndarray
+    values: np.ndarray
+
+    def __getitem__(self, rows):
+        return Ends(self.X[rows], self.inputs[rows], self.values[rows])
 
 
 class Paths:
@@ -24,20 +49,21 @@ class Paths:
     response : Response
         Of T outputs.
     baseline : ndarray of shape (m, d)
-    tolerances : ndarray of shape (T,)
-        By how much contributions may miss what they are to add up to.
+    tol : float
+        By how much contributions may miss what they are to add up to, relative to the root
+        of the sum of the squared contributions of the first layer's units.
     max_steps : int
         Most nodes of a quadrature.
     """
 
     def __init__(
-        self, network, parameters, response, baseline, tolerances=0, max_steps=FEWEST_STEPS
+        self, network, parameters, response, baseline, tol=np.inf, max_steps=FEWEST_STEPS
     ):
         self._activation, self._response = network.activation, response
         self._W, self._bias = parameters.coefs[0], parameters.intercepts[0]
-        self._baseline, self._ends = baseline, baseline @ self._W + self._bias
-        self._values = response.value(network.activations(parameters, baseline))
-        self._tolerances, self._max_steps = tolerances, max_steps
+        values = response.value(network.activations(parameters, baseline))
+        self._baseline = self._ends(baseline, values)
+        self._tol, self._max_steps = tol, max_steps
         self._n_hidden = len(network.layer_sizes) - 2
         # the mean gradient needs no quadrature
         self._is_closed = response.is_linear and self._n_hidden <= 1
@@ -47,10 +73,14 @@ class Paths:
                 None, parameters.coefs[1:], parameters.intercepts[1:]
             )
 
+    def _ends(self, X, values):
+        return Ends(X, X @ self._W + self._bias, values)
+
     def contributions(self, X, values):
         """Contributions of the features of some rows to the response: (51) and (52).
 
         They are x - b times the mean gradient, and of that the mean over the baseline's b.
+        Paths are taken together that lead from one b, or to one x, if there are fewer.
 
         Parameters
         ----------
@@ -61,33 +91,61 @@ class Paths:
         Returns
         -------
         contributions : ndarray of shape (n, T, d)
+        allowed : ndarray of shape (n, T)
+            What they may miss of their sum, by `tol`.
         n_steps : ndarray of shape (n,) of int
             The most that a path of each row took.
         """
-        A, total, n_steps = X @ self._W + self._bias, 0, np.zeros(len(X), int)
-        for b, B, value in zip(self._baseline, self._ends, self._values, strict=True):
-            if self._is_closed:
-                mean = self._closed(A, B)
-            else:
-                mean, steps = self._refined(A - B, B, values - value)
-                np.maximum(n_steps, steps, out=n_steps)
-            gradient = mean.reshape(-1, mean.shape[2]) @ self._W.T
-            gradient = gradient.reshape(*mean.shape[:2], -1)
-            gradient *= (X - b)[:, np.newaxis]
-            total += gradient
-        return total / len(self._baseline), n_steps
+        rows, n_targets = self._ends(X, values), values.shape[1]
+        total = np.zeros((len(X), n_targets, X.shape[1]), X.dtype)
+        allowed, n_steps = np.zeros(values.shape), np.zeros(len(X), int)
+        for at, to, start in self._pairs(rows, n_targets * max(self._W.shape)):
+            parts, missed, steps = self._between(to, start)
+            if len(start.X) > 1:
+                parts, missed = parts.sum(axis=0), missed.sum(axis=0)
+                steps = steps.max()
+            total[at] += parts
+            allowed[at] += missed
+            n_steps[at] = np.maximum(n_steps[at], steps)
+        n_baselines = len(self._baseline.X)
+        return total / n_baselines, allowed / n_baselines, n_steps
+
+    def _pairs(self, rows, pair_numbers):
+        """Yield places in `rows`, ends of paths and their starts: one, or of one row."""
+        n_rows, n_baselines = len(rows.X), len(self._baseline.X)
+        if n_rows >= n_baselines:
+            for i in range(n_baselines):
+                yield slice(None), rows, self._baseline[i : i + 1]
+            return
+        n_together = max(_PAIR_NUMBERS // pair_numbers, 2)
+        for i in range(n_rows):
+            for first in range(0, n_baselines, n_together):
+                place = slice(i, i + 1)
+                yield place, rows[place], self._baseline[first : first + n_together]
+
+    def _between(self, to, start):
+        """Contributions of pairs of rows, what they may miss, and steps that they took."""
+        if self._is_closed:
+            mean = self._closed(to.inputs, start.inputs)
+            allowed, n_steps = np.full(mean.shape[:2], np.inf), np.zeros(len(mean), int)
+        else:
+            mean, allowed, n_steps = self._refined(to, start)
+        parts = mean.reshape(-1, mean.shape[2]) @ self._W.T
+        parts = parts.reshape(*mean.shape[:2], len(self._W))
+        parts *= (to.X - start.X)[:, np.newaxis]
+        return parts, allowed, n_steps
 
     def _closed(self, A, B):
         """Mean derivative of a linear response, between inputs of the first layer: (54)."""
         if not self._n_hidden:
             C = self._response.jacobian(A)
-            return np.broadcast_to(C, (len(A), *C.shape[1:]))
+            return np.broadcast_to(C, (max(len(A), len(B)), *C.shape[1:]))
         slope = _mean_slope(self._activation, A, B)
         # what is above the hidden layer is the same everywhere
         return slope[:, np.newaxis] * self._gradient_above(A[:1])
 
-    def _refined(self, step, B, differences):
-        """Mean derivative along a step from the first layer's inputs B, and nodes it took.
+    def _refined(self, to, start):
+        """Mean derivatives between inputs of the first layer, by quadrature.
 
         Where the contributions do not add up to the differences of the response, there
         are twice as many nodes, and so on. Their sum is that of the step times the mean
@@ -95,33 +153,39 @@ class Paths:
 
         Parameters
         ----------
-        step : ndarray of shape (n, n_units)
-        B : ndarray of shape (n_units,)
-        differences : ndarray of shape (n, T)
+        to, start : Ends
 
         Returns
         -------
         mean : ndarray of shape (n, T, n_units)
+        allowed : ndarray of shape (n, T)
+            What sums may miss.
         n_steps : ndarray of shape (n,) of int
         """
-        rows, n_nodes = np.arange(len(step)), FEWEST_STEPS
-        mean = np.empty((*differences.shape, len(B)), B.dtype)
-        n_steps = np.empty(len(step), int)
+        steps, differences = to.inputs - start.inputs, to.values - start.values
+        starts = np.broadcast_to(start.inputs, steps.shape)
+        unit = _ROUNDING * np.finfo(steps.dtype).eps
+        rounding = unit * np.maximum(np.abs(to.values), np.abs(start.values))
+        allowed = np.empty(differences.shape)
+        mean = np.empty((*differences.shape, steps.shape[1]), steps.dtype)
+        rows, n_nodes = np.arange(len(steps)), FEWEST_STEPS
+        n_steps = np.empty(len(steps), int)
         while True:
-            mean[rows] = self._quadrature(step[rows], B, n_nodes)
+            mean[rows] = self._quadrature(steps[rows], starts[rows], n_nodes)
             n_steps[rows] = n_nodes
-            sums = (mean[rows] @ step[rows][:, :, np.newaxis])[:, :, 0]
-            errors = np.abs(differences[rows] - sums)
-            rows = rows[~(errors <= self._tolerances).all(axis=1)]
+            parts = mean[rows] * steps[rows][:, np.newaxis]
+            errors = np.abs(differences[rows] - parts.sum(axis=2))
+            allowed[rows] = self._tol * np.linalg.norm(parts, axis=2) + rounding[rows]
+            rows = rows[~(errors <= allowed[rows]).all(axis=1)]
             if not len(rows) or 2 * n_nodes > self._max_steps:
-                return mean, n_steps
+                return mean, allowed, n_steps
             n_nodes *= 2
 
-    def _quadrature(self, step, B, n_nodes):
-        """Mean derivative along a step from B, by nodes of Gauss and Legendre: (53)."""
-        total, dtype = 0, B.dtype
+    def _quadrature(self, steps, starts, n_nodes):
+        """Mean derivative along steps, by nodes of Gauss and Legendre: (53)."""
+        total, dtype = 0, steps.dtype
         for t, weight in zip(*_gauss_legendre(n_nodes), strict=True):
-            total += dtype.type(weight) * self._derivative(B + dtype.type(t) * step)
+            total += dtype.type(weight) * self._derivative(starts + dtype.type(t) * steps)
         return total
 
     def _derivative(self, A):
@@ -153,7 +217,7 @@ def _mean_slope(activation, A, B):
     is_short = np.abs(step) < np.cbrt(np.finfo(A.dtype).eps)
     middle = (B + step / 2)[is_short]
     no_bias = np.zeros(1, A.dtype)
-    ends = A.copy(), B[np.newaxis].copy()
+    ends = A.copy(), B.copy()
     for end in ends:
         activation.forward(end, no_bias)
     slope = ends[0] - ends[1]

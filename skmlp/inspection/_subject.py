@@ -10,6 +10,7 @@ from skmlp._classifier import MLPClassifierManual
 from skmlp._fitted import transform, unwrap
 from skmlp._intake import check_features
 from skmlp._network import Network, Parameters
+from skmlp._sklearn import check_feature_names
 from skmlp._targets import KINDS
 from skmlp.inspection._responses import Response, response_of
 
@@ -138,9 +139,11 @@ def take_baseline(subject, baseline):
     else:
         try:
             baseline = transform(subject.steps, _as_rows(baseline))
+            if hasattr(baseline, "columns") and hasattr(subject.model, "feature_names_in_"):
+                check_feature_names(subject.model, baseline, reset=False)
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"In baseline, which should be a row like those of X, or several: {error}"
+                f"In baseline: {error}\nIt should be a row like those of X, or several."
             ) from error
     rows = check_array(
         baseline, accept_sparse="csr", dtype=subject.X.dtype, input_name="baseline"
