@@ -128,7 +128,8 @@ class MLPClassifierManual(
         region [10]_, stochastic gradient descent with momentum, or Adam. 'auto' is 'lbfgs',
         and 'adam' for `dropout` and in `partial_fit`, where 'lbfgs' can't be. 'newton-cg'
         is for few rows and ``standardize=False``, or for a minimum to the last digits, with
-        ``tol=0``; elsewhere it takes longer.
+        ``tol=0``; elsewhere it takes longer. It does not see the kinks of 'relu', and is
+        refused with it, unless there is no hidden layer.
 
     random_state : int, RandomState instance or None, default=None
         Draws the initial parameters, the order of the rows, the units that drop out and
@@ -504,8 +505,9 @@ class MLPClassifierManual(
         ------
         ValueError
             If the data or a parameter are not valid, `dropout` is used with 'lbfgs' or
-            'newton-cg', the validation set of early stopping cannot be drawn, or training
-            diverges. The estimator is then as it was before the call.
+            'newton-cg', 'relu' with 'newton-cg', the validation set of early stopping
+            cannot be drawn, or training diverges. The estimator is then as it was before
+            the call.
 
         Examples
         --------

@@ -50,11 +50,15 @@ for name, model in models.items():
 # directions, but hardly falls: a plateau that its stopping rule takes for good enough, and
 # the held-out loss agrees. With a small ``tol`` L-BFGS comes as near to a minimum as makes
 # no difference: two eigenvalues are still negative, by 1e-8. Newton's method ends in a
-# minimum, with a gradient of rounding. One eigenvalue there is zero: probabilities do not
-# change if both output biases grow alike.
+# minimum, with a gradient of rounding. (``kind`` allows for 1e-7 of the largest
+# eigenvalue.) One eigenvalue there is zero: probabilities do not change if both output
+# biases grow alike.
 #
-# Most of the 502 eigenvalues are those of the penalty alone, alpha / n: in these directions
-# the data say nothing. How many parameters they do determine is a number, too.
+# All but some ten of the 502 eigenvalues are of the size of alpha / n, which is what the
+# penalty alone gives to a weight: some hundred are just that, and others lie on steps above
+# and below it, a hundred units at a time that end alike. In these directions the data say
+# next to nothing. How many parameters they do determine is in the titles: counted by the
+# Gauss-Newton matrix, in which no direction bends down.
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True, layout="constrained")
 for ax, (name, curvature) in zip(axes, curvatures.items(), strict=True):

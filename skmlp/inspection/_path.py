@@ -35,7 +35,7 @@ class Ends(NamedTuple):
     inputs: np.ndarray
     values: np.ndarray
 
-    def __getitem__(self, rows):
+    def take(self, rows):
         return Ends(self.X[rows], self.inputs[rows], self.values[rows])
 
 
@@ -115,13 +115,14 @@ class Paths:
         n_rows, n_baselines = len(rows.X), len(self._baseline.X)
         if n_rows >= n_baselines:
             for i in range(n_baselines):
-                yield slice(None), rows, self._baseline[i : i + 1]
+                yield slice(None), rows, self._baseline.take(slice(i, i + 1))
             return
         n_together = max(_PAIR_NUMBERS // pair_numbers, 2)
         for i in range(n_rows):
             for first in range(0, n_baselines, n_together):
                 place = slice(i, i + 1)
-                yield place, rows[place], self._baseline[first : first + n_together]
+                together = slice(first, first + n_together)
+                yield place, rows.take(place), self._baseline.take(together)
 
     def _between(self, to, start):
         """Contributions of pairs of rows, what they may miss, and steps that they took."""
