@@ -1,6 +1,7 @@
 """Every bad input gets a clear error, and the estimator stays as it was."""
 
 import copy
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -209,12 +210,13 @@ def test_too_large_steps_are_an_error_at_once(activation):
 
 @shared_settings
 @short_fits
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("solver", "activation"),
+    # see `test_newton_refuses_kinks`
+    [pair for pair in product(SOLVERS, ACTIVATIONS) if pair != ("newton-cg", "relu")],
+)
 @pytest.mark.parametrize("scale", [1e3, 1e30])
 def test_huge_data_train_to_a_finite_model(solver, activation, scale):
-    if (solver, activation) == ("newton-cg", "relu"):
-        activation = "identity"  # see `test_newton_refuses_kinks`
     model = MLPClassifierManual(
         5, activation, solver=solver, max_iter=20, batch_size=10, random_state=0
     )
