@@ -8,6 +8,13 @@ from skmlp._objective import row_blocks
 from skmlp._parallel import row_threads
 
 
+def fitted_network(estimator, loss):
+    """The network of an estimator that has the attributes of a fit, and its parameters."""
+    sizes = [*(len(W) for W in estimator.coefs_), estimator.n_outputs_]
+    network = Network(sizes, estimator.activation, loss)
+    return network, Parameters(None, estimator.coefs_, estimator.intercepts_)
+
+
 def layer_outputs(estimator, loss, X, layer=-1, finish=None):
     """Outputs of a layer, and whether the rows are finite.
 
@@ -30,10 +37,7 @@ def layer_outputs(estimator, loss, X, layer=-1, finish=None):
     outputs : ndarray of shape (n, n_units)
     is_finite : bool
     """
-    coefs = estimator.coefs_
-    sizes = [*(len(W) for W in coefs), estimator.n_outputs_]
-    network = Network(sizes, estimator.activation, loss)
-    parameters = Parameters(None, coefs, estimator.intercepts_)
+    network, parameters = fitted_network(estimator, loss)
     finish = finish and getattr(network.output, finish)
     outputs = np.empty((X.shape[0], network.layer_sizes[1:][layer]), X.dtype)
     mapped = memory_map(X)
@@ -49,6 +53,6 @@ def layer_outputs(estimator, loss, X, layer=-1, finish=None):
         return is_finite
 
     blocks = row_blocks(X, network)
-    largest_product = X.shape[0] * max(W.size for W in coefs)
+    largest_product = X.shape[0] * max(W.size for W in parameters.coefs)
     with row_threads(len(blocks), largest_product) as map_rows:
         return outputs, all(map_rows(evaluate, blocks))

@@ -401,7 +401,7 @@ class _ScipyRun:
             method=self.method,
             jac=True,
             callback=self._callback,
-            **self._settings(theta.size),
+            **self._arguments(theta.size),
         )
         self.n_iter += solution.nit
         self.n_fun += solution.nfev
@@ -449,7 +449,7 @@ class _ScipyRun:
 class _RunOfLbfgs(_ScipyRun):
     name, method = "L-BFGS", "L-BFGS-B"
 
-    def _settings(self, n_parameters):
+    def _arguments(self, n_parameters):
         options = {
             "maxiter": self.max_iter - self.n_iter,
             "maxfun": self.max_fun - self.n_fun,
@@ -480,7 +480,7 @@ class _RunOfNewton(_ScipyRun):
         solution.fun = self._taken[1]
         return solution
 
-    def _settings(self, n_parameters):
+    def _arguments(self, n_parameters):
         gtol = _resolution(self.objective)
         options = {"maxiter": self.max_iter - self.n_iter, "gtol": gtol}
         return {"hessp": self._hessian_product, "options": options}

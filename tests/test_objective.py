@@ -419,15 +419,14 @@ def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective(tmp
     assert rough(X, standardized=False) is None
 
 
+def in_float32(objective):
+    X, weights = objective.X.astype(np.float32), objective.sample_weight
+    return Objective(objective.network, X, objective.targets, weights, 0.3)
+
+
 def test_float32_stays_float32_and_sums_in_float64():
     objective, theta = make_objective()
-    single = Objective(
-        objective.network,
-        objective.X.astype(np.float32),
-        objective.targets,
-        objective.sample_weight,
-        0.3,
-    )
+    single = in_float32(objective)
     loss, gradient = single.loss_gradient(theta)
     exact_loss, exact = objective.loss_gradient(theta)
     assert gradient.dtype == np.float32
@@ -569,13 +568,7 @@ def test_products_have_the_same_bits_for_any_number_of_threads(monkeypatch, kept
 @pytest.mark.parametrize("gauss_newton", [False, True])
 def test_products_in_float32(gauss_newton):
     objective, theta = make_objective()
-    single = Objective(
-        objective.network,
-        objective.X.astype(np.float32),
-        objective.targets,
-        objective.sample_weight,
-        0.3,
-    )
+    single = in_float32(objective)
     v = np.random.default_rng(0).normal(size=theta.size)
     found, exact = (
         each.hessian_product(theta, gauss_newton=gauss_newton)(v)

@@ -79,6 +79,7 @@ ALLOWED = {
     "inspection._responses": {"_losses"},
     "inspection._subject": {
         "_fitted",
+        "_inference",
         "_classifier",
         "_intake",
         "_network",

@@ -33,6 +33,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from speed import processor
 from threadpoolctl import threadpool_info
 
 from skmlp import MLPClassifierManual
@@ -390,14 +391,6 @@ def measure():
         "seconds": time.perf_counter() - start,
     }
     return results
-
-
-def processor():
-    """Name of the processor, as Linux tells it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.machine()
 
 
 def main():

@@ -22,6 +22,7 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import train_test_split
+from speed import processor
 from threadpoolctl import threadpool_info
 
 from skmlp import MLPClassifierManual
@@ -127,14 +128,6 @@ def speed(hidden, n_classes):
 
 def lines(rows, which):
     return "\n".join(row[which] for row in rows)
-
-
-def processor():
-    """Name of the processor, as Linux tells it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.machine()
 
 
 def main():

@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 
 from skmlp._classifier import MLPClassifierManual
 from skmlp._fitted import transform, unwrap
+from skmlp._inference import fitted_network
 from skmlp._intake import check_features
 from skmlp._network import Network, Parameters
 from skmlp._sklearn import check_feature_names
@@ -67,20 +68,12 @@ def take_subject(estimator, X, target, response_method):
     steps, model = unwrap(estimator)
     indices = _target_indices(target, model.classes_)
     X = check_features(model, transform(steps, X))
-    sizes = [*(len(W) for W in model.coefs_), model.n_outputs_]
     units = model.out_activation_
     response = response_of(response_method, units, model.n_outputs_, indices, X.dtype)
     loss = KINDS[units].loss
-    return Subject(
-        model,
-        steps,
-        loss,
-        Network(sizes, model.activation, loss),
-        Parameters(None, model.coefs_, model.intercepts_),
-        X,
-        response,
-        model.classes_[indices],
-    )
+    network, parameters = fitted_network(model, loss)
+    targets = model.classes_[indices]
+    return Subject(model, steps, loss, network, parameters, X, response, targets)
 
 
 def _target_indices(target, classes):
