@@ -1,18 +1,17 @@
-"""The strength of the penalty, chosen on held-out rows."""
+"""The strength of the penalty, chosen on held-out rows, at the size where it is used."""
 
 import math
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from skmlp._holdout import folds
-from skmlp._parallel import serial
+from skmlp._race import WEAKEST, Race, Rules
 from skmlp._solvers import minimize_lbfgs
 
-# Candidates, in half decades of the unit: those that every search sees, from the strongest
-# on, and how far it may go beyond them
+# Candidates that every search sees, from the strongest on, in half decades
 _FIRST = (2, 0, -2)
-_STRONGEST, _WEAKEST = 4, -6
 # Most iterations of a candidate; the rule that stops the fit stops it, too
 _MAX_ITER = 100
 
@@ -22,18 +21,57 @@ TRAINING_ROWS = 2400
 MOST_ROWS = 4800
 _N_FOLDS = 5
 _ENOUGH_HELD_OUT = 300
-# With fewer rows to train on, threads wait for one another more than they work
-_FEWEST_FOR_THREADS = 1000
-# Fewer distinct rows than this tell nothing. Their penalty, in units, is this times the
-# square of their number: the four of XOR can be learnt, and it is about the best for 20
+# Fewer rows than this tell nothing. Their penalty, in units, is this times the square of
+# their number: the four of XOR can be learnt, and it is about the best for 20
 _FEWEST_ROWS = 30
 _ALPHA_OF_FEW = 1 / 4000
 # Starts that few rows choose from, besides the first
 _N_OTHER_STARTS = 7
 
+# Later stages: the fewest rows to train on, how many times as many as in the stage before,
+# which is one in half a decade of alpha, and the most: so many, or a share of all rows
+_STAGE_ROWS = 2 * TRAINING_ROWS
+_GROWTH = math.sqrt(10)
+_LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
+# What the rows of a stage may take
+_STAGE_BYTES = 2**28
+# Starts with steeper first layers, for answers that bend often, and candidates to try them
+_STEEPER = (4, 16)
+_OF_STEEPER = (0, -2)
+
+
+class Choice(NamedTuple):
+    """What a search has come to.
+
+    Attributes
+    ----------
+    alpha : float
+    theta : ndarray of shape (P,)
+        To start from.
+    found : ndarray of shape (P,) or None
+        Where the fit with the strength that was chosen, or with the nearest penalty for a
+        row, to the largest part of the rows ended; None without such a fit.
+    is_stage : bool
+        Whether that part was one of the later stages.
+    table : list of (int, float, float)
+        Rows to train on, strength and mean held-out loss of each candidate of each stage.
+    """
+
+    alpha: float
+    theta: np.ndarray
+    found: np.ndarray | None = None
+    is_stage: bool = False
+    table: list = []  # noqa: RUF012, never changed
+
 
 def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
+
+    First there is a search on few rows. The penalty that suits them need not suit ten times
+    as many: so from some thousand rows on, stages follow, each on about three times the
+    rows of the one before, in which the neighbours of what was best compete again. Each fit
+    of a stage starts where the fit with the same penalty for a row, alpha divided by the
+    weight of the rows, ended in the stage before: it is almost the same objective.
 
     Parameters
     ----------
@@ -49,109 +87,121 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
 
     Returns
     -------
-    alpha : float
-    theta : ndarray of shape (P,)
-        To start from.
-    found : ndarray of shape (P,) or None
-        Where the search's fit to a part of the rows ended.
+    choice : Choice
     """
-    rows, validation = problem.data.sample(seed, MOST_ROWS), problem.validation
-    if validation is None:
-        splits = draw_splits(rows, seed)
-    else:
-        training = rows.sample(seed, TRAINING_ROWS)
-        splits = [(training, validation.sample(seed, MOST_ROWS))]
+    splits, stages, sample = _draw_rows(problem, seed)
+    unit = sample.total_weight / sample.n_distinct()
+    if problem.entropy == 0:  # a single class: there is nothing to hold back
+        return Choice(unit * 10.0 ** (WEAKEST / 2), theta)
+    train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
+    if not splits:
+        alpha = _ALPHA_OF_FEW * sample.total_weight**2 / unit
+        if draw_start is not None:
+            random_state = np.random.RandomState(seed)
+            others = [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
+            few = problem.part(sample).in_row_space()
+            theta = best_start(few, alpha, [theta, *others], make_monitor, train)
+        return Choice(alpha, theta)
+    rules = Rules(train, make_monitor, unit, problem.entropy, problem.map_rows)
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
-    train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
-    losses, trained = search_alpha(
-        theta,
-        splits,
-        train=train,
-        total_weight=rows.total_weight,
-        unit=rows.total_weight / rows.n_distinct(),
-        entropy=problem.entropy,
-        make_monitor=make_monitor,
-        map_fits=problem.map_rows,
-    )
-    alpha = min(losses, key=losses.get)
-    if not splits and draw_start is not None:
-        random_state = np.random.RandomState(seed)
-        others = [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
-        few = problem.part(rows).in_row_space()
-        theta = best_start(few, alpha, [theta, *others], make_monitor, train)
-    return alpha, theta, trained[alpha]
+    steeper = []
+    if draw_start is not None and len(problem.network.coef_shapes) > 1:
+        steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
+    race, theta = search_alpha(rules, splits, theta, steeper)
+    return _climb(problem, rules, race, theta, stages)
 
 
-def search_alpha(
-    theta, splits, *, train, total_weight, unit, entropy, make_monitor, map_fits=serial
-):
-    """Losses on held-out rows for some values of alpha.
+def search_alpha(rules, splits, theta, steeper=()):
+    """A race between some values of alpha.
 
-    In a Bayesian reading the penalty is minus the logarithm of a normal prior of precision
-    alpha [1]_, which does not depend on the number of rows: so alpha can be found on a part
-    of them. All candidates are trained alike: from one start, until the rule that will stop
-    the fit stops them. On the first split three decades are tried; a fourth, if the third
-    is not clearly worse; more beyond an end that is the best; and the half decade on the
-    better side of the best. Those that are not clearly worse race on over the other
-    splits [2]_.
+    On the first split three decades are tried; a fourth, if the third is not clearly worse;
+    more beyond an end that is the best; and the half decade on the better side of the best.
+    If the loss is flat, it is the start that holds the net back, and others are tried. What
+    is not clearly worse races on over the other splits [1]_.
 
     Parameters
     ----------
+    rules : Rules
+    splits : list of Problem
     theta : ndarray of shape (P,)
         Start of every fit.
-    splits : list of Problem
-        Each with rows to train on, and validation rows to measure the loss on.
-    train : callable
-        ``train(objective, theta, monitor)`` returns a `Result`.
-    total_weight : float
-    unit : float
-        Mean weight of a distinct row: what the decades are multiplied by.
-    entropy : float
-        Mean loss of a prediction by the shares of the classes.
-    make_monitor : callable
-        Returns a new `Monitor`, which stops a fit.
-    map_fits : callable, default=serial
-        Runs the fits of several candidates, or the sums over rows of a single one, where
-        there are rows enough.
+    steeper : list of ndarray of shape (P,)
+        Other starts.
 
     Returns
     -------
-    losses : dict of {float: float}
-        Mean held-out loss of each alpha that went all the way, stronger ones first: the
-        best is the first with the smallest.
-    trained : dict of {float: ndarray of shape (P,)}
-        Where the fit of each of them to the first split ended; None without a search.
+    race : Race
+    theta : ndarray of shape (P,)
+        The start with which it was run.
 
     References
     ----------
-    .. [1] D. J. C. MacKay, "A practical Bayesian framework for backpropagation networks",
-       Neural Computation 4 (1992).
-    .. [2] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
+    .. [1] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
-    if entropy == 0:  # a single class: there is nothing to hold back
-        alpha = unit * 10.0 ** (_WEAKEST / 2)
-        return {alpha: 0.0}, {alpha: None}
-    if not splits:
-        alpha = _ALPHA_OF_FEW * total_weight**2 / unit
-        return {alpha: math.nan}, {alpha: None}
-    if splits[0].data.n_rows < _FEWEST_FOR_THREADS:
-        map_fits = serial
-    race = _Race(theta, splits, train, unit, entropy, make_monitor, map_fits)
-    race.run(0, _FIRST)
-    if _FIRST[-1] in race.contenders(race.losses):
-        race.run(0, [_FIRST[-1] - 2])
-    while (beyond := race.edge()) is not None:
-        race.run(0, [beyond])
-    race.run(0, [race.between()])
-    survivors = race.contenders(race.losses)
+    race = Race(rules, splits, lambda candidate: theta)
+    _run_decades(race)
+    for start in steeper if race.is_flat() else ():
+        other = Race(rules, splits, lambda candidate, start=start: start)
+        other.run(_OF_STEEPER)
+        if other.beats(race):
+            race, theta = other, start
+    _run_decades(race)
+    race.run([race.between()])
     for split in range(1, len(splits)):
+        survivors = race.contenders()
         if len(survivors) > 1:
-            race.run(split, survivors)
-            survivors = race.contenders(survivors)
-    ranked = sorted(survivors, reverse=True)
-    losses = {race.alpha(i): race.mean(i) for i in ranked}
-    return losses, {race.alpha(i): race.trained[i] for i in ranked}
+            race.run(survivors, split)
+    return race, theta
+
+
+def _run_decades(race):
+    race.run(_FIRST)
+    if _FIRST[-1] in race.contenders():
+        race.run([_FIRST[-1] - 2])
+    while (beyond := race.edge()) is not None:
+        race.run([beyond])
+
+
+def _climb(problem, rules, race, theta, stages):
+    """Go on to more and more rows, and to all of them."""
+    table = race.table()
+    for split in stages:
+        split = problem.part(*split).in_row_space()
+        best, shift = race.best(), _half_decades(split.data, race.training_weight)
+        race = Race(rules, [split], partial(_start_for, race, shift, theta))
+        race.run(range(best, best + shift + 1))
+        while (neighbour := race.next_neighbour()) is not None:
+            race.run([neighbour])
+        table += race.table()
+    best, found = race.best(), race.trained[race.best()]
+    if stages:
+        shift = _half_decades(problem.data, race.training_weight)
+        found = race.start_for(best - shift, otherwise=None)
+    return Choice(race.alpha(best), theta, found, bool(stages), table)
+
+
+def _start_for(race, shift, theta, candidate):
+    return race.start_for(candidate - shift, theta)
+
+
+def _half_decades(data, weight):
+    """Half decades of alpha between the weight of data and a smaller weight."""
+    return max(round(2 * math.log10(data.total_weight / weight)), 0)
+
+
+def steepened(network, theta, factor):
+    """A start whose first hidden layer bends so many times as sharply.
+
+    Its units are spread over the data as before, but each tells one side of its threshold
+    from the other in a strip that is narrower by the factor. So a net can learn a
+    checkerboard, from which nothing is to be seen with units as wide as the data.
+    """
+    steep = theta.copy()
+    parameters = network.parameters(steep)
+    parameters.coefs[0][...] *= factor
+    parameters.intercepts[0][...] *= factor
+    return steep
 
 
 def best_start(problem, alpha, starts, make_monitor, train):
@@ -169,7 +219,7 @@ def best_start(problem, alpha, starts, make_monitor, train):
     make_monitor : callable
         Returns a new `Monitor`.
     train : callable
-        See `search_alpha`.
+        ``train(objective, theta, monitor)`` returns a `Result`.
 
     Returns
     -------
@@ -189,82 +239,44 @@ def _train(objective, theta, monitor, max_iter):
     )
 
 
-class _Race:
-    """Held-out losses of candidates, numbered by half decades of the unit.
+def _draw_rows(problem, seed):
+    """Splits of few rows, a split for each later stage, and rows that tell of all.
 
-    Attributes
-    ----------
-    losses : dict of {int: list of float}
-        Of each candidate, its mean loss on the held-out rows of the splits so far.
-    trained : dict of {int: ndarray of shape (P,)}
-        Where its fit to the first split ended.
+    In the later stages, and in the search before them, the held-out rows are the same: a
+    fit that goes on from the fit of an earlier stage must not have seen them.
     """
+    data, validation = problem.data, problem.validation
+    most = max(_LAST_STAGE, data.n_rows // _SHARE_OF_ALL)
+    most = min(most, max(_STAGE_BYTES // data.row_bytes, MOST_ROWS))
+    if validation is not None:
+        pool = data.sample(seed, most)
+        held_out = validation.sample(seed, most // (_N_FOLDS - 1))
+        search, stages = _stages(pool, held_out, seed)
+        return [search], stages, pool
+    sample = data.sample(seed, most * _N_FOLDS // (_N_FOLDS - 1))
+    if sample.n_rows * (_N_FOLDS - 1) < _STAGE_ROWS * _N_FOLDS:
+        sample = sample.sample(seed, MOST_ROWS)
+        return draw_splits(sample, seed), [], sample
+    search, stages = _stages(*_first_fold(sample, seed), seed)
+    return [search], stages, sample
 
-    def __init__(self, theta, splits, train, unit, entropy, make_monitor, map_fits):
-        self._theta, self._splits, self._train = theta, splits, train
-        self._unit, self._entropy = unit, entropy
-        self._make_monitor = make_monitor
-        self._map = map_fits
-        self._held_out = [split.rough_held_out_objective() for split in splits]
-        self.losses, self.trained = {}, {}
 
-    def alpha(self, candidate):
-        """The strength that a candidate stands for."""
-        return self._unit * 10.0 ** (candidate / 2)
+def _stages(pool, held_out, seed):
+    """The split of the search, and a split for each later stage."""
+    n_rows, sizes = min(pool.n_rows, _LAST_STAGE), []
+    while n_rows >= _STAGE_ROWS:
+        sizes.append(n_rows)
+        n_rows = int(n_rows / _GROWTH)
+    if pool.n_rows > _LAST_STAGE * _GROWTH ** 0.5:
+        sizes.insert(0, pool.n_rows)
+    search = pool.sample(seed, TRAINING_ROWS), held_out.sample(seed, MOST_ROWS)
+    return search, [(pool.sample(seed, size), held_out) for size in reversed(sizes)]
 
-    def run(self, split, candidates):
-        """Train the candidates on a split, and measure their losses."""
-        candidates = sorted(candidates)  # the weaker the penalty, the longer it takes
-        if len(candidates) == 1:
-            measured = [self._measure(split, self._map, *candidates)]
-        else:
-            measured = self._map(partial(self._measure, split, serial), candidates)
-        for candidate, (theta, loss) in zip(candidates, measured, strict=True):
-            self.trained.setdefault(candidate, theta)
-            self.losses.setdefault(candidate, []).append(loss)
 
-    def mean(self, candidate):
-        """Mean loss on all held-out rows that a candidate has seen."""
-        losses = self.losses[candidate]
-        weights = [held_out.total_weight for held_out in self._held_out]
-        return float(np.average(losses, weights=weights[: len(losses)]))
-
-    def best(self, candidates):
-        """The candidate with the smallest mean loss; of equals, the strongest penalty."""
-        return min(sorted(candidates, reverse=True), key=self.mean)
-
-    def contenders(self, candidates):
-        """The best candidate and those that are not clearly worse.
-
-        Differences of the losses of rows are of the order of half the entropy.
-        """
-        best = self.best(candidates)
-        n_splits = len(self.losses[best])
-        n_seen = sum(split.validation.n_distinct() for split in self._splits[:n_splits])
-        bound = self.mean(best) + self._entropy / 2 / math.sqrt(n_seen)
-        return {candidate for candidate in candidates if self.mean(candidate) <= bound}
-
-    def edge(self):
-        """The decade beyond the best, if it has none; None at the ends."""
-        best = self.best(self.losses)
-        for beyond in (best + 2, best - 2):
-            if beyond not in self.losses and _WEAKEST <= beyond <= _STRONGEST:
-                return beyond
-        return None
-
-    def between(self):
-        """The half decade between the best and its better neighbour."""
-        best = self.best(self.losses)
-        return (best + self.best(self.losses.keys() & {best - 2, best + 2})) // 2
-
-    def _measure(self, split, map_rows, candidate):
-        problem = self._splits[split]
-        objective = problem.rough_objective(self.alpha(candidate), map_rows)
-        start = problem.reduce(self._theta)
-        theta = self._train(objective, start, self._make_monitor()).theta
-        loss = self._held_out[split].loss(theta)
-        loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
-        return problem.expand(theta.astype(objective.dtype, copy=False)), loss
+def _first_fold(rows, seed):
+    """All folds but the first, and the first."""
+    fold = folds(rows.prints, rows.strata, rows.sample_weight, n_folds=_N_FOLDS, seed=seed)
+    return rows.where(fold != 0), rows.where(fold == 0)
 
 
 def draw_splits(rows, seed):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skmlp._alpha import choose_alpha
+from skmlp._alpha import Choice, choose_alpha
 from skmlp._coordinates import (
     Coordinates,
     have_drifted,
@@ -116,11 +116,15 @@ def train(
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = theta is drawn
         problem, theta = _narrow(settings, problem, theta, is_drawn)
-        progress, theta, found = _set_alpha(
+        progress, choice = _set_alpha(
             settings, problem, progress, theta, may_redraw=is_drawn, stage=stage
         )
-        if is_drawn and not stops_early:
-            theta = _approach(settings, problem, theta, progress)
+        theta, found = choice.theta, choice.found
+        if is_drawn and not stops_early and not settings.method.has_epochs:
+            if choice.is_stage and found is not None:
+                theta = found
+            else:
+                theta = _approach(settings, problem, theta, progress)
         score = None
         if validation is not None and make_score is not None:
             score = make_score(validation)
@@ -277,19 +281,18 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
     Returns
     -------
     progress : Progress
-    theta : ndarray of shape (P,)
-        To start from.
-    found : ndarray of shape (P,) or None
-        Where the search's fit to a part of the rows ended.
+    choice : Choice
+        Where to start from, and more, if there was a search.
     """
     if settings.alpha != "auto":
-        return replace(progress, alpha=float(settings.alpha)), theta, None
+        alpha = float(settings.alpha)
+        return replace(progress, alpha=alpha), Choice(alpha, theta)
     if not settings.searches_alpha(progress):
         alpha = _ALPHA_OF_PARTS if progress.alpha is None else progress.alpha
-        return replace(progress, alpha=alpha), theta, None
+        return replace(progress, alpha=alpha), Choice(alpha, theta)
     draw_start = partial(problem.draw, standardized=settings.standardize)
     with stage("choose alpha"):
-        alpha, theta, found = choose_alpha(
+        choice = choose_alpha(
             problem,
             theta,
             seed=progress.seed,
@@ -300,8 +303,10 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
             max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
         )
     if settings.verbose:
-        print(f"alpha = {alpha:.6g}, chosen on held-out rows")
-    return replace(progress, alpha=alpha), theta, found
+        for n_rows, alpha, loss in choice.table:
+            print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
+        print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
+    return replace(progress, alpha=choice.alpha), choice
 
 
 def _approach(settings, problem, theta, progress):
@@ -316,15 +321,14 @@ def _approach(settings, problem, theta, progress):
     .. [1] R. Bollapragada et al., "A progressive batching L-BFGS method for machine
        learning", ICML 2018.
     """
-    if settings.method.has_epochs:
-        return theta
     for n_rows in reversed(_parts(problem.data)):
         rows = problem.data.sample(progress.seed, n_rows)
+        alpha = progress.alpha * rows.total_weight / problem.data.total_weight
         tol = _PART_TOLERANCE * problem.tolerance(settings.tol)
         monitor = Monitor(tol, settings.n_iter_no_change)
         result = settings.method.run(
             settings,
-            problem.part(rows).objective(progress.alpha),
+            problem.part(rows).objective(alpha),
             theta,
             on_iteration=monitor,
             other=None,

@@ -1,0 +1,211 @@
+"""Candidates for the strength of the penalty, and their losses on held-out rows."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from skmlp._parallel import serial
+
+# Numbers of half decades, from the strongest penalty to the weakest
+STRONGEST, WEAKEST = 6, -6
+# With fewer rows to train on, threads wait for one another more than they work
+_FEWEST_FOR_THREADS = 1000
+# Weak verdicts are drawn towards this candidate, by so many nats, over all held-out rows,
+# times the squared distance from it
+_USUAL, _PULL = -1, 0.3
+# A loss that is not lower than the entropy by this share of it is one of a constant
+_PLATEAU = 0.01
+# A loss below this share of the entropy leaves nothing to look for
+_LEARNT = 0.1
+# A share of the entropy that one candidate gains on another, if it is to say where to look
+_GAIN = 0.002
+
+
+class Rules(NamedTuple):
+    """What all races of a search have in common.
+
+    Attributes
+    ----------
+    train : callable
+        ``train(objective, theta, monitor)`` returns a `Result`.
+    make_monitor : callable
+        Returns a new `Monitor`, which stops a fit.
+    unit : float
+        Weight of an observation: what the half decades are multiplied by.
+    entropy : float
+        Mean loss of a prediction by the shares of the classes.
+    map_fits : callable
+        Runs the fits of several candidates, or the sums over rows of a single one.
+    """
+
+    train: Callable
+    make_monitor: Callable
+    unit: float
+    entropy: float
+    map_fits: Callable = serial
+
+
+class Race:
+    """Held-out losses of candidates, numbered by half decades of the unit.
+
+    All candidates are trained alike, until the rule that will stop the fit stops them.
+
+    Parameters
+    ----------
+    rules : Rules
+    splits : list of Problem
+        Each with rows to train on, and validation rows to measure the loss on.
+    start_of : callable
+        ``start_of(candidate)`` returns the parameters that its fits start from.
+
+    Attributes
+    ----------
+    losses : dict of {int: list of float}
+        Of each candidate, its mean loss on the held-out rows of the splits so far.
+    trained : dict of {int: ndarray of shape (P,)}
+        Where its fit to the first split ended.
+    training_weight : float
+        Weight of the rows that the first split trains on.
+    """
+
+    def __init__(self, rules, splits, start_of):
+        self._rules, self._splits, self._start_of = rules, splits, start_of
+        self._held_out = [split.rough_held_out_objective() for split in splits]
+        self._n_seen = np.cumsum([split.validation.n_distinct() for split in splits])
+        self.losses, self.trained = {}, {}
+        self.training_weight = splits[0].data.total_weight
+
+    def alpha(self, candidate):
+        """The strength that a candidate stands for."""
+        return self._rules.unit * 10.0 ** (candidate / 2)
+
+    def run(self, candidates, split=0):
+        """Train the candidates on a split, and measure their losses."""
+        # the weaker the penalty, the longer it takes
+        candidates = sorted(c for c in candidates if len(self.losses.get(c, [])) == split)
+        n_rows = self._splits[split].data.n_rows
+        map_fits = serial if n_rows < _FEWEST_FOR_THREADS else self._rules.map_fits
+        if len(candidates) == 1:
+            measured = [self._measure(split, map_fits, *candidates)]
+        else:
+            measured = map_fits(partial(self._measure, split, serial), candidates)
+        for candidate, (theta, loss) in zip(candidates, measured, strict=True):
+            self.trained.setdefault(candidate, theta)
+            self.losses.setdefault(candidate, []).append(loss)
+
+    def mean(self, candidate):
+        """Mean loss on all held-out rows that a candidate has seen."""
+        losses = self.losses[candidate]
+        weights = [held_out.total_weight for held_out in self._held_out]
+        return float(np.average(losses, weights=weights[: len(losses)]))
+
+    def best(self):
+        """The candidate with the smallest mean loss; of equals, the strongest penalty.
+
+        The fewer rows have been seen, the more it takes to leave the usual strength.
+        """
+        return self._best_of(self._furthest())
+
+    def contenders(self):
+        """The best candidate and those that are not clearly worse."""
+        best = self.best()
+        bound = self.mean(best) + self.noise()
+        return {c for c in self._furthest() if self.mean(c) <= bound} | {best}
+
+    def beats(self, other):
+        """Whether the best candidate is clearly better than that of another race."""
+        return self.mean(self.best()) < other.mean(other.best()) - other.noise()
+
+    def noise(self):
+        """What differences of mean losses have to exceed to be clear.
+
+        Differences of the losses of rows are of the order of half the entropy.
+        """
+        return self._rules.entropy / 2 / math.sqrt(self._rows_seen(self.best()))
+
+    def is_plateau(self, candidate):
+        """Whether a candidate has learnt next to nothing."""
+        return not self.mean(candidate) < (1 - _PLATEAU) * self._rules.entropy
+
+    def is_flat(self):
+        """Whether the loss is far from 0, and a much weaker penalty is no worse.
+
+        Then it is not the penalty that holds the net back.
+        """
+        best = self.best()
+        weaker = {c for c in self.contenders() if c <= best - 2} or best == WEAKEST
+        return bool(weaker) and self.mean(best) > _LEARNT * self._rules.entropy
+
+    def edge(self):
+        """The decade beyond the best, if it has none; None at the ends."""
+        best = self.best()
+        for beyond in (best + 2, best - 2):
+            if beyond not in self.losses and WEAKEST <= beyond <= STRONGEST:
+                return beyond
+        return None
+
+    def between(self):
+        """The half decade between the best and its better neighbour."""
+        best = self.best()
+        return (best + self._best_of(self.losses.keys() & {best - 2, best + 2})) // 2
+
+    def next_neighbour(self):
+        """A neighbour of the best that is worth a fit; None if there is none.
+
+        The held-out loss has humps where nets begin to learn, so around a plateau a decade
+        is looked at on both sides. Elsewhere a side is left alone if the other one, which
+        has been tried, is not worse by much.
+        """
+        best = self.best()
+        is_plateau = self.is_plateau(best)
+        for step in (1, 2) if is_plateau else (1,):
+            for candidate in (best - step, best + step):
+                is_new = candidate not in self.losses and WEAKEST <= candidate <= STRONGEST
+                if is_new and (is_plateau or self._gains(best, 2 * best - candidate)):
+                    return candidate
+        return None
+
+    def start_for(self, candidate, otherwise):
+        """Where the fit of the nearest candidate ended, unless that has learnt nothing."""
+        nearest = min(sorted(self.trained), key=lambda tried: abs(tried - candidate))
+        return otherwise if self.is_plateau(nearest) else self.trained[nearest]
+
+    def table(self):
+        """Rows to train on, strength and mean held-out loss of each candidate."""
+        n_rows = self._splits[0].data.n_rows
+        return [
+            (n_rows, self.alpha(c), self.mean(c)) for c in sorted(self.losses, reverse=True)
+        ]
+
+    def _furthest(self):
+        """The candidates that have seen the most splits."""
+        n_splits = max(map(len, self.losses.values()))
+        return [c for c, losses in self.losses.items() if len(losses) == n_splits]
+
+    def _best_of(self, candidates):
+        def drawn(candidate):
+            pull = _PULL * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
+            return self.mean(candidate) + pull
+
+        return min(sorted(candidates, reverse=True), key=drawn)
+
+    def _rows_seen(self, candidate):
+        return self._n_seen[len(self.losses[candidate]) - 1]
+
+    def _gains(self, best, other):
+        """Whether the best candidate is better than another one by more than a trifle."""
+        if other not in self.losses:
+            return True
+        return self.mean(other) - self.mean(best) > _GAIN * self._rules.entropy
+
+    def _measure(self, split, map_rows, candidate):
+        problem = self._splits[split]
+        objective = problem.rough_objective(self.alpha(candidate), map_rows)
+        start = problem.reduce(self._start_of(candidate))
+        theta = self._rules.train(objective, start, self._rules.make_monitor()).theta
+        loss = self._held_out[split].loss(theta)
+        loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
+        return problem.expand(theta.astype(objective.dtype, copy=False)), loss
