@@ -37,7 +37,7 @@ _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
 _STAGE_BYTES = 2**28
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
 _STEEPER = (4, 16)
-_OF_STEEPER = (0, -2)
+_OF_STEEPER = (0, -2, -4)
 
 
 class Choice(NamedTuple):

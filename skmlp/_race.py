@@ -16,6 +16,9 @@ _FEWEST_FOR_THREADS = 1000
 # Weak verdicts are drawn towards this candidate, by so many nats, over all held-out rows,
 # times the squared distance from it
 _USUAL, _PULL = -1, 0.3
+# A share of the loss that makes no difference. The fit itself goes on for longer than the
+# candidates do, which under a weaker penalty is time to learn noise
+_SAME = 0.005
 # A loss that is not lower than the entropy by this share of it is one of a constant
 _PLATEAU = 0.01
 # A loss below this share of the entropy leaves nothing to look for
@@ -103,7 +106,7 @@ class Race:
         return float(np.average(losses, weights=weights[: len(losses)]))
 
     def best(self):
-        """The candidate with the smallest mean loss; of equals, the strongest penalty.
+        """The strongest penalty whose mean loss is about the smallest.
 
         The fewer rows have been seen, the more it takes to leave the usual strength.
         """
@@ -131,13 +134,14 @@ class Race:
         return not self.mean(candidate) < (1 - _PLATEAU) * self._rules.entropy
 
     def is_flat(self):
-        """Whether the loss is far from 0, and a much weaker penalty is no worse.
+        """Whether the loss is far from 0, and no weaker penalty is clearly worse.
 
         Then it is not the penalty that holds the net back.
         """
         best = self.best()
-        weaker = {c for c in self.contenders() if c <= best - 2} or best == WEAKEST
-        return bool(weaker) and self.mean(best) > _LEARNT * self._rules.entropy
+        weaker = {candidate for candidate in self.losses if candidate < best}
+        is_learnt = self.mean(best) < _LEARNT * self._rules.entropy
+        return not is_learnt and weaker <= self.contenders()
 
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
@@ -186,11 +190,13 @@ class Race:
         return [c for c, losses in self.losses.items() if len(losses) == n_splits]
 
     def _best_of(self, candidates):
-        def drawn(candidate):
-            pull = _PULL * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
-            return self.mean(candidate) + pull
-
-        return min(sorted(candidates, reverse=True), key=drawn)
+        drawn = {
+            candidate: self.mean(candidate)
+            + _PULL * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
+            for candidate in candidates
+        }
+        least = min(drawn.values())
+        return max(c for c, loss in drawn.items() if loss <= (1 + _SAME) * least)
 
     def _rows_seen(self, candidate):
         return self._n_seen[len(self.losses[candidate]) - 1]
