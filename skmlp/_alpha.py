@@ -53,7 +53,7 @@ class Choice(NamedTuple):
         row, to the largest part of the rows ended; None without such a fit.
     is_stage : bool
         Whether that part was one of the later stages.
-    table : list of (int, float, float)
+    table : sequence of (int, float, float)
         Rows to train on, strength and mean held-out loss of each candidate of each stage.
     """
 
@@ -61,7 +61,15 @@ class Choice(NamedTuple):
     theta: np.ndarray
     found: np.ndarray | None = None
     is_stage: bool = False
-    table: list = []  # noqa: RUF012, never changed
+    table: tuple = ()
+
+    @property
+    def record(self):
+        """The table as a dict of arrays, by the names of its columns."""
+        if not self.table:
+            return None
+        n_samples, alpha, loss = map(np.array, zip(*self.table, strict=True))
+        return {"n_samples": n_samples, "alpha": alpha, "held_out_loss": loss}
 
 
 def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):

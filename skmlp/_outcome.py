@@ -32,6 +32,8 @@ class Progress:
     coefs, intercepts : list of ndarray, or None
         The parameters; None before the first training.
     alpha : float or None
+    alpha_search : dict or None
+        How alpha was found; see `Choice.record`. None if it was given.
     n_samples : int
         Rows seen, those of each iteration.
     best_loss : float or None
@@ -48,6 +50,7 @@ class Progress:
     coefs: list | None = None
     intercepts: list | None = None
     alpha: float | None = None
+    alpha_search: dict | None = None
     n_samples: int = 0
     best_loss: float | None = None
 
@@ -72,6 +75,7 @@ _PUBLIC = {
     "coefs": "coefs_",
     "intercepts": "intercepts_",
     "alpha": "alpha_",
+    "alpha_search": "alpha_search_",
     "n_samples": "t_",
     "best_loss": "best_loss_",
 }
@@ -90,6 +94,8 @@ _HIDDEN_BEFORE = {
 
 def upgrade(state):
     """The attributes of an estimator; those that are given may be of an earlier version."""
+    if "coefs_" in state:
+        state = {"alpha_search_": None} | state
     if "_seed_" not in state:
         return state
     hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
@@ -133,6 +139,7 @@ class Outcome:
         n_before = len(earlier)
         attributes = network_attributes(progress.coefs, progress.intercepts) | {
             "alpha_": progress.alpha,
+            "alpha_search_": progress.alpha_search,
             "loss_": self.loss,
             "best_loss_": progress.best_loss,
             "loss_curve_": join(earlier, monitor.losses),

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skmlp._alpha import Choice, choose_alpha
+from skmlp._alpha import MOST_ROWS, Choice, choose_alpha
 from skmlp._coordinates import (
     Coordinates,
     have_drifted,
@@ -286,7 +286,7 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
     """
     if settings.alpha != "auto":
         alpha = float(settings.alpha)
-        return replace(progress, alpha=alpha), Choice(alpha, theta)
+        return replace(progress, alpha=alpha, alpha_search=None), Choice(alpha, theta)
     if not settings.searches_alpha(progress):
         alpha = _ALPHA_OF_PARTS if progress.alpha is None else progress.alpha
         return replace(progress, alpha=alpha), Choice(alpha, theta)
@@ -306,7 +306,7 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
         for n_rows, alpha, loss in choice.table:
             print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
         print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
-    return replace(progress, alpha=choice.alpha), choice
+    return replace(progress, alpha=choice.alpha, alpha_search=choice.record), choice
 
 
 def _approach(settings, problem, theta, progress):
@@ -476,9 +476,8 @@ def _warn_of_the_end(settings, problem, outcome, result):
     if is_over and _is_a_constant(problem, outcome):
         warn(
             "The fit is no better than a constant prediction of the classes' shares: "
-            f"its loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. Yet the "
-            "features tell the classes apart. Try a larger n_iter_no_change, another "
-            f"random_state, or a weaker penalty than alpha={outcome.progress.alpha:.3g}.",
+            f"its loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. "
+            + _advice(problem, outcome.progress),
             ConvergenceWarning,
         )
     if not (result.converged or settings.is_incremental):
@@ -491,11 +490,26 @@ def _warn_of_the_end(settings, problem, outcome, result):
 
 
 def _is_a_constant(problem, outcome):
-    """Whether the loss is that of the classes' shares, although the features matter."""
+    """Whether the loss is that of the classes' shares, which is not all there is to know."""
     if not outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0:
         return False
-    progress = outcome.progress
+    rows = problem.data.sample(outcome.progress.seed, MOST_ROWS)
+    return rows.features_tell(_NO_BETTER)
+
+
+def _advice(problem, progress):
+    """What may help where a fit ends with a constant."""
     random_state = np.random.RandomState(progress.seed)
     theta = problem.draw(random_state, standardized=True)
     objective = problem.objective(progress.alpha)
-    return features_matter(problem.network, objective, theta, problem.shares)
+    if features_matter(problem.network, objective, theta, problem.shares):
+        return (
+            "Yet the features tell the classes apart. Try a larger n_iter_no_change, "
+            "another random_state, or a weaker penalty than "
+            f"alpha={progress.alpha:.3g}."
+        )
+    return (
+        "Either the features tell nothing of the classes, or it takes more rows, more "
+        "units or more iterations to see what they tell. A much weaker penalty than "
+        f"alpha={progress.alpha:.3g} reproduces the training rows, but perhaps no others."
+    )
