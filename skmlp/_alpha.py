@@ -69,7 +69,7 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
         splits,
         train=train,
         total_weight=rows.total_weight,
-        unit=rows.total_weight / rows.n_distinct(),
+        unit=rows.total_weight / rows.n_observations(),
         entropy=problem.entropy,
         make_monitor=make_monitor,
         map_fits=problem.map_rows,
@@ -106,7 +106,7 @@ def search_alpha(
         ``train(objective, theta, monitor)`` returns a `Result`.
     total_weight : float
     unit : float
-        Mean weight of a distinct row: what the decades are multiplied by.
+        Mean weight of an observation: what the decades are multiplied by.
     entropy : float
         Mean loss of a prediction by the shares of the classes.
     make_monitor : callable
@@ -240,7 +240,7 @@ class _Race:
         """
         best = self.best(candidates)
         n_splits = len(self.losses[best])
-        n_seen = sum(split.validation.n_distinct() for split in self._splits[:n_splits])
+        n_seen = sum(split.validation.n_observations() for split in self._splits[:n_splits])
         bound = self.mean(best) + self._entropy / 2 / math.sqrt(n_seen)
         return {candidate for candidate in candidates if self.mean(candidate) <= bound}
 
@@ -280,20 +280,23 @@ def draw_splits(rows, seed):
     -------
     splits : list of (Rows, Rows)
     """
-    n_distinct = rows.n_distinct()
-    if n_distinct < _FEWEST_ROWS:
+    n_observations = rows.n_observations()
+    if n_observations < _FEWEST_ROWS:
         return []
+    lots = rows.lots()
     # of more rows than it takes to train, the others are held out, at little cost
-    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // TRAINING_ROWS)
-    fold = folds(rows.prints, rows.strata, rows.sample_weight, n_folds=n_folds, seed=seed)
+    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * rows.n_distinct() // TRAINING_ROWS)
+    if lots.are_groups:
+        n_folds = min(_N_FOLDS, len(lots.count))
+    fold = folds(lots, n_folds=n_folds, seed=seed)
     if n_folds > _N_FOLDS:
         held_out = [fold >= _N_FOLDS - 1]
     else:
-        n_splits = min(-(-_ENOUGH_HELD_OUT * _N_FOLDS // n_distinct), _N_FOLDS)
+        n_splits = min(-(-_ENOUGH_HELD_OUT * n_folds // n_observations), n_folds)
         held_out = [fold == i for i in range(n_splits)]
     # of few distinct rows with many copies, a fold may have none
     return [
-        (rows.where(~mask), rows.where(mask))
+        (rows.part(lots.shares(~mask, are_last=True)), rows.part(lots.shares(mask)))
         for mask in held_out
         if 0 < mask.sum() < len(mask)
     ]

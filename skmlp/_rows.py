@@ -4,10 +4,16 @@ import numpy as np
 from scipy import sparse
 
 from skmlp._coordinates import feature_moments
-from skmlp._holdout import distinct, fingerprints, hold_out
+from skmlp._holdout import (
+    hold_out,
+    lots_of_copies,
+    lots_of_groups,
+    lots_of_observations,
+)
 from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
+from skmlp._repeats import distinct, identify
 
 
 class Rows:
@@ -22,9 +28,12 @@ class Rows:
         Sample weight times class weight: what the loss is weighted by.
     sample_weight : ndarray of shape (n,) or None
         Without the class weights: for scores other than the loss.
-    prints : ndarray of shape (n,), optional
-        Fingerprints of the rows as they were given, if X is something else by now. What
-        is drawn depends on them, so it must not depend on the rounding of X.
+    groups : ndarray of shape (n,) of uint64, or None
+        Numbers of the persons, sites and so on that the rows are of.
+    identity : Identity, optional
+        Of the rows as they were given, if X is something else by now, or all rows, if these
+        are some of them. What is drawn depends on it, so it must not depend on the
+        rounding of X; and what it means that rows are equal is not seen in a few of them.
 
     Attributes
     ----------
@@ -38,8 +47,10 @@ class Rows:
 
     can_be_split = True
 
-    def __init__(self, X, targets, weights=None, sample_weight=None, prints=None):
-        self.X, self.targets, self._prints = X, targets, prints
+    def __init__(
+        self, X, targets, weights=None, sample_weight=None, groups=None, identity=None
+    ):
+        self.X, self.targets, self.groups, self._identity = X, targets, groups, identity
         self.weights, self.sample_weight = weights, sample_weight
         (self.n_rows, self.n_features), self.dtype = X.shape, X.dtype
         with np.errstate(over="ignore"):
@@ -59,11 +70,17 @@ class Rows:
         return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
 
     @property
+    def identity(self):
+        """Which rows are equal, and what that means; see `Identity`."""
+        if self._identity is None:
+            arrays = self.kinds, self.sample_weight, self.groups
+            self._identity = identify(self.X, *arrays)
+        return self._identity
+
+    @property
     def prints(self):
         """Fingerprints of the rows, targets included."""
-        if self._prints is None:
-            self._prints = fingerprints(self.X, self.kinds)
-        return self._prints
+        return self.identity.prints
 
     @property
     def row_bytes(self):
@@ -75,21 +92,64 @@ class Rows:
         """Number of distinct rows, targets included."""
         return len(np.unique(self.prints))
 
+    def n_observations(self):
+        """Number of observations: of distinct rows, if equal rows are copies."""
+        repeats = self.identity.repeats
+        if not repeats.are_observations:
+            return self.n_distinct()
+        if repeats.unit is None:
+            return self.n_rows
+        return max(round(self._given_weight().sum() / repeats.unit), 1)
+
+    def lots(self):
+        """The `Lots` that rows are held out in."""
+        identity, weight = self.identity, self._given_weight()
+        if self.groups is not None:
+            return lots_of_groups(self.groups, self.strata, weight)
+        if not identity.repeats.are_observations:
+            return lots_of_copies(identity.cells, self.strata, weight)
+        unit = identity.repeats.unit
+        return lots_of_observations(identity.prints, self.strata, weight, unit)
+
     def where(self, mask):
         """The rows for which a mask is true, or of some indices."""
-        arrays = (self.targets, self.weights, self.sample_weight, self._prints)
+        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
         others = (None if array is None else array[mask] for array in arrays)
-        return Rows(take_rows(self.X, mask), *others)
+        identity = None if self._identity is None else self._identity.where(mask)
+        return Rows(take_rows(self.X, mask), *others, identity)
+
+    def part(self, shares):
+        """The rows with a share of their weights each; those without any are left out."""
+        is_part = shares > 0
+        rows, shares = self.where(is_part), shares[is_part]
+        if (shares == 1).all():
+            return rows
+        return rows._weighed(
+            *(
+                shares if weights is None else shares * weights
+                for weights in (rows.weights, rows.sample_weight)
+            )
+        )
 
     def replaced(self, X):
         """The same rows with other features, in the precision of these."""
         X = X.astype(self.dtype, copy=False)
-        return Rows(X, self.targets, self.weights, self.sample_weight, self.prints)
+        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
+        return Rows(X, *arrays, self.identity)
 
     def astype(self, dtype):
         """The same rows in another precision."""
-        arrays = (self.targets, self.weights, self.sample_weight, self._prints)
-        return Rows(self.X.astype(dtype, copy=False), *arrays)
+        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
+        return Rows(self.X.astype(dtype, copy=False), *arrays, self._identity)
+
+    def _weighed(self, weights, sample_weight):
+        """The same rows with other weights."""
+        arrays = weights, sample_weight, self.groups, self._identity
+        return Rows(self.X, self.targets, *arrays)
+
+    def _given_weight(self):
+        """Weight of each row, without class weights."""
+        return np.ones(self.n_rows) if self.sample_weight is None else self.sample_weight
 
     def in_basis(self, make, *arguments):
         """The rows by coordinates in a basis, if one is made.
@@ -134,9 +194,10 @@ class Rows:
     def sample(self, seed, n_most):
         """All rows that have a weight, or some drawn at random if there are too many.
 
-        Of many rows, distinct ones are drawn, each with the weight of all its copies: so a
-        weight is as good as copies. (Those of a memory map are drawn as they are, lest all
-        of it is read.)
+        Copies of a row are drawn together, as one with the weight of all of them. Of equal
+        rows that are observations each is drawn on its own, and those that are drawn are
+        added up. So a weight is as good as copies. (Rows of a memory map are drawn as they
+        are, lest all of it is read.) A smaller sample is a part of a larger one.
 
         Parameters
         ----------
@@ -146,33 +207,51 @@ class Rows:
         -------
         rows : Rows
         """
-        random_state, rows = np.random.RandomState(seed), self
-        if self.n_rows > n_most and memory_map(self.X) is not None:
-            rows = self.where(np.sort(random_state.permutation(self.n_rows)[:n_most]))
-        elif self.n_rows > n_most:
-            first, group, _ = distinct(self.prints, np.ones(self.n_rows))
+        random_state = np.random.RandomState(seed)
+        if memory_map(self.X) is None:
+            return self._sample(random_state, n_most).with_weight()
+        if self.n_rows <= n_most:
+            return self.with_weight()
+        drawn = random_state.permutation(self.n_rows)[:n_most]
+        return self.where(np.sort(drawn)).with_weight()
+
+    def _sample(self, random_state, n_most):
+        """See `sample`."""
+        are_observations, unit = self.identity.repeats
+        if self.n_rows <= n_most and not (are_observations and unit):
+            return self
+        weight = self._given_weight()
+        if are_observations and unit is None:
+            order = np.lexsort((weight, self.prints))
+            return self.where(order[random_state.permutation(self.n_rows)[:n_most]])
+        first, entry, _ = distinct(self.prints, weight)
+        if not are_observations:
             drawn = random_state.permutation(len(first))[:n_most]
-            of_copies = [
-                np.bincount(group, weights)[drawn]
-                for weights in (self.weights, self.sample_weight)
-            ]
-            chosen = first[drawn]
-            arrays = self.X[chosen], self.targets[chosen], *of_copies, self.prints[chosen]
-            rows = Rows(*arrays)
-        return rows.with_weight()
+            return self._added_up(first, entry, drawn, 1.0)
+        if len(first) > n_most:
+            lots = lots_of_observations(self.prints, self.strata, weight, unit)
+            entries = lots.entries[random_state.permutation(lots.count.sum())[:n_most]]
+            drawn, counts = np.unique(entries, return_counts=True)
+            return self._added_up(first, entry, drawn, counts / lots.count[drawn])
+        if len(first) == self.n_rows:
+            return self
+        return self._added_up(first, entry, np.arange(len(first)), 1.0)
+
+    def _added_up(self, first, entry, drawn, shares):
+        """Some entries as a row each, with a share of the weight of all rows like it."""
+        weights = (
+            np.bincount(entry, weights)[drawn] * shares
+            for weights in (self.weights, self.sample_weight)
+        )
+        rows = self.where(first[drawn])
+        return rows._weighed(*weights)
 
     def split(self, fraction, seed, names):
         """Rows to train on, and rows to validate on; see `hold_out`."""
         rows = self.with_weight()  # where others could not be left out
-        train, others = hold_out(
-            rows.prints,
-            rows.strata,
-            rows.sample_weight,
-            names=names,
-            fraction=fraction,
-            seed=seed,
-        )
-        return rows.where(train), rows.where(others)
+        lots = rows.lots()
+        train, others = hold_out(lots, names=names, fraction=fraction, seed=seed)
+        return rows.part(lots.shares(train, are_last=True)), rows.part(lots.shares(others))
 
     def objective(
         self, network, coordinates, alpha, map=serial, *, total_weight=None, **options
@@ -200,7 +279,7 @@ class Rows:
         return rows.objective(network, coordinates, alpha, map)
 
 
-def weigh(X, targets, sample_weight, class_weights):
+def weigh(X, targets, sample_weight, class_weights, groups=None):
     """Rows with weights; those without any are left out, but of a memory map.
 
     Parameters
@@ -210,6 +289,7 @@ def weigh(X, targets, sample_weight, class_weights):
     sample_weight : ndarray of shape (n,) or None
     class_weights : ndarray of shape (K,) or None
         If given, targets are class indices.
+    groups : ndarray of shape (n,) of uint64, or None
 
     Returns
     -------
@@ -218,7 +298,7 @@ def weigh(X, targets, sample_weight, class_weights):
     weights = sample_weight
     if class_weights is not None:
         weights = class_weights[targets] * (1.0 if weights is None else weights)
-    rows = Rows(X, targets, weights, sample_weight)
+    rows = Rows(X, targets, weights, sample_weight, groups)
     # to leave rows of a memory map out would be to load the others; they add 0 as they are
     if weights is None or weights.all() or memory_map(X) is not None:
         return rows

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skmlp import MLPClassifierManual
-from skmlp._holdout import fingerprints, folds, hold_out
+from skmlp._holdout import folds, hold_out
+from skmlp._rows import Rows
 
 
 def held_out_rows(X, y, weights=None, **params):
@@ -85,23 +86,37 @@ def test_class_weights_do_not_make_one_row_two(iris):
             model.fit(X[rows], y[rows])
 
 
+def deal(X, k, weights=None, n_folds=5):
+    """Share of each row that is in each fold."""
+    lots = Rows(X, k, weights, weights).lots()
+    fold = folds(lots, n_folds=n_folds, seed=3)
+    return np.array([lots.shares(fold == i) for i in range(n_folds)])
+
+
 def test_folds_know_weights_from_rows():
     rows = make_rows(60)
     X, y = rows.X, rows.targets
     weights = np.random.default_rng(1).integers(1, 5, size=60)
-    fold = folds(fingerprints(X, y), y, weights, n_folds=5, seed=3)
-    X, y = np.repeat(X, weights, axis=0), np.repeat(y, weights)
-    again = folds(fingerprints(X, y), y, None, n_folds=5, seed=3)
-    assert_array_equal(np.repeat(fold, weights), again)
-    assert len(set(fingerprints(X, y))) == 60
-    shares = np.bincount(fold, weights) / weights.sum()
-    assert_allclose(shares, 0.2, atol=0.06)
+    shares = deal(X, y, weights)
+    assert_array_equal(shares.sum(axis=0), 1)
+    assert set(shares.ravel()) == {0, 1}
+    again = deal(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    assert_array_equal(np.repeat(shares, weights, axis=1), again)
+    assert_allclose(shares @ weights / weights.sum(), 0.2, atol=0.06)
 
 
-def draw(X, k, weights=None, *, names=None, fraction=0.2, seed=0):
-    return hold_out(
-        fingerprints(X, k), k, weights, names=names, fraction=fraction, seed=seed
-    )
+def draw_shares(X, k, weights=None, *, names=None, fraction=0.2, seed=0):
+    """Shares of each row to train on, and to hold out."""
+    lots = Rows(X, k, weights, weights).lots()
+    train, held_out = hold_out(lots, names=names, fraction=fraction, seed=seed)
+    return lots.shares(train, are_last=True), lots.shares(held_out)
+
+
+def draw(*args, **options):
+    """The same of rows none of which is divided."""
+    shares = draw_shares(*args, **options)
+    assert set(np.unique(shares)) <= {0, 1}
+    return [share > 0 for share in shares]
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.9])
