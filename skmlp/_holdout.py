@@ -113,11 +113,14 @@ def lots_of_copies(cells, k, weight):
 
 
 def lots_of_groups(groups, k, weight):
-    """All rows of a group are a lot; classes that are in one group only are one stratum."""
+    """All rows of a group are a lot, dealt out with its rarest class.
+
+    Unless all such classes have one group: then there is one stratum.
+    """
     _, entry = np.unique(groups, return_inverse=True)
     stratum = _rarest(entry, k, weight)
-    is_alone = np.bincount(stratum)[stratum] == 1
-    stratum = np.where(is_alone, -1, stratum)
+    if np.bincount(stratum).max() == 1:
+        stratum = np.zeros_like(stratum)
     lots = _whole(entry, stratum, np.bincount(entry, weight))
     return lots._replace(are_groups=True)
 

@@ -105,6 +105,7 @@ class Rows:
         """The `Lots` that rows are held out in."""
         identity, weight = self.identity, self._given_weight()
         if self.groups is not None:
+            check_groups(self.groups)
             return lots_of_groups(self.groups, self.strata, weight)
         if not identity.repeats.are_observations:
             return lots_of_copies(identity.cells, self.strata, weight)
@@ -303,6 +304,15 @@ def weigh(X, targets, sample_weight, class_weights, groups=None):
     if weights is None or weights.all() or memory_map(X) is not None:
         return rows
     return rows.with_weight()
+
+
+def check_groups(groups):
+    """Raise ValueError if there are not two groups, one of which could be held out."""
+    if (groups == groups[0]).all():
+        raise ValueError(
+            "groups has one group only: to hold out rows takes at least 2. Give alpha a "
+            "number and set early_stopping=False, or pass X_val and y_val."
+        )
 
 
 def check_total(total):

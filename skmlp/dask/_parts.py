@@ -61,7 +61,8 @@ class Parts:
             *(delayed(_sample_part)(rows, seed, share) for rows in self.rows)
         )
         arrays = [
-            (rows.X, rows.targets, rows.weights, rows.sample_weight) for rows in samples
+            (rows.X, rows.targets, rows.weights, rows.sample_weight, rows.groups)
+            for rows in samples
         ]
         return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
 
