@@ -106,9 +106,13 @@ def lots_of_observations(prints, k, weight, unit):
     return Lots(entry, start, end, n_lots, lot_weight, n_rows, k[first])
 
 
-def lots_of_copies(cells, k, weight):
+def lots_of_copies(cells, prints, k, weight):
     """All rows with equal features are a lot; it is dealt out with its rarest class."""
-    _, entry = np.unique(cells, return_inverse=True)
+    first, entry, entry_weight = distinct(prints, weight)
+    of_cells, cell = np.unique(cells[first], return_index=True, return_inverse=True)[1:]
+    if len(of_cells) == len(first):  # no cell has several labels
+        return _whole(entry, k[first], entry_weight)
+    entry = np.argsort(np.argsort(of_cells))[cell[entry]]
     return _whole(entry, _rarest(entry, k, weight), np.bincount(entry, weight))
 
 

@@ -13,7 +13,7 @@ from skmlp._holdout import (
 from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
-from skmlp._repeats import distinct, identify
+from skmlp._repeats import distinct, identify, values_of
 
 
 class Rows:
@@ -90,7 +90,7 @@ class Rows:
 
     def n_distinct(self):
         """Number of distinct rows, targets included."""
-        return len(np.unique(self.prints))
+        return len(values_of(self.prints))
 
     def n_observations(self):
         """Number of observations: of distinct rows, if equal rows are copies."""
@@ -108,7 +108,7 @@ class Rows:
             check_groups(self.groups)
             return lots_of_groups(self.groups, self.strata, weight)
         if not identity.repeats.are_observations:
-            return lots_of_copies(identity.cells, self.strata, weight)
+            return lots_of_copies(*identity[:2], self.strata, weight)
         unit = identity.repeats.unit
         return lots_of_observations(identity.prints, self.strata, weight, unit)
 
