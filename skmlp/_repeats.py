@@ -21,7 +21,7 @@ _N_HALVINGS = 3
 _FREQUENCY = 64
 # Smallest weight of a row, in units, and what is none, relative to it
 _LARGEST_COUNT, _TOLERANCE = 1e4, 1e-6
-# Rows of a truth table, which are not drawn
+# Cells of a truth table, if they are fewer
 _TRUTH_TABLE = 30
 
 
@@ -35,10 +35,14 @@ class Repeats(NamedTuple):
         they are copies of one.
     unit : float or None
         Weight of one observation. None if each row is one, whatever its weight.
+    is_truth_table : bool
+        Whether the rows are so few, and without contradictions, that they were not drawn
+        to learn from others: then distinct rows count, although equal ones are not copies.
     """
 
     are_observations: bool
     unit: float | None = None
+    is_truth_table: bool = False
 
 
 class Identity(NamedTuple):
@@ -107,9 +111,8 @@ def judge(X, kinds, cells, prints, sample_weight):
     An observation is the greatest common divisor of the weights of equal rows, as far as
     these are frequencies: so its unit does not matter, a table with frequencies is as good
     as its persons, and rows that are all repeated ten times count as each once. (If all
-    cells of a grid are seen equally often, each time is an observation, but for a truth
-    table, of less than 30 rows.) Weights without such a divisor are those of a survey:
-    then each row is one observation.
+    cells of a grid are seen equally often, each row is an observation.) Weights without
+    such a divisor are those of a survey: then each row is one observation, too.
 
     Parameters
     ----------
@@ -145,9 +148,9 @@ def judge(X, kinds, cells, prints, sample_weight):
     counts = np.bincount(cell_of_entry, counts)
     if not _are_all_known(counts) or _are_redundant(X, first):
         return Repeats(False)
-    if is_even and (len(first) < _TRUTH_TABLE or not _are_a_grid(X, first)):
+    if is_even and not _are_a_grid(X, first):
         return Repeats(False)
-    return Repeats(True, unit)
+    return Repeats(True, unit, len(first) < _TRUTH_TABLE)
 
 
 def _have_conflicts(cell, k, counts):

@@ -93,9 +93,9 @@ class Rows:
         return len(values_of(self.prints))
 
     def n_observations(self):
-        """Number of observations: of distinct rows, if equal rows are copies."""
+        """Number of observations: of distinct rows, if equal rows tell nothing new."""
         repeats = self.identity.repeats
-        if not repeats.are_observations:
+        if not repeats.are_observations or repeats.is_truth_table:
             return self.n_distinct()
         if repeats.unit is None:
             return self.n_rows
@@ -218,7 +218,7 @@ class Rows:
 
     def _sample(self, random_state, n_most):
         """See `sample`."""
-        are_observations, unit = self.identity.repeats
+        are_observations, unit, _ = self.identity.repeats
         if self.n_rows <= n_most and not (are_observations and unit):
             return self
         weight = self._given_weight()
