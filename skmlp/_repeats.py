@@ -19,8 +19,9 @@ _MOST_COLUMNS = 64
 _N_HALVINGS = 3
 # Observations for each row of data up to which weights are frequencies wherever they stand
 _FREQUENCY = 64
-# Smallest weight of a row, in units, and what is none, relative to it
-_LARGEST_COUNT, _TOLERANCE = 1e4, 1e-6
+# The smallest of the weights, in units of their divisor, at the most; and how large a rest
+# is none, relative to the smallest weight and to each
+_LARGEST_COUNT, _TOLERANCES = 1e6, (1e-8, 1e-12)
 # Cells of a truth table, if they are fewer
 _TRUTH_TABLE = 30
 
@@ -183,14 +184,16 @@ def _unit(weight, entry_weight, n_cells):
     """Weight of one observation, None if weights are no frequencies.
 
     They are in a table that has each combination of features and label once, and several
-    labels of most cells; else as long as they do not make too many of a row.
+    labels of most cells; without a divisor, its smallest weight is one. Else they are as
+    long as they do not make too many of a row.
     """
     unit = common_divisor(entry_weight)
     n_entries = len(entry_weight)
-    is_table = n_entries >= 0.9 * len(weight) and n_cells <= 0.75 * n_entries
-    if unit is None or is_table or weight.sum() < _FREQUENCY * unit * len(weight):
-        return unit
-    return None
+    if n_entries >= 0.9 * len(weight) and n_cells <= 0.75 * n_entries:
+        return entry_weight.min() if unit is None else unit
+    if unit is None or weight.sum() >= _FREQUENCY * unit * len(weight):
+        return None
+    return unit
 
 
 def common_divisor(weights):
@@ -203,8 +206,9 @@ def common_divisor(weights):
     values = values_of(weights[weights > 0])
     smallest = divisor = values[0]
     for value in values[1:]:
+        tolerance = np.dot(_TOLERANCES, (smallest, value))
         rest = abs(value - divisor * np.rint(value / divisor))
-        while rest > _TOLERANCE * smallest:
+        while rest > tolerance:
             divisor, rest = rest, abs(divisor - rest * np.rint(divisor / rest))
         if divisor * _LARGEST_COUNT < smallest:
             return None
