@@ -228,8 +228,7 @@ def group_keys(groups, n_rows):
 
 def _group_key(value):
     """A hash of a group's name; of a number, the same for integers and floats."""
-    is_missing = value is None or str(value) in ("nan", "<NA>", "NaT")
-    if is_missing:
+    if not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT"):
         raise ValueError(f"groups contains {value}: the group of each row must be known.")
     is_whole = isinstance(value, float) and value.is_integer()
     name = str(int(value) if is_whole else value)

@@ -128,7 +128,7 @@ def _evaluate(method, theta, network, coordinates, rows, alpha, total):
 
 
 def _sample_part(rows, seed, share):
-    return rows.sample(seed, math.ceil(share * rows.n_rows))
+    return rows.sample(seed, math.ceil(share * rows.n_rows), adds_up=False)
 
 
 def _stack(pieces):
