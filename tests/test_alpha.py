@@ -402,14 +402,18 @@ def test_early_stopping_learns_cells():
     assert np.abs(found - p).max() < 0.1
 
 
-@pytest.mark.parametrize(("n_groups", "n_splits"), [(2, 2), (4, 4), (7, 5), (900, 5)])
-def test_splits_of_groups(n_groups, n_splits):
-    groups = (np.arange(40 if n_groups < 10 else 900) % n_groups).astype(np.uint64)
+@pytest.mark.parametrize(
+    ("n", "n_groups", "n_splits"),
+    [(40, 2, 2), (40, 4, 4), (40, 7, 5), (900, 900, 2), (4000, 3, 1)],
+)
+def test_splits_of_groups(n, n_groups, n_splits):
+    groups = (np.arange(n) % n_groups).astype(np.uint64)
     X = np.random.default_rng(0).normal(size=(len(groups), 3))
     splits = draw_splits(Rows(X, np.arange(len(groups)) % 2, groups=groups), seed=0)
-    assert len(splits) == (2 if n_groups == 900 else n_splits)
+    assert len(splits) == n_splits
     held_out = [set(validation.groups) for _, validation in splits]
     assert len(set().union(*held_out)) == sum(map(len, held_out))
     for train, validation in splits:
         assert not set(train.groups) & set(validation.groups)
+        assert len(set(validation.groups)) >= n_groups // 5
         assert set(train.groups) | set(validation.groups) == set(groups)

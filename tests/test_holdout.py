@@ -268,6 +268,9 @@ def test_labels_of_a_copied_row_are_not_separated():
 def test_rows_that_are_held_out_one_by_one_stay_rows():
     """A weighted row for all of a cell would make few, and odd, mini-batches."""
     X, k, _ = cells()
+    for unit in (0.1, 1 / 3):  # whose sums are rounded
+        train, held_out = draw(X, k, np.full(4000, unit))
+        assert_array_equal(train, ~held_out)
     train, held_out = Rows(X, k).split(0.2, 0, None)
     assert train.n_rows + held_out.n_rows == 4000
     assert 800 <= held_out.n_rows <= 802
