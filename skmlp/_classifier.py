@@ -100,12 +100,12 @@ class MLPClassifierManual(
         of decades around the mean weight of an observation, of more if an end is the best
         (0.001 to 100 times that weight), and of a half decade beside the best. All rows
         are then fitted with what was chosen, whatever the unit of the weights is. The
-        held-out rows are those of the validation set, if there is one. Else rows that
-        chance made equal are held out one by one, copies of a row together, and so are the
-        rows of each of the `groups` given to `fit`. With fewer than 30 observations it is
-        that weight times their number squared over 4000, and the start is the best of
-        eight; in `partial_fit` it is 0.0001. A fit that goes on, by `warm_start` or
-        `partial_fit`, keeps the choice.
+        validation set is held out, if there is one. Else rows that chance made equal are
+        held out one by one, copies of a row together, and so are the rows of each of the
+        `groups` given to `fit`. With fewer than 30 observations it is that weight times
+        their number squared over 4000, and the start is the best of eight; in
+        `partial_fit` it is 0.0001. A fit that goes on, by `warm_start` or `partial_fit`,
+        keeps the choice.
 
     class_weight : dict or 'balanced', default=None
         Weights of the classes, ``{label: weight}``; they multiply the weights of the rows

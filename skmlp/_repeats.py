@@ -112,8 +112,9 @@ def judge(X, kinds, cells, prints, sample_weight):
     An observation is the greatest common divisor of the weights of equal rows, as far as
     these are frequencies: so its unit does not matter, a table with frequencies is as good
     as its persons, and rows that are all repeated ten times count as each once. (If all
-    cells of a grid are seen equally often, each row is an observation.) Weights without
-    such a divisor are those of a survey: then each row is one observation, too.
+    cells of a grid are seen equally often, each row is an observation. Weights that are all
+    equal tell nothing, as their unit does not matter.) Weights without such a divisor come
+    from a survey: then each row is one observation, too.
 
     Parameters
     ----------
@@ -282,7 +283,7 @@ def distinct(prints, weight):
 
 
 def fingerprints(X):
-    """A hash of each row; that of equal rows is equal, dense or sparse."""
+    """A hash of each row: equal rows, dense or sparse, have equal ones."""
     return _products(X, _factors(X.shape[1]))
 
 
