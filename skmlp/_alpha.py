@@ -98,7 +98,7 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     choice : Choice
     """
     splits, stages, sample = _draw_rows(problem, seed)
-    unit = sample.total_weight / sample.n_distinct()
+    unit = sample.total_weight / sample.n_observations()
     if problem.entropy == 0:  # a single class: there is nothing to hold back
         return Choice(unit * 10.0 ** (WEAKEST / 2), theta)
     train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
@@ -116,7 +116,11 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     steeper = []
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
         steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
-    race, theta = search_alpha(rules, splits, theta, steeper)
+    start = theta
+    race, theta = search_alpha(rules, splits, start, steeper)
+    if not stages and race.is_plateau(race.best()) and sample.is_complete():
+        # there is no other row to predict: a truth table is to be reproduced
+        race, theta = search_alpha(rules, [problem.part(sample, sample)], start, steeper)
     return _climb(problem, rules, race, theta, stages)
 
 
@@ -262,7 +266,7 @@ def _draw_rows(problem, seed):
         search, stages = _stages(pool, held_out, seed)
         return [search], stages, pool
     sample = data.sample(seed, most * _N_FOLDS // (_N_FOLDS - 1))
-    if sample.n_rows * (_N_FOLDS - 1) < _STAGE_ROWS * _N_FOLDS:
+    if sample.n_observations() * (_N_FOLDS - 1) < _STAGE_ROWS * _N_FOLDS:
         sample = sample.sample(seed, MOST_ROWS)
         return draw_splits(sample, seed), [], sample
     search, stages = _stages(*_first_fold(sample, seed), seed)
@@ -271,20 +275,29 @@ def _draw_rows(problem, seed):
 
 def _stages(pool, held_out, seed):
     """The split of the search, and a split for each later stage."""
+    training = pool.sample(seed, TRAINING_ROWS)
     n_rows, sizes = min(pool.n_rows, _LAST_STAGE), []
     while n_rows >= _STAGE_ROWS:
         sizes.append(n_rows)
         n_rows = int(n_rows / _GROWTH)
-    if pool.n_rows > _LAST_STAGE * _GROWTH ** 0.5:
+    # equal rows are added up: then some rows may be many observations
+    has_more = pool.total_weight >= 2 * training.total_weight
+    if pool.n_rows > _LAST_STAGE * _GROWTH**0.5 or (not sizes and has_more):
         sizes.insert(0, pool.n_rows)
-    search = pool.sample(seed, TRAINING_ROWS), held_out.sample(seed, MOST_ROWS)
+    search = training, held_out.sample(seed, MOST_ROWS)
     return search, [(pool.sample(seed, size), held_out) for size in reversed(sizes)]
 
 
 def _first_fold(rows, seed):
     """All folds but the first, and the first."""
-    fold = folds(rows.prints, rows.strata, rows.sample_weight, n_folds=_N_FOLDS, seed=seed)
-    return rows.where(fold != 0), rows.where(fold == 0)
+    lots = rows.lots()
+    return _divided(rows, lots, folds(lots, n_folds=_N_FOLDS, seed=seed) == 0)
+
+
+def _divided(rows, lots, is_held_out):
+    """Rows to train on, and rows to hold out."""
+    train, held_out = lots.shares(~is_held_out, are_last=True), lots.shares(is_held_out)
+    return rows.part(train), rows.part(held_out)
 
 
 def draw_splits(rows, seed):
@@ -300,20 +313,23 @@ def draw_splits(rows, seed):
     -------
     splits : list of (Rows, Rows)
     """
-    n_distinct = rows.n_distinct()
-    if n_distinct < _FEWEST_ROWS:
+    n_observations = rows.n_observations()
+    if n_observations < _FEWEST_ROWS:
         return []
+    lots = rows.lots()
     # of more rows than it takes to train, the others are held out, at little cost
-    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * n_distinct // TRAINING_ROWS)
-    fold = folds(rows.prints, rows.strata, rows.sample_weight, n_folds=n_folds, seed=seed)
+    n_folds = max(_N_FOLDS, (_N_FOLDS - 1) * rows.n_distinct() // TRAINING_ROWS)
+    if lots.are_groups:
+        n_folds = min(_N_FOLDS, len(lots.count))
+    fold = folds(lots, n_folds=n_folds, seed=seed)
     if n_folds > _N_FOLDS:
         held_out = [fold >= _N_FOLDS - 1]
     else:
-        n_splits = min(-(-_ENOUGH_HELD_OUT * _N_FOLDS // n_distinct), _N_FOLDS)
+        n_splits = min(-(-_ENOUGH_HELD_OUT * n_folds // n_observations), n_folds)
         held_out = [fold == i for i in range(n_splits)]
     # of few distinct rows with many copies, a fold may have none
     return [
-        (rows.where(~mask), rows.where(mask))
+        _divided(rows, lots, mask)
         for mask in held_out
         if 0 < mask.sum() < len(mask)
     ]

@@ -44,11 +44,12 @@ if not _is_known:
         return wrapper
 
 
-def begin_fit_task(estimator, n_stages, X, y, sample_weight):
+def begin_fit_task(estimator, n_stages, X, y, sample_weight, groups):
     """What the callbacks follow a fit by; None without callbacks."""
     if not hasattr(estimator, "_skl_callbacks"):
         return None
-    metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+    given = {"sample_weight": sample_weight, "groups": groups}
+    metadata = {name: value for name, value in given.items() if value is not None}
     return FitTask(estimator, n_stages, estimator.max_iter, X, y, metadata)
 
 
@@ -66,7 +67,7 @@ class FitTask:
     X, y : array-like
         The training data as the user gave them.
     metadata : dict
-        The sample weights, if there are any.
+        The sample weights and groups, if there are any.
     """
 
     def __init__(self, estimator, n_stages, max_iter, X, y, metadata):

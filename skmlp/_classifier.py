@@ -97,13 +97,15 @@ class MLPClassifierManual(
         for every batch size: a normal prior of precision alpha on each weight [7]_.
         'auto' chooses it, as `alpha_`, by the loss on held-out rows: fits by L-BFGS on
         some 2400 of the rows or fewer, all from one start and stopped as the fit will be,
-        of decades around the mean weight of a distinct row, of more if an end is the best
+        of decades around the mean weight of an observation, of more if an end is the best
         (0.001 to 100 times that weight), and of a half decade beside the best. All rows
         are then fitted with what was chosen, whatever the unit of the weights is. The
-        held-out rows are those of the validation set, if there is one. With fewer than 30
-        distinct rows it is that weight times their number squared over 4000, and the
-        start is the best of eight; in `partial_fit` it is 0.0001. A fit that
-        goes on, by `warm_start` or `partial_fit`, keeps the choice.
+        validation set is held out, if there is one. Else rows that chance made equal are
+        held out one by one, copies of a row together, and so are the rows of each of the
+        `groups` given to `fit`. With fewer than 30 observations it is that weight times
+        their number squared over 4000, and the start is the best of eight; in
+        `partial_fit` it is 0.0001. A fit that goes on, by `warm_start` or `partial_fit`,
+        keeps the choice.
 
     class_weight : dict or 'balanced', default=None
         Weights of the classes, ``{label: weight}``; they multiply the weights of the rows
@@ -208,9 +210,9 @@ class MLPClassifierManual(
         Whether to stop when the score on a validation set no longer improves, with every
         solver, 'lbfgs' and 'newton-cg' included. The parameters with the best score of the
         call are kept, also when the fit goes on to `max_iter`. The validation set is the
-        one given to `fit`; without it, rows are held out (no copy of a row is in both
-        sets). 'auto' stops early if a validation set is given or there are more than 10,000
-        rows.
+        one given to `fit`; without it, rows are held out, as for `alpha`: no copy of a row
+        is in both sets, and no group of the `groups` given to `fit`. 'auto' stops early if
+        a validation set is given or there are more than 10,000 rows.
 
     scoring : str, callable or None, default='loss'
         The score of the validation set, higher is better: 'loss' is the negative log-loss;
@@ -219,7 +221,8 @@ class MLPClassifierManual(
         (which is what MLPClassifier watches).
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the weight of each class to hold out, rounded up to whole distinct rows.
+        Share of the weight of each class to hold out, rounded up to whole rows, to all
+        copies of them, or to whole groups.
         (If y is multilabel, share of all rows.) Used with early stopping if no validation
         set is given.
 
@@ -460,6 +463,7 @@ class MLPClassifierManual(
         y,
         sample_weight=None,
         *,
+        groups=None,
         X_val=None,
         y_val=None,
         sample_weight_val=None,
@@ -478,6 +482,12 @@ class MLPClassifierManual(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
+
+        groups : array-like of shape (n_samples,), default=None
+            Numbers or names of the persons, sites and so on that the rows are of. Where
+            rows are held out, to choose `alpha` and for `early_stopping`, all rows of a
+            group are: so that the model is chosen for new groups. None means that each row
+            stands for itself.
 
         X_val, y_val : {array-like, sparse matrix}, default=None
             A validation set, given together; shapes and labels as of `X` and `y`. The loss
@@ -527,7 +537,7 @@ class MLPClassifierManual(
         """
         return self._fit(
             take,
-            (X, y, sample_weight),
+            (X, y, sample_weight, groups),
             (X_val, y_val, sample_weight_val),
             (coefs_init, intercepts_init),
         )
@@ -793,7 +803,13 @@ class MLPClassifierManual(
         settings = Settings(self)
         if all(part is None for part in validation_set):
             validation_set = None
-        announce_unused(self, settings, validation_set is not None, _DEFAULTS)
+        announce_unused(
+            self,
+            settings,
+            validation_set is not None,
+            _DEFAULTS,
+            has_groups=given[-1] is not None,
+        )
         with np.errstate(all="ignore"):
             earlier = None
             is_given = any(part is not None for part in initial)

@@ -1,10 +1,11 @@
 """What comes in: data, labels and weights, validated as scikit-learn does it."""
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import validate_data
 
@@ -40,7 +41,7 @@ class Taken(NamedTuple):
     attributes: dict
 
 
-def take(estimator, settings, earlier, X, y, sample_weight, validation_set):
+def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_set):
     """Validate what `fit` was given.
 
     Parameters
@@ -51,7 +52,7 @@ def take(estimator, settings, earlier, X, y, sample_weight, validation_set):
     settings : Settings
     earlier : Progress or None
         What the fit goes on from.
-    X, y, sample_weight : array-like
+    X, y, sample_weight, groups : array-like
     validation_set : tuple of (X, y, sample_weight), or None
 
     Returns
@@ -70,7 +71,9 @@ def take(estimator, settings, earlier, X, y, sample_weight, validation_set):
     if earlier:
         check_same_classes(estimator, targets)
     class_weights = targets.class_weights(settings.class_weight, y, sample_weight)
-    rows = _weigh(X, y, sample_weight, targets, class_weights)
+    if groups is not None:
+        groups = group_keys(groups, X.shape[0])
+    rows = _weigh(X, y, sample_weight, targets, class_weights, groups)
     validation = None
     if validation_set is not None:
         validation = _take_validation_set(
@@ -107,9 +110,9 @@ def _dtype(earlier):
     return earlier.coefs[0].dtype if earlier else None
 
 
-def _weigh(X, y, sample_weight, targets, class_weights):
+def _weigh(X, y, sample_weight, targets, class_weights, groups=None):
     """Validated data with encoded labels; ValueError if no row has a weight."""
-    rows = weigh(X, targets.encode(y), sample_weight, class_weights)
+    rows = weigh(X, targets.encode(y), sample_weight, class_weights, groups)
     check_total(rows.total_weight)
     return rows
 
@@ -195,6 +198,41 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
     return X, y, sample_weight
+
+
+def group_keys(groups, n_rows):
+    """A hash of the group of each row, which does not depend on the other rows.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n,)
+        Numbers or texts.
+    n_rows : int
+
+    Returns
+    -------
+    keys : ndarray of shape (n,) of uint64
+
+    Raises
+    ------
+    ValueError
+        If there are not as many groups as rows, or one is missing.
+    """
+    groups = column_or_1d(groups, dtype=None)
+    if len(groups) != n_rows:
+        raise ValueError(f"groups has {len(groups)} entries, but X has {n_rows} rows.")
+    values = groups.tolist()
+    keys = {value: _group_key(value) for value in set(values)}
+    return np.fromiter(map(keys.get, values), np.uint64, n_rows)
+
+
+def _group_key(value):
+    """A hash of a group's name; of a number, the same for integers and floats."""
+    if not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT"):
+        raise ValueError(f"groups contains {value}: the group of each row must be known.")
+    is_whole = isinstance(value, float) and value.is_integer()
+    name = str(int(value) if is_whole else value)
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def check_features(estimator, X):

@@ -77,7 +77,7 @@ class Race:
     def __init__(self, rules, splits, start_of):
         self._rules, self._splits, self._start_of = rules, splits, start_of
         self._held_out = [split.rough_held_out_objective() for split in splits]
-        self._n_seen = np.cumsum([split.validation.n_distinct() for split in splits])
+        self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
         self.losses, self.trained = {}, {}
         self.training_weight = splits[0].data.total_weight
 

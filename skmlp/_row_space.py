@@ -15,7 +15,7 @@ Biostatistics 5 (2004), section 3.
 import numpy as np
 from scipy import linalg, sparse
 
-from skmlp._holdout import distinct
+from skmlp._repeats import distinct
 
 # Rows for each unit of the first layer up to which a basis pays: it takes no more memory
 # than L-BFGS's vectors of all the weights would, nor more time than some evaluations

@@ -1,13 +1,26 @@
 """Rows of data in memory, or in a memory map, with their targets and weights."""
 
+import math
+
 import numpy as np
 from scipy import sparse
+from scipy.special import entr
 
 from skmlp._coordinates import feature_moments
-from skmlp._holdout import distinct, fingerprints, hold_out
+from skmlp._holdout import (
+    hold_out,
+    lots_of_copies,
+    lots_of_groups,
+    lots_of_observations,
+)
 from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
+from skmlp._repeats import distinct, identify, values_of
+
+
+# Values of a column that are few, and columns of a table of all combinations, at the most
+_FEW_VALUES, _MOST_COLUMNS = 4, 20
 
 
 class Rows:
@@ -22,9 +35,12 @@ class Rows:
         Sample weight times class weight: what the loss is weighted by.
     sample_weight : ndarray of shape (n,) or None
         Without the class weights: for scores other than the loss.
-    prints : ndarray of shape (n,), optional
-        Fingerprints of the rows as they were given, if X is something else by now. What
-        is drawn depends on them, so it must not depend on the rounding of X.
+    groups : ndarray of shape (n,) of uint64, or None
+        Numbers of the persons, sites and so on that the rows are of.
+    identity : Identity, optional
+        Of the rows as they were given, if X is something else by now, or all rows, if these
+        are some of them. What is drawn depends on it, so it must not depend on the
+        rounding of X; and what it means that rows are equal is not seen in a few of them.
 
     Attributes
     ----------
@@ -38,8 +54,10 @@ class Rows:
 
     can_be_split = True
 
-    def __init__(self, X, targets, weights=None, sample_weight=None, prints=None):
-        self.X, self.targets, self._prints = X, targets, prints
+    def __init__(
+        self, X, targets, weights=None, sample_weight=None, groups=None, identity=None
+    ):
+        self.X, self.targets, self.groups, self._identity = X, targets, groups, identity
         self.weights, self.sample_weight = weights, sample_weight
         (self.n_rows, self.n_features), self.dtype = X.shape, X.dtype
         with np.errstate(over="ignore"):
@@ -59,11 +77,17 @@ class Rows:
         return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
 
     @property
+    def identity(self):
+        """Which rows are equal, and what that means; see `Identity`."""
+        if self._identity is None:
+            arrays = self.kinds, self.sample_weight, self.groups
+            self._identity = identify(self.X, *arrays)
+        return self._identity
+
+    @property
     def prints(self):
         """Fingerprints of the rows, targets included."""
-        if self._prints is None:
-            self._prints = fingerprints(self.X, self.kinds)
-        return self._prints
+        return self.identity.prints
 
     @property
     def row_bytes(self):
@@ -73,23 +97,89 @@ class Rows:
 
     def n_distinct(self):
         """Number of distinct rows, targets included."""
-        return len(np.unique(self.prints))
+        return len(values_of(self.prints))
+
+    def n_observations(self):
+        """Number of observations: of distinct rows, if equal rows tell nothing new."""
+        repeats = self.identity.repeats
+        if not repeats.are_observations or repeats.is_truth_table:
+            return self.n_distinct()
+        if repeats.unit is None:
+            return self.n_rows
+        return max(round(self._given_weight().sum() / repeats.unit), 1)
+
+    def features_tell(self, share):
+        """Whether rows with equal features differ less in their targets than others.
+
+        Parameters
+        ----------
+        share : float
+            Of the entropy of the targets: what knowing the features has to take away.
+        """
+        weight = np.ones(self.n_rows) if self.weights is None else self.weights
+        whole = _entropy(np.unique(self.kinds, return_inverse=True)[1], weight)
+        cells, prints = self.identity[:2]
+        pairs, cells = (np.unique(rows, return_inverse=True)[1] for rows in (prints, cells))
+        return _entropy(pairs, weight) - _entropy(cells, weight) < (1 - share) * whole
+
+    def is_complete(self):
+        """Whether the rows are all combinations of the few values of their columns."""
+        if sparse.issparse(self.X) or self.n_features > _MOST_COLUMNS:
+            return False
+        n_values = [len(values_of(column)) for column in self.X.T]
+        n_cells = len(values_of(self.identity.cells))
+        return max(n_values) <= _FEW_VALUES and math.prod(n_values) == n_cells
+
+    def lots(self):
+        """The `Lots` that rows are held out in."""
+        identity, weight = self.identity, self._given_weight()
+        if self.groups is not None:
+            check_groups(self.groups)
+            return lots_of_groups(self.groups, self.strata, weight)
+        if not identity.repeats.are_observations:
+            return lots_of_copies(*identity[:2], self.strata, weight)
+        unit = identity.repeats.unit
+        return lots_of_observations(identity.prints, self.strata, weight, unit)
 
     def where(self, mask):
         """The rows for which a mask is true, or of some indices."""
-        arrays = (self.targets, self.weights, self.sample_weight, self._prints)
+        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
         others = (None if array is None else array[mask] for array in arrays)
-        return Rows(take_rows(self.X, mask), *others)
+        identity = None if self._identity is None else self._identity.where(mask)
+        return Rows(take_rows(self.X, mask), *others, identity)
+
+    def part(self, shares):
+        """The rows with a share of their weights each; those without any are left out."""
+        is_part = shares > 0
+        rows, shares = self.where(is_part), shares[is_part]
+        if (shares == 1).all():
+            return rows
+        return rows._weighed(
+            *(
+                shares if weights is None else shares * weights
+                for weights in (rows.weights, rows.sample_weight)
+            )
+        )
 
     def replaced(self, X):
         """The same rows with other features, in the precision of these."""
         X = X.astype(self.dtype, copy=False)
-        return Rows(X, self.targets, self.weights, self.sample_weight, self.prints)
+        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
+        return Rows(X, *arrays, self.identity)
 
     def astype(self, dtype):
         """The same rows in another precision."""
-        arrays = (self.targets, self.weights, self.sample_weight, self._prints)
-        return Rows(self.X.astype(dtype, copy=False), *arrays)
+        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
+        return Rows(self.X.astype(dtype, copy=False), *arrays, self._identity)
+
+    def _weighed(self, weights, sample_weight):
+        """The same rows with other weights."""
+        arrays = weights, sample_weight, self.groups, self._identity
+        return Rows(self.X, self.targets, *arrays)
+
+    def _given_weight(self):
+        """Weight of each row, without class weights."""
+        return np.ones(self.n_rows) if self.sample_weight is None else self.sample_weight
 
     def in_basis(self, make, *arguments):
         """The rows by coordinates in a basis, if one is made.
@@ -131,48 +221,71 @@ class Rows:
         """Moments of the features; see `feature_moments`."""
         return feature_moments(self.X, self.weights)
 
-    def sample(self, seed, n_most):
+    def sample(self, seed, n_most, *, adds_up=True):
         """All rows that have a weight, or some drawn at random if there are too many.
 
-        Of many rows, distinct ones are drawn, each with the weight of all its copies: so a
-        weight is as good as copies. (Those of a memory map are drawn as they are, lest all
-        of it is read.)
+        Copies of a row are drawn together, as one with the weight of all of them. Of equal
+        rows that are observations each is drawn on its own, and those that are drawn are
+        added up; if that makes few rows, all are drawn. So a weight is as good as copies.
+        (Rows of a memory map are drawn as they are, lest all of it is read.) A smaller
+        sample is a part of a larger one.
 
         Parameters
         ----------
         seed, n_most : int
+        adds_up : bool, default=True
+            Whether all observations may be added up to few rows. What is drawn of other
+            rows has no such weight, so the sample of a part of the data must not.
 
         Returns
         -------
         rows : Rows
         """
-        random_state, rows = np.random.RandomState(seed), self
-        if self.n_rows > n_most and memory_map(self.X) is not None:
-            rows = self.where(np.sort(random_state.permutation(self.n_rows)[:n_most]))
-        elif self.n_rows > n_most:
-            first, group, _ = distinct(self.prints, np.ones(self.n_rows))
+        random_state = np.random.RandomState(seed)
+        if memory_map(self.X) is None:
+            return self._sample(random_state, n_most, adds_up).with_weight()
+        if self.n_rows <= n_most:
+            return self.with_weight()
+        drawn = random_state.permutation(self.n_rows)[:n_most]
+        return self.where(np.sort(drawn)).with_weight()
+
+    def _sample(self, random_state, n_most, adds_up):
+        """See `sample`."""
+        are_observations, unit, _ = self.identity.repeats
+        if self.n_rows <= n_most and not (are_observations and unit and adds_up):
+            return self
+        weight = self._given_weight()
+        if are_observations and unit is None:
+            order = np.lexsort((weight, self.prints))
+            return self.where(order[random_state.permutation(self.n_rows)[:n_most]])
+        first, entry, _ = distinct(self.prints, weight)
+        if not are_observations:
             drawn = random_state.permutation(len(first))[:n_most]
-            of_copies = [
-                np.bincount(group, weights)[drawn]
-                for weights in (self.weights, self.sample_weight)
-            ]
-            chosen = first[drawn]
-            arrays = self.X[chosen], self.targets[chosen], *of_copies, self.prints[chosen]
-            rows = Rows(*arrays)
-        return rows.with_weight()
+            return self._added_up(first, entry, drawn, 1.0)
+        if len(first) > n_most or not adds_up:
+            lots = lots_of_observations(self.prints, self.strata, weight, unit)
+            entries = lots.entries[random_state.permutation(lots.count.sum())[:n_most]]
+            drawn, counts = np.unique(entries, return_counts=True)
+            return self._added_up(first, entry, drawn, counts / lots.count[drawn])
+        if len(first) == self.n_rows:
+            return self
+        return self._added_up(first, entry, np.arange(len(first)), 1.0)
+
+    def _added_up(self, first, entry, drawn, shares):
+        """Some entries as a row each, with a share of the weight of all rows like it."""
+        weights = (
+            np.bincount(entry, weights)[drawn] * shares
+            for weights in (self.weights, self.sample_weight)
+        )
+        rows = self.where(first[drawn])
+        return rows._weighed(*weights)
 
     def split(self, fraction, seed, names):
         """Rows to train on, and rows to validate on; see `hold_out`."""
         rows = self.with_weight()  # where others could not be left out
-        train, others = hold_out(
-            rows.prints,
-            rows.strata,
-            rows.sample_weight,
-            names=names,
-            fraction=fraction,
-            seed=seed,
-        )
-        return rows.where(train), rows.where(others)
+        lots = rows.lots()
+        train, others = hold_out(lots, names=names, fraction=fraction, seed=seed)
+        return rows.part(lots.shares(train, are_last=True)), rows.part(lots.shares(others))
 
     def objective(
         self, network, coordinates, alpha, map=serial, *, total_weight=None, **options
@@ -200,7 +313,13 @@ class Rows:
         return rows.objective(network, coordinates, alpha, map)
 
 
-def weigh(X, targets, sample_weight, class_weights):
+def _entropy(groups, weight):
+    """Entropy of the shares of groups in the weight."""
+    shares = np.bincount(groups, weight) / weight.sum()
+    return entr(shares).sum()
+
+
+def weigh(X, targets, sample_weight, class_weights, groups=None):
     """Rows with weights; those without any are left out, but of a memory map.
 
     Parameters
@@ -210,6 +329,7 @@ def weigh(X, targets, sample_weight, class_weights):
     sample_weight : ndarray of shape (n,) or None
     class_weights : ndarray of shape (K,) or None
         If given, targets are class indices.
+    groups : ndarray of shape (n,) of uint64, or None
 
     Returns
     -------
@@ -218,11 +338,20 @@ def weigh(X, targets, sample_weight, class_weights):
     weights = sample_weight
     if class_weights is not None:
         weights = class_weights[targets] * (1.0 if weights is None else weights)
-    rows = Rows(X, targets, weights, sample_weight)
+    rows = Rows(X, targets, weights, sample_weight, groups)
     # to leave rows of a memory map out would be to load the others; they add 0 as they are
     if weights is None or weights.all() or memory_map(X) is not None:
         return rows
     return rows.with_weight()
+
+
+def check_groups(groups):
+    """Raise ValueError if there are not two groups, one of which could be held out."""
+    if (groups == groups[0]).all():
+        raise ValueError(
+            "groups has one group only: to hold out rows takes at least 2. Give alpha a "
+            "number and set early_stopping=False, or pass X_val and y_val."
+        )
 
 
 def check_total(total):

@@ -155,6 +155,14 @@ class Settings:
             unused["dropout"] = "hidden_layer_sizes=()", "hidden layers"
         return unused
 
+    def ignores_groups(self, has_validation_set):
+        """Because of what no rows are held out, in groups or not; None if some are."""
+        if has_validation_set:
+            return "X_val"
+        if self.alpha != "auto" and not self.early_stopping:
+            return f"alpha={self.alpha!r} and early_stopping=False"
+        return None
+
 
 @lru_cache
 def _parameters_of_others(solver):
@@ -167,7 +175,7 @@ def _parameters_of_others(solver):
     }
 
 
-def announce_unused(estimator, settings, has_validation_set, defaults):
+def announce_unused(estimator, settings, has_validation_set, defaults, *, has_groups=False):
     """Warn of each parameter that has no effect, but was set.
 
     Parameters
@@ -178,6 +186,8 @@ def announce_unused(estimator, settings, has_validation_set, defaults):
     has_validation_set : bool
     defaults : mapping of {str: inspect.Parameter}
         Of the constructor.
+    has_groups : bool, default=False
+        Whether groups were given, too.
     """
     for name, (present, needed) in settings.unused(has_validation_set).items():
         value = getattr(estimator, name)
@@ -186,3 +196,9 @@ def announce_unused(estimator, settings, has_validation_set, defaults):
                 f"{name}={value!r} has no effect with {present}; it works with {needed}.",
                 subject=name,
             )
+    present = settings.ignores_groups(has_validation_set) if has_groups else None
+    if present is not None:
+        warn_once(
+            f"groups has no effect with {present}; it works with rows that are held out.",
+            subject="groups",
+        )

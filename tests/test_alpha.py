@@ -9,6 +9,7 @@ from common import make_rows, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import OneHotEncoder
 
 import skmlp._alpha
 from skmlp import MLPClassifierManual
@@ -21,6 +22,7 @@ from skmlp._alpha import (
     search_alpha,
 )
 from skmlp._monitor import Monitor
+from skmlp._rows import Rows
 from skmlp._solvers import Result, Verdict
 
 
@@ -348,3 +350,70 @@ def test_a_candidate_makes_no_more_iterations_than_the_fit(monkeypatch, iris, pa
 def test_verbose_says_what_was_chosen(capsys, iris):
     model = MLPClassifierManual(10, verbose=True, random_state=0).fit(*iris)
     assert f"alpha = {model.alpha_:.6g}, chosen on held-out rows" in capsys.readouterr().out
+
+
+def lookup(n, seed=0, noise=0.12):
+    """Rows of 64 cells, each of which has a probability of its own; and all cells."""
+    grid = np.indices((4, 4, 4)).reshape(3, -1).T
+    X = OneHotEncoder(sparse_output=False).fit_transform(grid)
+    rng = np.random.default_rng(seed)
+    p = np.random.default_rng(99).choice([noise, 1 - noise], size=64)
+    cell = rng.integers(64, size=n)
+    return X, p, cell, (rng.random(n) < p[cell]).astype(int)
+
+
+@pytest.mark.parametrize("n", [4000, 20_000])
+def test_probabilities_of_cells_are_learnt(n):
+    """Held out are rows of a cell, not one of its labels."""
+    X, p, cell, y = lookup(n)
+    model = MLPClassifierManual(random_state=0).fit(X[cell], y)
+    assert model.alpha_ < 3
+    found = model.predict_proba(X)[:, 1]
+    loss = -(p * np.log(found) + (1 - p) * np.log(1 - found)).mean()
+    best = -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean()
+    assert loss - best < 40 / n + 0.001  # a constant is off by 0.33
+
+
+@pytest.mark.parametrize("draw", ["at random", "50 times each"])
+def test_a_function_of_cells_is_learnt(draw):
+    X, _, cell, _ = lookup(3200)
+    labels = np.random.default_rng(1).integers(2, size=64)
+    cell = cell if draw == "at random" else np.repeat(np.arange(64), 50)
+    model = MLPClassifierManual(random_state=0).fit(X[cell], labels[cell])
+    assert model.score(X, labels) == 1
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 190_000.0])
+def test_a_table_with_frequencies_is_the_fit_of_its_rows(unit):
+    X, _, cell, y = lookup(20_000)
+    plain = MLPClassifierManual(20, random_state=0).fit(X[cell], y)
+    entries, counts = np.unique(2 * cell + y, return_counts=True)
+    table = MLPClassifierManual(20, random_state=0)
+    table.fit(X[entries // 2], entries % 2, counts * unit)
+    assert_allclose(table.alpha_, unit * plain.alpha_, rtol=1e-6)
+    assert_allclose(table.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+
+
+def test_early_stopping_learns_cells():
+    """Of several labels of a cell, which were held out and which were not, one by one."""
+    X, p, cell, y = lookup(20_000)
+    model = MLPClassifierManual(alpha=0.1, early_stopping=True, random_state=0)
+    found = model.fit(X[cell], y).predict_proba(X)[:, 1]
+    assert np.abs(found - p).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("n", "n_groups", "n_splits"),
+    [(40, 2, 2), (40, 4, 4), (40, 7, 5), (900, 900, 2), (4000, 3, 1)],
+)
+def test_splits_of_groups(n, n_groups, n_splits):
+    groups = (np.arange(n) % n_groups).astype(np.uint64)
+    X = np.random.default_rng(0).normal(size=(len(groups), 3))
+    splits = draw_splits(Rows(X, np.arange(len(groups)) % 2, groups=groups), seed=0)
+    assert len(splits) == n_splits
+    held_out = [set(validation.groups) for _, validation in splits]
+    assert len(set().union(*held_out)) == sum(map(len, held_out))
+    for train, validation in splits:
+        assert not set(train.groups) & set(validation.groups)
+        assert len(set(validation.groups)) >= n_groups // 5
+        assert set(train.groups) | set(validation.groups) == set(groups)

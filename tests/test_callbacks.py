@@ -68,6 +68,10 @@ def test_callbacks_follow_every_iteration(iris, solver):
     assert recorder.data[0] is X
     assert recorder.data[1] is y
     assert recorder.data[2] == {"sample_weight": weights}
+    with pytest.warns(UserWarning, match="^groups has no effect"):
+        short(solver).set_callbacks(recorder).fit(X, y, groups=y)
+    assert recorder.data[2] == {"groups": y}
+    recorder.fitted = recorder.fitted[:4]
     plain = short(solver).fit(X, y, weights)
     assert_array_equal(recorder.fitted[-1].predict_proba(X), plain.predict_proba(X))
     for n, fitted in enumerate(recorder.fitted, start=1):

@@ -12,6 +12,7 @@ from common import parameters, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
+from sklearn.metrics import log_loss
 
 from skmlp import MLPClassifierManual
 from skmlp._coordinates import Coordinates
@@ -124,7 +125,8 @@ def test_partitions_give_what_memory_gives(
 
 def parts_of(model, given):
     settings = Settings(model)
-    return take_parts(model, settings, None, *given, None, persist=True).data, settings
+    taken = take_parts(model, settings, None, *given, None, None, persist=True)
+    return taken.data, settings
 
 
 @busy_cluster
@@ -383,6 +385,55 @@ def test_alpha_of_many_rows_is_chosen_on_a_sample(rows):
     assert 190 < len(drawn.X) <= 201
     originals = set(map(tuple, rows[0]))
     assert all(tuple(row) in originals for row in drawn.X)
+
+
+@busy_cluster
+def test_groups_may_be_in_several_partitions(rows):
+    """Near copies of a row, which its group tells from others."""
+    X = np.repeat(rows[0][:50], 20, axis=0)
+    X = X + 0.05 * np.random.default_rng(0).normal(size=X.shape)
+    y = np.repeat(np.random.default_rng(1).integers(2, size=50), 20)
+    groups = np.repeat([f"person {i}" for i in range(50)], 20).astype(object)
+    order = np.random.default_rng(2).permutation(1000)
+    X, y, groups = X[order], y[order], groups[order]
+    local = MLPClassifierManual(5, random_state=0).fit(X, y, groups=groups)
+    given = [partitioned(array, (613, 387)) for array in (X, y)]
+    with dask.config.set(scheduler="threads"):
+        for kind in (groups, groups.astype("U9")):
+            model = DaskMLPClassifierManual(5, random_state=0)
+            model.fit(*given, groups=partitioned(kind, (613, 387)))
+            assert model.alpha_ == local.alpha_
+        model.fit(*given)
+        assert model.alpha_ < local.alpha_ / 100
+        unknown = np.where(np.arange(1000) == 3, None, groups)
+        with pytest.raises(ValueError, match="In partition 0: groups contains None"):
+            model.fit(*given, groups=partitioned(unknown, (613, 387)))
+        with pytest.raises(TypeError, match="groups should be a Dask collection"):
+            model.fit(*given, groups=groups)
+        with pytest.raises(ValueError, match="In partition 1: groups has 386 entries"):
+            model.fit(*given, groups=partitioned(groups[:-1], (613, 386), unknown=True))
+
+
+@busy_cluster
+def test_labels_of_a_cell_in_partitions():
+    """The search finds what it finds in memory, and many rows are a sample of them."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(3, size=(20_000, 4)).astype(float)
+    p = rng.choice([0.1, 0.9], size=81)[(X @ [1, 3, 9, 27]).astype(int)]
+    y = (rng.random(20_000) < p).astype(int)
+    for n in (4000, 20_000):
+        chunks = (n // 2, n // 4, n // 4)
+        given = partitioned(X[:n], chunks), partitioned(y[:n], chunks)
+        with dask.config.set(scheduler="threads"):
+            model = DaskMLPClassifierManual(20, random_state=0).fit(*given)
+        local = MLPClassifierManual(20, random_state=0).fit(X[:n], y[:n])
+        assert model.alpha_ < 10
+        assert n > 4000 or model.alpha_ == local.alpha_
+        assert log_loss(y, model.predict_proba(X)) < 0.36  # best is 0.325
+    with dask.config.set(scheduler="threads"):
+        parts, _ = parts_of(model, [*given, None])
+        drawn = parts.sample(0, 1000)
+    assert drawn.n_observations() == drawn.total_weight == 1000
 
 
 @busy_cluster

@@ -143,3 +143,71 @@ def test_equal_rows_with_other_labels_are_not_copies():
     drawn = rows.sample(0, 4800)
     assert drawn.n_rows == 4 * 81
     assert_allclose(drawn.counts(2), T.sum(axis=0))
+
+
+def test_of_many_observations_some_are_drawn_in_proportion():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(1000, 0.5))
+    cell = rng.choice(1000, p=p, size=50_000)
+    X = np.column_stack([cell % 10, cell // 10 % 10, cell // 100]).astype(float)
+    y = rng.integers(2, size=50_000)
+    rows = Rows(X, y)
+    drawn = rows.sample(0, 1000)
+    assert drawn.weights.sum() == drawn.n_observations() == 1000
+    of_cell = np.bincount((drawn.X @ [1, 10, 100]).astype(int), drawn.weights, 1000)
+    n = np.bincount(cell, minlength=1000)
+    heavy = n > 200
+    deviation = (of_cell - n / 50)[heavy] / np.sqrt(n[heavy] / 50)
+    assert heavy.sum() > 30
+    assert 0.6 < np.std(deviation) < 1.4
+    more = rows.sample(0, 1500)  # of which the smaller sample is a part
+    weights = dict(zip(more.prints, more.weights, strict=True))
+    assert all(weights[i] >= w for i, w in zip(drawn.prints, drawn.weights, strict=True))
+    whole = rows.sample(0, 4800)
+    assert whole.n_rows == len(set(zip(cell, y, strict=True)))
+    assert_allclose(whole.counts(2), rows.counts(2))
+    assert whole.n_observations() == rows.n_observations() == 50_000
+
+
+def test_a_sample_of_weighted_cells_is_one_of_their_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(9, size=(20_000, 3)).astype(float), rng.integers(2, size=20_000)
+    rows = Rows(X, y)
+    table = rows.sample(0, 4800)
+    once = table.sample(1, 200)
+    again = rows.sample(1, 200)
+    order, same = np.argsort(once.prints), np.argsort(again.prints)
+    assert_array_equal(once.X[order], again.X[same])
+    assert_allclose(once.weights[order], again.weights[same])
+
+
+def test_a_survey_of_cells_is_drawn_by_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(3, size=(8000, 3)).astype(float), rng.integers(2, size=8000)
+    weights = rng.lognormal(size=8000)
+    drawn = Rows(X, y, weights, weights).sample(0, 1000)
+    assert drawn.n_rows == drawn.n_observations() == 1000
+    assert set(drawn.weights) <= set(weights)
+
+
+def test_shares_of_rows():
+    shares = np.array([1.0, 0.0, 0.25, 0.0, 0.0, 1.0])
+    part = Rows(X, CLASSES, 2 * WEIGHTS, WEIGHTS).part(shares)
+    assert_array_equal(part.X, X[[0, 2, 5]])
+    assert_array_equal(part.sample_weight, [0.5, 0.5, 3.0])
+    assert_array_equal(part.weights, [1.0, 1.0, 6.0])
+    assert_array_equal(Rows(X, CLASSES).part(shares).weights, [1, 0.25, 1])
+    assert Rows(X, CLASSES).part(np.ceil(shares)).weights is None
+
+
+def test_groups_go_with_their_rows():
+    rows = make_rows(8000)
+    groups = np.repeat(np.arange(800), 10).astype(np.uint64)
+    rows = Rows(rows.X, rows.targets, groups=groups)
+    of_row = dict(zip(map(tuple, rows.X), groups, strict=True))
+    for some in (rows.sample(0, 500), rows.where(groups < 9), rows.astype(np.float64)):
+        assert list(map(of_row.get, map(tuple, some.X))) == list(some.groups)
+    X, y = np.repeat(rows.X[:50], 2, axis=0), np.repeat(rows.targets[:50], 2)
+    rows = Rows(X, y, groups=np.arange(100, dtype=np.uint64))  # two persons may be equal
+    assert set(rows.sample(0, 90).groups) <= set(range(100))
+    assert rows.sample(0, 90).total_weight == 90

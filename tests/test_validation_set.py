@@ -306,6 +306,7 @@ def test_requests_name_every_extra_argument():
             X_val=True,
             y_val=True,
             sample_weight_val=True,
+            groups=True,
             coefs_init=False,
             intercepts_init=False,
         )

@@ -58,6 +58,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         y,
         sample_weight=None,
         *,
+        groups=None,
         X_val=None,
         y_val=None,
         sample_weight_val=None,
@@ -78,6 +79,10 @@ class DaskMLPClassifierManual(MLPClassifierManual):
 
         sample_weight : dask Array or Series of shape (n_samples,), default=None
             Weights of the rows, at least 0; None means 1 each.
+
+        groups : dask Array or Series of shape (n_samples,), default=None
+            Groups of the rows, as in `MLPClassifierManual.fit`; a group may be in several
+            partitions.
 
         X_val, y_val, sample_weight_val : dask collections or array-like, default=None
             A validation set, as in `MLPClassifierManual.fit`, in partitions or in memory.
@@ -118,7 +123,7 @@ class DaskMLPClassifierManual(MLPClassifierManual):
         check_settings(Settings(self), has_validation_set)
         return self._fit(
             partial(take_parts, persist=persist),
-            (X, y, sample_weight),
+            (X, y, sample_weight, groups),
             (X_val, y_val, sample_weight_val),
             (coefs_init, intercepts_init),
         )

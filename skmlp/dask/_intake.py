@@ -12,6 +12,7 @@ from skmlp._intake import (
     Taken,
     check_data,
     check_same_classes,
+    group_keys,
     shallow_copy,
     taken_attributes,
 )
@@ -23,7 +24,7 @@ from skmlp.dask._parts import Parts, SumOfParts
 
 
 def take_parts(
-    estimator, settings, earlier, X, y, sample_weight, validation_set, *, persist
+    estimator, settings, earlier, X, y, sample_weight, groups, validation_set, *, persist
 ):
     """Validate partitions that `fit` was given; see `skmlp._intake.take`.
 
@@ -31,7 +32,7 @@ def take_parts(
     ----------
     estimator, settings, earlier
         As there.
-    X, y, sample_weight : dask collections
+    X, y, sample_weight, groups : dask collections
     validation_set : tuple of dask collections or array-like, or None
     persist : bool
         Whether partitions are kept in memory once they have been read.
@@ -41,7 +42,7 @@ def take_parts(
     taken : Taken
     """
     probe = estimator if earlier else shallow_copy(estimator)
-    data = _read(_partitions(X, y, sample_weight), persist)
+    data = _read(_partitions(X, y, sample_weight, groups), persist)
     _check_features(probe, data, reset=not earlier)
     if earlier:
         check_same_classes(estimator, data.targets)
@@ -96,7 +97,8 @@ def _take_validation_set(
         raise ValueError("A validation set needs both X_val and y_val.")
     in_memory = not any(map(dask.is_dask_collection, (X, y, sample_weight)))
     try:
-        parts = [(X, y, sample_weight)] if in_memory else _partitions(X, y, sample_weight)
+        given = X, y, sample_weight, None
+        parts = [given] if in_memory else _partitions(*given)
         data = _read(parts, persist)
         _check_features(probe, data, reset=False)
         return _encode(data, targets, class_weights, dtype, persist)
@@ -111,7 +113,7 @@ class _Data(NamedTuple):
     Attributes
     ----------
     parts : list of (int, Delayed)
-        Number of a partition, and its (X, y, sample_weight), of those with rows.
+        Number of a partition, and its (X, y, sample_weight, groups), of those with rows.
     sizes : list of (int, float)
         Rows and sample weight of each.
     targets : ClassLabels or LabelIndicators
@@ -181,15 +183,16 @@ def _second(pair):
     return pair[1]
 
 
-def _partitions(X, y, sample_weight):
-    """Delayed pieces (X, y, sample_weight) of each partition."""
+def _partitions(X, y, sample_weight, groups):
+    """Delayed pieces (X, y, sample_weight, groups) of each partition."""
     if not dask.is_dask_collection(X):
         raise TypeError(
             f"X should be a Dask array or dataframe, got {type(X).__name__}. For data in "
             "memory or in a memory map, use MLPClassifierManual."
         )
     pieces = [_blocks(X)]
-    for name, other in (("y", y), ("sample_weight", sample_weight)):
+    others = {"y": y, "sample_weight": sample_weight, "groups": groups}
+    for name, other in others.items():
         if other is None:
             pieces.append([None] * len(pieces[0]))
             continue
@@ -220,8 +223,8 @@ def _blocks(data):
     return data.to_delayed()
 
 
-def _check_part(number, X, y, sample_weight):
-    """Validated (X, y, sample_weight) of a partition, and a `_Summary`."""
+def _check_part(number, X, y, sample_weight, groups):
+    """Validated (X, y, sample_weight, groups) of a partition, and a `_Summary`."""
     probe = MLPClassifierManual()
     try:
         n_rows = [count_samples(rows) for rows in (X, y, sample_weight) if rows is not None]
@@ -242,6 +245,7 @@ def _check_part(number, X, y, sample_weight):
             method=SOLVERS["lbfgs"],
         )
         sample_weight = np.zeros(X.shape[0]) if is_weightless else weights
+        groups = None if groups is None else group_keys(groups, X.shape[0])
     except (ValueError, TypeError) as error:
         raise ValueError(f"In partition {number}: {error}") from error
     targets = targets_of(y)
@@ -259,7 +263,7 @@ def _check_part(number, X, y, sample_weight):
         names,
         rows.dtype,
     )
-    return (X, y, sample_weight), summary
+    return (X, y, sample_weight, groups), summary
 
 
 def _check_that_parts_match(one, other):
@@ -322,10 +326,11 @@ def _encode(data, targets, class_weights, dtype, persist):
 
 
 def _encode_part(number, part, targets, class_weights, dtype):
-    X, y, sample_weight = part
+    X, y, sample_weight, groups = part
     try:
         targets.check(y)
         encoded = targets.encode(y)
     except ValueError as error:
         raise ValueError(f"In partition {number}: {error}") from error
-    return weigh(X.astype(dtype, copy=False), encoded, sample_weight, class_weights)
+    X = X.astype(dtype, copy=False)
+    return weigh(X, encoded, sample_weight, class_weights, groups)

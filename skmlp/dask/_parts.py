@@ -61,7 +61,8 @@ class Parts:
             *(delayed(_sample_part)(rows, seed, share) for rows in self.rows)
         )
         arrays = [
-            (rows.X, rows.targets, rows.weights, rows.sample_weight) for rows in samples
+            (rows.X, rows.targets, rows.weights, rows.sample_weight, rows.groups)
+            for rows in samples
         ]
         return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
 
@@ -127,7 +128,7 @@ def _evaluate(method, theta, network, coordinates, rows, alpha, total):
 
 
 def _sample_part(rows, seed, share):
-    return rows.sample(seed, math.ceil(share * rows.n_rows))
+    return rows.sample(seed, math.ceil(share * rows.n_rows), adds_up=False)
 
 
 def _stack(pieces):
