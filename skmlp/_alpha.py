@@ -33,6 +33,9 @@ _N_OTHER_STARTS = 7
 _STAGE_ROWS = 2 * TRAINING_ROWS
 _GROWTH = math.sqrt(10)
 _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
+# A share of the loss that makes no difference there: the fit goes on where the candidates
+# have ended, which under a weaker penalty is time to learn noise
+_SLACK = 0.005
 # What the rows of a stage may take
 _STAGE_BYTES = 2**28
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
@@ -181,7 +184,7 @@ def _climb(problem, rules, race, theta, stages):
     for split in stages:
         split = problem.part(*split).in_row_space()
         best, shift = race.best(), _half_decades(split.data, race.training_weight)
-        race = Race(rules, [split], partial(_start_for, race, shift, theta))
+        race = Race(rules, [split], partial(_start_for, race, shift, theta), _SLACK)
         race.run(range(best, best + shift + 1))
         while (neighbour := race.next_neighbour()) is not None:
             race.run([neighbour])
@@ -328,8 +331,4 @@ def draw_splits(rows, seed):
         n_splits = min(-(-_ENOUGH_HELD_OUT * n_folds // n_observations), n_folds)
         held_out = [fold == i for i in range(n_splits)]
     # of few distinct rows with many copies, a fold may have none
-    return [
-        _divided(rows, lots, mask)
-        for mask in held_out
-        if 0 < mask.sum() < len(mask)
-    ]
+    return [_divided(rows, lots, mask) for mask in held_out if 0 < mask.sum() < len(mask)]

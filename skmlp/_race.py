@@ -16,9 +16,6 @@ _FEWEST_FOR_THREADS = 1000
 # Weak verdicts are drawn towards this candidate, by so many nats, over all held-out rows,
 # times the squared distance from it
 _USUAL, _PULL = -1, 0.3
-# A share of the loss that makes no difference. The fit itself goes on for longer than the
-# candidates do, which under a weaker penalty is time to learn noise
-_SAME = 0.005
 # A loss that is not lower than the entropy by this share of it is one of a constant
 _PLATEAU = 0.01
 # A loss below this share of the entropy leaves nothing to look for
@@ -63,6 +60,8 @@ class Race:
         Each with rows to train on, and validation rows to measure the loss on.
     start_of : callable
         ``start_of(candidate)`` returns the parameters that its fits start from.
+    slack : float, default=0
+        A share of the loss that makes no difference.
 
     Attributes
     ----------
@@ -74,8 +73,9 @@ class Race:
         Weight of the rows that the first split trains on.
     """
 
-    def __init__(self, rules, splits, start_of):
+    def __init__(self, rules, splits, start_of, slack=0.0):
         self._rules, self._splits, self._start_of = rules, splits, start_of
+        self._slack = slack
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
         self.losses, self.trained = {}, {}
@@ -196,7 +196,7 @@ class Race:
             for candidate in candidates
         }
         least = min(drawn.values())
-        return max(c for c, loss in drawn.items() if loss <= (1 + _SAME) * least)
+        return max(c for c, loss in drawn.items() if loss <= (1 + self._slack) * least)
 
     def _rows_seen(self, candidate):
         return self._n_seen[len(self.losses[candidate]) - 1]

@@ -18,7 +18,6 @@ from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
 from skmlp._repeats import distinct, identify, values_of
 
-
 # Values of a column that are few, and columns of a table of all combinations, at the most
 _FEW_VALUES, _MOST_COLUMNS = 4, 20
 
