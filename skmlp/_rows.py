@@ -47,6 +47,8 @@ class Rows:
     dtype : {float32, float64}
     total_weight : float
         Sum of the weights.
+    n_given : int
+        Rows that were given; fewer are left where equal ones were added up.
     can_be_split : bool
         Whether rows can be held out.
     """
@@ -59,6 +61,7 @@ class Rows:
         self.X, self.targets, self.groups, self._identity = X, targets, groups, identity
         self.weights, self.sample_weight = weights, sample_weight
         (self.n_rows, self.n_features), self.dtype = X.shape, X.dtype
+        self.n_given = self.n_rows
         with np.errstate(over="ignore"):
             self.total_weight = float(self.n_rows if weights is None else weights.sum())
 
@@ -164,7 +167,9 @@ class Rows:
         """The same rows with other features, in the precision of these."""
         X = X.astype(self.dtype, copy=False)
         arrays = (self.targets, self.weights, self.sample_weight, self.groups)
-        return Rows(X, *arrays, self.identity)
+        rows = Rows(X, *arrays, self.identity)
+        rows.n_given = self.n_given
+        return rows
 
     def astype(self, dtype):
         """The same rows in another precision."""
@@ -269,6 +274,20 @@ class Rows:
         if len(first) == self.n_rows:
             return self
         return self._added_up(first, entry, np.arange(len(first)), 1.0)
+
+    def added_up(self):
+        """Equal rows that are observations as one row each, with the sum of their weights.
+
+        The objective is the same, and so is its rounding, for a table with frequencies and
+        for its persons, in whatever order they are.
+        """
+        repeats = None if memory_map(self.X) is not None else self.identity.repeats
+        if repeats is None or not repeats.are_observations or repeats.unit is None:
+            return self
+        first, entry, _ = distinct(self.prints, self._given_weight())
+        rows = self._added_up(first, entry, np.arange(len(first)), 1.0)
+        rows.n_given = self.n_rows
+        return rows
 
     def _added_up(self, first, entry, drawn, shares):
         """Some entries as a row each, with a share of the weight of all rows like it."""

@@ -106,6 +106,8 @@ def train(
         data, validation = data.split(
             settings.validation_fraction, progress.seed, targets.names
         )
+    if not settings.method.has_epochs:
+        data = data.added_up()
     # 2 even of few rows: large products of mini-batches are shared by two threads
     with row_threads(max(data.n_blocks(network), 2)) as map_rows:
         progress, coordinates = _choose_coordinates(settings, network, data, progress)
@@ -462,7 +464,7 @@ def _outcome(problem, monitor, progress, result=None, keep_best=False):
         progress,
         coefs=coefs,
         intercepts=intercepts,
-        n_samples=progress.n_samples + result.n_iter * problem.data.n_rows,
+        n_samples=progress.n_samples + result.n_iter * problem.data.n_given,
         best_loss=best_loss,
         n_stalled=monitor.n_stalled,
     )

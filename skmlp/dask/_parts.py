@@ -66,6 +66,15 @@ class Parts:
         ]
         return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
 
+    @property
+    def n_given(self):
+        """Rows that were given: all."""
+        return self.n_rows
+
+    def added_up(self):
+        """As they are: equal rows may be in several partitions."""
+        return self
+
     def in_basis(self, make, *arguments):
         """As they are: partitions are not to be copied."""
         return self, None
