@@ -108,18 +108,16 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     if not splits:
         alpha = _ALPHA_OF_FEW * sample.total_weight**2 / unit
         if draw_start is not None:
-            random_state = np.random.RandomState(seed)
-            others = [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
             few = problem.part(sample).in_row_space()
-            theta = best_start(few, alpha, [theta, *others], make_monitor, train)
+            starts = [theta, *_other_starts(draw_start, seed)]
+            theta = best_start(few, alpha, starts, make_monitor, train)
         return Choice(alpha, theta)
     rules = Rules(train, make_monitor, unit, problem.entropy, problem.map_rows)
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
-    steeper = []
+    start, steeper = theta, []
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
-        steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
-    start = theta
+        steeper = [steepened(problem.network, start, factor) for factor in _STEEPER]
     race, theta = search_alpha(rules, splits, start, steeper)
     if not stages and race.is_plateau(race.best()) and sample.is_complete():
         # there is no other row to predict: a truth table is to be reproduced
@@ -180,24 +178,34 @@ def _run_decades(race):
 
 def _climb(problem, rules, race, theta, stages):
     """Go on to more and more rows, and to all of them."""
-    table = race.table()
+    if not stages:
+        best = race.best()
+        return Choice(race.alpha(best), theta, race.trained[best], False, race.table())
+    table = []
     for split in stages:
-        split = problem.part(*split).in_row_space()
-        best, shift = race.best(), _half_decades(split.data, race.training_weight)
-        race = Race(rules, [split], partial(_start_for, race, shift, theta), _SLACK)
-        race.run(range(best, best + shift + 1))
-        while (neighbour := race.next_neighbour()) is not None:
-            race.run([neighbour])
         table += race.table()
-    best, found = race.best(), race.trained[race.best()]
-    if stages:
-        shift = _half_decades(problem.data, race.training_weight)
-        found = race.start_for(best - shift, otherwise=None)
-    return Choice(race.alpha(best), theta, found, bool(stages), table)
+        race = _race_on(race, rules, problem.part(*split).in_row_space(), theta)
+    race.run([race.quarter()])
+    best, shift = race.best(), _half_decades(problem.data, race.training_weight)
+    found = race.start_for(best - shift, otherwise=None)
+    return Choice(race.alpha(best), theta, found, True, table + race.table())
 
 
-def _start_for(race, shift, theta, candidate):
-    return race.start_for(candidate - shift, theta)
+def _race_on(race, rules, split, theta):
+    """A race of the best and its neighbours on more rows.
+
+    Those are at least the same alpha, and the alpha that is the same penalty for a row.
+    """
+    best, shift = race.best(), _half_decades(split.data, race.training_weight)
+
+    def start_of(candidate):
+        return race.start_for(candidate - shift, otherwise=theta)
+
+    larger = Race(rules, [split], start_of, _SLACK)
+    larger.run(range(best, best + shift + 1))
+    while (neighbour := larger.next_neighbour()) is not None:
+        larger.run([neighbour])
+    return larger
 
 
 def _half_decades(data, weight):
@@ -217,6 +225,11 @@ def steepened(network, theta, factor):
     parameters.coefs[0][...] *= factor
     parameters.intercepts[0][...] *= factor
     return steep
+
+
+def _other_starts(draw_start, seed):
+    random_state = np.random.RandomState(seed)
+    return [draw_start(random_state) for _ in range(_N_OTHER_STARTS)]
 
 
 def best_start(problem, alpha, starts, make_monitor, train):

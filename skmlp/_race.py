@@ -156,6 +156,11 @@ class Race:
         best = self.best()
         return (best + self._best_of(self.losses.keys() & {best - 2, best + 2})) // 2
 
+    def quarter(self):
+        """The quarter of a decade between the best and its better neighbour."""
+        best = self.best()
+        return (best + self._best_of(self.losses.keys() & {best - 1, best + 1})) / 2
+
     def next_neighbour(self):
         """A neighbour of the best that is worth a fit; None if there is none.
 
