@@ -94,16 +94,20 @@ class MLPClassifierManual(
     alpha : float or 'auto', default='auto'
         Strength of the L2 penalty on the weights; biases are not penalised. It weighs
         against the *sum* of the losses, as in the formula above, and so means the same
-        for every batch size: a normal prior of precision alpha on each weight [7]_.
-        'auto' chooses it, as `alpha_`, by the loss on held-out rows: fits by L-BFGS on
-        some 2400 of the rows or fewer, all from one start and stopped as the fit will be,
-        of decades around the mean weight of an observation, of more if an end is the best
-        (0.001 to 100 times that weight), and of a half decade beside the best. All rows
-        are then fitted with what was chosen, whatever the unit of the weights is. The
-        validation set is held out, if there is one. Else rows that chance made equal are
-        held out one by one, copies of a row together, and so are the rows of each of the
-        `groups` given to `fit`. With fewer than 30 observations it is that weight times
-        their number squared over 4000, and the start is the best of eight; in
+        for every batch size: a normal prior of precision alpha on each weight [7]_. (What
+        suits some rows need not suit ten times as many: a fit is one maximum, not the
+        posterior.)
+        'auto' chooses it, as `alpha_`, by the loss on held-out rows. First, nets are
+        fitted by L-BFGS to some 2400 of the rows or fewer, all from one start and stopped
+        as the fit will be, with decades around the weight of an observation, more if an
+        end is the best (0.001 to 1000 times that weight), and a half decade beside the
+        best. From 6000 rows on, the best and its neighbours compete again on three
+        times as many rows, and so on, up to 80% of the rows or 38,400. A verdict of few
+        held-out rows is drawn towards 0.3 times that weight.
+        The validation set is held out, if there is one. Else rows that chance made equal
+        are held out one by one, copies of a row together, and so are the rows of each of
+        the `groups` given to `fit`. With fewer than 30 observations it is that weight
+        times their number squared over 4000, and the start is the best of eight; in
         `partial_fit` it is 0.0001. A fit that goes on, by `warm_start` or `partial_fit`,
         keeps the choice.
 
@@ -229,12 +233,18 @@ class MLPClassifierManual(
     verbose : bool or int, default=False
         Whether to print a line after each iteration: the training loss, the validation loss
         and score if there is a validation set, and the seconds since the start. Before, a
-        line for the search for alpha, and one for each part that many rows start from.
+        line for each candidate of the search for alpha, with its held-out loss, and one
+        for each part that many rows start from.
 
     Attributes
     ----------
     alpha_ : float
         The `alpha` of the objective, given or chosen.
+
+    alpha_search_ : dict of ndarray, or None
+        The candidates for `alpha`, stage by stage: the rows that each was trained on
+        ('n_samples'), its strength ('alpha') and its mean log-loss on held-out rows
+        ('held_out_loss'). None if there was no search.
 
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted; for multilabel y the numbers of its columns.
@@ -306,7 +316,11 @@ class MLPClassifierManual(
     -----
     A parameter that the chosen solver does not use is announced by a warning if it is not
     at its default. So is a fit that ends no better than a constant prediction of the
-    classes' shares, although the features tell the classes apart.
+    classes' shares, unless all rows have equal features.
+
+    Before a fit by 'lbfgs' or 'newton-cg', equal rows that are observations, as in a table
+    of categories, are added up to one row with the sum of their weights. `t_` and the
+    objective are those of the rows as they were given.
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
     and 'newton-cg' fit many dense rows in float32 until progress is slow, and then in

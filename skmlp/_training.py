@@ -314,9 +314,11 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
 def _approach(settings, problem, theta, progress):
     """Where L-BFGS should start on many rows: the optimum of a part of them.
 
-    On that, of a smaller part, and so on: each has to make up for what its rows know better
-    only. Unlike in [1]_, where samples grow until their gradients are sure enough to
-    descend, each part is fitted to its end, with the same alpha: with the same prior.
+    That fit starts from the optimum of a smaller part, and so on: each has to make up only
+    for what its rows know better. Unlike in [1]_, where samples grow until their gradients
+    are sure enough to descend, each part is fitted to its end. Alpha is multiplied by the
+    part's share of the weight, which makes it the same penalty for a row: under more than
+    that, the units of a small part become alike, and stay so.
 
     References
     ----------
