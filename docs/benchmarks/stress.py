@@ -1,6 +1,6 @@
 """Textbook problems and odd data: does training with the defaults get there, every time?
 
-    python docs/benchmarks/stress.py                    # about @@ minutes on 2 cores
+    python docs/benchmarks/stress.py                    # about 15 minutes on 2 cores
     python docs/benchmarks/stress.py --only pictures    # a group, printed and not recorded
 
 A case is right if the held-out log-loss is at most 0.02 above the better of MLPClassifier()
