@@ -70,7 +70,7 @@ def test_multiplexer_is_learnt_from_its_truth_table():
 
 
 def test_cells_of_categories_are_told_apart():
-    """Rows repeat, with both labels: to hold out all copies of one would turn a cell over."""
+    """Cells have both labels: to hold out all copies of one would turn a cell over."""
     X, X_test, y, y_test = split(partial(generated.lookup, 3, 4), 4000, seed=0)
     model = MLPClassifierManual(random_state=0).fit(X, y)
     assert log_loss(y_test, model.predict_proba(X_test)) < 0.4  # 0.37 at best
