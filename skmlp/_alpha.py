@@ -30,12 +30,12 @@ _N_OTHER_STARTS = 7
 
 # Later stages: the fewest rows to train on, how many times as many as in the stage before,
 # which is one in half a decade of alpha, and the most: so many, or a share of all rows
-_STAGE_ROWS = 2 * TRAINING_ROWS
+_STAGE_ROWS = 4000
 _GROWTH = math.sqrt(10)
 _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
 # A share of the loss that makes no difference there: the fit goes on where the candidates
 # have ended, which under a weaker penalty is time to learn noise
-_SLACK = 0.005
+_SLACK = 0.0025
 # What the rows of a stage may take
 _STAGE_BYTES = 2**28
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
