@@ -126,7 +126,7 @@ class Race:
         return {c for c in self._furthest() if self.mean(c) <= bound} | {best}
 
     def beats(self, other):
-        """Whether the best candidate is clearly better than that of another race."""
+        """Whether the best candidate is clearly better than another race's best."""
         return self.mean(self.best()) < other.mean(other.best()) - other.noise()
 
     def noise(self):
