@@ -33,8 +33,8 @@ _N_OTHER_STARTS = 7
 _STAGE_ROWS = 4000
 _GROWTH = math.sqrt(10)
 _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
-# A share of the loss that makes no difference there: the fit goes on where the candidates
-# have ended, which under a weaker penalty is time to learn noise
+# A share of the loss, or of what was learnt, that makes no difference there: the fit goes
+# on where the candidates have ended, which under a weaker penalty is time to learn noise
 _SLACK = 0.005
 # Rows that a search which has seen nothing leaves to a second one, in `TRAINING_ROWS`
 _CLEARLY_MORE = 1.2

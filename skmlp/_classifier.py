@@ -319,8 +319,8 @@ class MLPClassifierManual(
     classes' shares, unless all rows have equal features.
 
     Before a fit by 'lbfgs' or 'newton-cg', equal rows that are observations, as in a table
-    of categories, are added up to one row with the sum of their weights. The objective is the
-    same, and `t_` counts the rows as they were given.
+    of categories, are added up to one row with the sum of their weights. The objective is
+    the same, and `t_` counts the rows as they were given.
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
     and 'newton-cg' fit many dense rows in float32 until progress is slow, and then in

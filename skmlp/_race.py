@@ -66,7 +66,8 @@ class Race:
     start_of : callable
         ``start_of(candidate)`` returns the parameters that its fits start from.
     slack : float, default=0
-        A share of the loss that makes no difference.
+        A share of the loss, or of what was learnt if that is less, that makes no
+        difference.
 
     Attributes
     ----------
@@ -225,7 +226,8 @@ class Race:
             for candidate in candidates
         }
         least = min(drawn.values())
-        return max(c for c, loss in drawn.items() if loss <= (1 + self._slack) * least)
+        slack = self._slack * min(least, max(self._rules.entropy - least, 0))
+        return max(c for c, loss in drawn.items() if loss <= least + slack)
 
     def _rows_seen(self, candidate):
         return self._n_seen[len(self.losses[candidate]) - 1]
