@@ -388,11 +388,13 @@ def test_alpha_of_many_rows_is_chosen_on_a_sample(rows):
 
 
 @busy_cluster
-def test_groups_may_be_in_several_partitions(rows):
+def test_groups_may_be_in_several_partitions():
     """Near copies of a row, which its group tells from others."""
-    X = np.repeat(rows[0][:50], 20, axis=0)
-    X = X + 0.05 * np.random.default_rng(0).normal(size=X.shape)
-    y = np.repeat(np.random.default_rng(1).integers(2, size=50), 20)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(50, 6))
+    labels = (2 * centres[:, 0] + rng.logistic(size=50) > 0).astype(int)
+    X = np.repeat(centres, 20, axis=0) + 0.05 * rng.normal(size=(1000, 6))
+    y = np.repeat(labels, 20)
     groups = np.repeat([f"person {i}" for i in range(50)], 20).astype(object)
     order = np.random.default_rng(2).permutation(1000)
     X, y, groups = X[order], y[order], groups[order]
