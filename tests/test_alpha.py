@@ -131,11 +131,10 @@ def test_steeper_starts_are_tried_where_no_penalty_is_better_than_the_others():
 
 
 def test_a_steeper_start_has_to_be_clearly_better():
-    def loss(candidate, start):
-        return {1: 0.5, 4: 0.5 - gain}[start]
-
     for gain, found in ((0.02, 1), (0.04, 4)):  # clear is half over the root of 300
-        assert search(loss, steeper=(4,))[1] == found
+        losses = {1: 0.5, 4: 0.5 - gain}
+        _, start = search(lambda candidate, start, of=losses: of[start], steeper=(4,))
+        assert start == found
 
 
 def test_steeper_starts_are_not_tried_where_a_weaker_penalty_is_worse():
