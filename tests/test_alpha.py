@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from common import KnownSplit, known_rules, make_rows, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import OneHotEncoder
@@ -381,15 +382,44 @@ def test_a_function_of_cells_is_learnt(draw):
     assert model.score(X, labels) == 1
 
 
+def table_of(X, cell, y):
+    """Each combination of a cell and a label once, and how often it is seen."""
+    entries, counts = np.unique(2 * cell + y, return_counts=True)
+    return X[entries // 2], entries % 2, counts
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-6, 190_000.0])
 def test_a_table_with_frequencies_is_the_fit_of_its_rows(unit):
     X, _, cell, y = lookup(20_000)
     plain = MLPClassifierManual(20, random_state=0).fit(X[cell], y)
-    entries, counts = np.unique(2 * cell + y, return_counts=True)
-    table = MLPClassifierManual(20, random_state=0)
-    table.fit(X[entries // 2], entries % 2, counts * unit)
+    X_table, y_table, counts = table_of(X, cell, y)
+    table = MLPClassifierManual(20, random_state=0).fit(X_table, y_table, counts * unit)
     assert_allclose(table.alpha_, unit * plain.alpha_, rtol=1e-6)
     assert_allclose(table.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("alpha", ["auto", 0.5])
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg"])
+@pytest.mark.parametrize("n", [1000, 8000])
+def test_frequencies_and_persons_have_the_same_bits(solver, alpha, n):
+    """In whatever order they are; rows are counted as they were given."""
+    X, _, cell, y = lookup(n)
+    data = [(X[cell], y, np.ones(n)), table_of(X, cell, y)]
+    shuffle = np.random.default_rng(1).permutation
+    data += [
+        [array[order] for array in arrays]
+        for arrays in data
+        for order in [shuffle(len(arrays[0]))]
+    ]
+    plain = MLPClassifierManual(20, solver=solver, alpha=alpha, random_state=0)
+    plain.fit(X[cell], y)
+    for arrays in data:
+        model = clone(plain).fit(*arrays)
+        assert model.alpha_ == plain.alpha_
+        for one, other in zip(model.coefs_, plain.coefs_, strict=True):
+            assert_array_equal(one, other)
+        assert model.loss_curve_ == plain.loss_curve_
+        assert model.t_ == len(arrays[0]) * model.n_iter_
 
 
 def test_early_stopping_learns_cells():
