@@ -9,6 +9,10 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skmlp import MLPClassifierManual
+from skmlp._rows import Rows
+from skmlp._settings import Settings
+from skmlp._targets import ClassLabels
+from skmlp._training import train
 
 NO_BETTER = "^The fit is no better than a constant prediction of the classes' shares: "
 NOTHING = NO_BETTER + r".* theirs 0\.69.* Either the features tell nothing of the classes"
@@ -83,6 +87,12 @@ def test_fits_that_are_not_over_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.partial_fit(X, y, classes=[0, 1])
+        train(
+            Settings(model),
+            Rows(X, y),
+            ClassLabels(np.arange(2)),
+            notify=lambda make_outcome: True,  # asks to stop
+        )
     with pytest.warns(ConvergenceWarning) as record:
         model.set_params(alpha=1.0, max_iter=2, tol=0).fit(X, y)
     assert ["max_iter=2" in str(warning.message) for warning in record] == [True]

@@ -128,6 +128,18 @@ def test_the_fewer_rows_the_more_it_takes_to_leave_the_usual_strength():
     assert race_of({0: 0.5, -2: 0.5, 4: 0.5}, 100).best() == 0
 
 
+def test_the_rows_of_all_splits_count_as_seen():
+    losses = {3: 0.55, -1: 0.65}
+    splits = [KnownSplit(lambda candidate, start: losses[candidate], 30)] * 2
+    race = Race(known_rules(), splits, lambda candidate: START)
+    race.run(losses)
+    assert race.best() == -1
+    assert race.noise() == 0.5 / math.sqrt(30)
+    race.run(losses, 1)
+    assert race.best() == 3
+    assert race.noise() == 0.5 / math.sqrt(60)
+
+
 def test_slack_prefers_the_strongest():
     losses = {4: 0.5041, 2: 0.5024, 0: 0.5, -2: 0.5024}
     assert race_of(losses).best() == 0
@@ -209,6 +221,8 @@ def test_between_the_best_and_its_better_neighbour(losses, between):
         ({0: 0.5, -1: 0.55}, 1),
         ({0: 0.5, -1: 0.5011}, None),  # so near that the other side is left alone
         ({0: 0.5, 1: 0.5011}, None),
+        ({0: 0.5, -1: 0.5029}, 1),
+        ({0: 0.5, -1: 0.5019}, None),
         ({0: 0.5, 1: 0.55}, -1),
         ({0: 0.5, 1: 0.55, -1: 0.55}, None),
         ({6: 0.5, 5: 0.55}, None),

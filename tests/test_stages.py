@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from common import make_rows, short_fits
+from common import KnownSplit, make_rows, short_fits
 from numpy.testing import assert_array_equal
 from sklearn.datasets import make_moons
 from sklearn.linear_model import LogisticRegression
@@ -12,10 +12,11 @@ from sklearn.metrics import log_loss
 
 import skmlp._alpha
 from skmlp import MLPClassifierManual
-from skmlp._alpha import _draw_rows, steepened
-from skmlp._race import Race
+from skmlp._alpha import _climb, _draw_rows, search_alpha, steepened
+from skmlp._race import Race, Rules
 from skmlp._rows import Rows
 from skmlp._settings import Settings
+from skmlp._solvers import Result
 from skmlp._targets import ClassLabels
 
 
@@ -91,6 +92,64 @@ def test_stages_are_nested_and_hold_out_the_same_rows(tmp_path, kind):
     for train, rows in splits:
         for part in (train, rows):
             assert np.bincount(part.targets).min() > 0.45 * part.n_rows
+
+
+class Chain(KnownSplit):
+    """Losses around a best candidate; fits tell the rows and candidate of their start."""
+
+    def __init__(self, best, n_rows, starts):
+        super().__init__(None, 10**6, n_rows=n_rows)
+        self.best, self.starts = best, starts
+
+    def rough_objective(self, alpha, map=None):
+        objective = super().rough_objective(alpha, map)
+        objective.n_rows = self.data.n_rows
+        return objective
+
+    def rough_held_out_objective(self):
+        def loss(theta):
+            before, candidate, n_rows = theta[:2], theta[2], theta[3]
+            self.starts[int(n_rows), round(candidate, 6)] = tuple(before)
+            return 0.2 + 0.1 * abs(candidate - self.best)
+
+        return SimpleNamespace(loss=loss, total_weight=1.0)
+
+
+def test_each_stage_goes_on_from_the_one_before():
+    """Its fits start where the same penalty for a row has ended."""
+    starts = {}
+
+    def end(objective, theta, monitor):
+        before = np.round(theta[2:])
+        return Result(
+            np.array([*before, objective.candidate, objective.n_rows]), 0.0, 1, True
+        )
+
+    rules = Rules(end, lambda: None, 1.0, 1.0)
+    theta = np.full(4, -9.0)
+    race, _ = search_alpha(rules, [Chain(0, 1000, starts)], theta)
+    problem = SimpleNamespace(
+        data=SimpleNamespace(total_weight=1e6),
+        part=lambda split: SimpleNamespace(in_row_space=lambda: split),
+    )
+    # as many rows again as make half a decade, then a decade
+    stages = [(Chain(1, 3162, starts),), (Chain(2, 31_623, starts),)]
+    choice = _climb(problem, rules, race, theta, stages)
+    # the same alpha, the same penalty for a row, and the neighbours of the best
+    assert {c for n, c in starts if n == 3162} == {0, 1, 2}
+    assert {c for n, c in starts if n == 31_623} == {1, 2, 3, 2.5}
+    assert {starts[1000, c] for n, c in starts if n == 1000} == {(-9, -9)}
+    assert {c for n, c in starts if n == 1000} == {2, 0, -1, -2}
+    assert starts[3162, 0] == (-1, 1000)
+    assert starts[3162, 1] == (0, 1000)
+    assert starts[3162, 2] == (0, 1000)  # 1 has not been tried
+    assert starts[31_623, 1] == starts[31_623, 2] == (0, 3162)
+    assert starts[31_623, 3] == (1, 3162)
+    assert choice.alpha == pytest.approx(10)
+    assert [n for n, _, _ in choice.table] == sorted(n for n, _ in starts)
+    # three half decades more rows: a penalty for a row that is 2 - 3 = -1
+    assert choice.found[2:].tolist() == [1, 31_623]
+    assert choice.is_stage
 
 
 def weak(n, seed=0):
