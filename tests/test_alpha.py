@@ -255,7 +255,10 @@ def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
     monkeypatch.setattr(skmlp._alpha, "search_alpha", search_from_elsewhere)
     X = np.random.default_rng(0).normal(size=(300, 2))
     y = X[:, 0] * X[:, 1] > 0
-    saddle = {"coefs_init": [np.zeros((2, 10)), np.zeros((10, 2))]}
+    saddle = {
+        "coefs_init": [np.zeros((2, 10)), np.zeros((10, 2))],
+        "intercepts_init": [np.zeros(10), np.zeros(2)],
+    }
     model = MLPClassifierManual(10, random_state=0).fit(X, y, **saddle)
     assert model.score(X, y) > 0.95
     assert model.n_iter_ == len(model.loss_curve_)
