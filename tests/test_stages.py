@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from common import KnownSplit, make_rows, short_fits
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_moons
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -92,6 +92,26 @@ def test_stages_are_nested_and_hold_out_the_same_rows(tmp_path, kind):
     for train, rows in splits:
         for part in (train, rows):
             assert np.bincount(part.targets).min() > 0.45 * part.n_rows
+
+
+def tossed(n_cells, n=20_000):
+    """Observations in some cells, whose labels are those of coins."""
+    rng = np.random.default_rng(0)
+    return Rows(rng.integers(n_cells, size=(n, 1)) + 0.0, rng.integers(2, size=n))
+
+
+def test_equal_observations_are_many_although_their_rows_are_few():
+    """All that are added up to few rows are taken, in one more stage or at once."""
+    sizes, ((search, _), (train, held_out)) = drawn(tossed(1500))
+    assert sizes == [train.n_rows]
+    assert 2950 < train.n_rows <= 3000
+    weights = [rows.total_weight for rows in (search, train, held_out)]
+    assert_allclose(weights, [2400, 16_000, 4000], rtol=0.02)
+    sizes, ((train, held_out),) = drawn(tossed(60))
+    assert sizes == []
+    assert train.n_rows == held_out.n_rows == 120
+    assert_allclose([train.total_weight, held_out.total_weight], [16_000, 4000], rtol=0.02)
+    assert drawn(tossed(60, 5000))[0] == []
 
 
 class Chain(KnownSplit):
@@ -370,7 +390,7 @@ def test_a_checkerboard_is_learnt(n):
 
 
 @pytest.mark.parametrize("kind", ["once", "light", "50 times each"])
-@pytest.mark.parametrize("n_bits", [5, 6])
+@pytest.mark.parametrize("n_bits", [5, 6, 8])
 def test_parity_is_reproduced(n_bits, kind):
     X = np.indices((2,) * n_bits).reshape(n_bits, -1).T.astype(float)
     y = X.sum(axis=1) % 2
