@@ -30,12 +30,14 @@ _N_OTHER_STARTS = 7
 
 # Later stages: the fewest rows to train on, how many times as many as in the stage before,
 # which is one in half a decade of alpha, and the most: so many, or a share of all rows
-_STAGE_ROWS = 2 * TRAINING_ROWS
+_STAGE_ROWS = 4000
 _GROWTH = math.sqrt(10)
 _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
 # A share of the loss that makes no difference there: the fit goes on where the candidates
 # have ended, which under a weaker penalty is time to learn noise
 _SLACK = 0.005
+# Rows that a search which has seen nothing leaves to a second one, in `TRAINING_ROWS`
+_CLEARLY_MORE = 1.2
 # What the rows of a stage may take
 _STAGE_BYTES = 2**28
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
@@ -119,9 +121,10 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
         steeper = [steepened(problem.network, start, factor) for factor in _STEEPER]
     race, theta = search_alpha(rules, splits, start, steeper)
-    if not stages and race.is_plateau(race.best()) and sample.is_complete():
-        # there is no other row to predict: a truth table is to be reproduced
-        race, theta = search_alpha(rules, [problem.part(sample, sample)], start, steeper)
+    is_lost = not stages and race.is_plateau(race.best())
+    if is_lost and (split := _second_split(sample, seed)):
+        splits = [problem.part(*split).in_row_space()]
+        race, theta = search_alpha(rules, splits, start, steeper)
     return _climb(problem, rules, race, theta, stages)
 
 
@@ -130,8 +133,9 @@ def search_alpha(rules, splits, theta, steeper=()):
 
     On the first split three decades are tried; a fourth, if the third is not clearly worse;
     more beyond an end that is the best; and the half decade on the better side of the best.
-    If the loss is flat, it is the start that holds the net back, and others are tried. What
-    is not clearly worse races on over the other splits [1]_.
+    If the loss is flat, it is the start that holds the net back, and others are tried. On a
+    plateau, all half decades are, until one overfits. What is not clearly worse races on
+    over the other splits [1]_.
 
     Parameters
     ----------
@@ -161,6 +165,8 @@ def search_alpha(rules, splits, theta, steeper=()):
             race, theta = other, start
     _run_decades(race)
     race.run([race.between()])
+    while (candidate := race.next_on_plateau()) is not None:
+        race.run([candidate])
     for split in range(1, len(splits)):
         survivors = race.contenders()
         if len(survivors) > 1:
@@ -282,6 +288,9 @@ def _draw_rows(problem, seed):
         search, stages = _stages(pool, held_out, seed)
         return [search], stages, pool
     sample = data.sample(seed, most * _N_FOLDS // (_N_FOLDS - 1))
+    if sample.n_observations() >= _FEWEST_ROWS and sample.is_complete():
+        # there is no other row to predict: a truth table is to be reproduced
+        return [(sample, sample)], [], sample
     if sample.n_observations() * (_N_FOLDS - 1) < _STAGE_ROWS * _N_FOLDS:
         sample = sample.sample(seed, MOST_ROWS)
         return draw_splits(sample, seed), [], sample
@@ -304,10 +313,17 @@ def _stages(pool, held_out, seed):
     return search, [(pool.sample(seed, size), held_out) for size in reversed(sizes)]
 
 
-def _first_fold(rows, seed):
+def _second_split(rows, seed):
+    """More rows to train on, after a search that has seen nothing; empty without more."""
+    if rows.n_rows < _CLEARLY_MORE * TRAINING_ROWS:
+        return ()
+    return _first_fold(rows, seed, 2 * _N_FOLDS)
+
+
+def _first_fold(rows, seed, n_folds=_N_FOLDS):
     """All folds but the first, and the first."""
     lots = rows.lots()
-    return _divided(rows, lots, folds(lots, n_folds=_N_FOLDS, seed=seed) == 0)
+    return _divided(rows, lots, folds(lots, n_folds=n_folds, seed=seed) == 0)
 
 
 def _divided(rows, lots, is_held_out):

@@ -101,7 +101,7 @@ class MLPClassifierManual(
         fitted by L-BFGS to some 2400 of the rows or fewer, all from one start and stopped
         as the fit will be, with decades around the weight of an observation, more if an
         end is the best (0.001 to 1000 times that weight), and a half decade beside the
-        best. From 6000 rows on, the best and its neighbours compete again on three
+        best. From 5000 rows on, the best and its neighbours compete again on three
         times as many rows, and so on, up to 80% of the rows or 38,400. A verdict of few
         held-out rows is drawn towards 0.3 times that weight.
         The validation set is held out, if there is one. Else rows that chance made equal
@@ -319,8 +319,8 @@ class MLPClassifierManual(
     classes' shares, unless all rows have equal features.
 
     Before a fit by 'lbfgs' or 'newton-cg', equal rows that are observations, as in a table
-    of categories, are added up to one row with the sum of their weights. `t_` and the
-    objective are those of the rows as they were given.
+    of categories, are added up to one row with the sum of their weights. The objective is the
+    same, and `t_` counts the rows as they were given.
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
     and 'newton-cg' fit many dense rows in float32 until progress is slow, and then in

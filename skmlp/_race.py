@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -18,8 +19,12 @@ _FEWEST_FOR_THREADS = 1000
 _USUAL, _PULL = -1, 0.3
 # A loss that is not lower than the entropy by this share of it is one of a constant
 _PLATEAU = 0.01
+# A loss that is higher by this share is one of noise that was learnt
+_OVERFIT = 0.05
 # A loss below this share of the entropy leaves nothing to look for
 _LEARNT = 0.1
+# Share of what a fit has learnt that held-out rows have to confirm, lest it is noise
+_CONFIRMED = 0.5
 # A share of the entropy that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
 
@@ -78,7 +83,7 @@ class Race:
         self._slack = slack
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
-        self.losses, self.trained = {}, {}
+        self.losses, self.trained, self._objectives = {}, {}, {}
         self.training_weight = splits[0].data.total_weight
 
     def alpha(self, candidate):
@@ -95,8 +100,10 @@ class Race:
             measured = [self._measure(split, map_fits, *candidates)]
         else:
             measured = map_fits(partial(self._measure, split, serial), candidates)
-        for candidate, (theta, loss) in zip(candidates, measured, strict=True):
-            self.trained.setdefault(candidate, theta)
+        for candidate, (result, loss) in zip(candidates, measured, strict=True):
+            if split == 0:
+                self.trained[candidate] = result.theta
+                self._objectives[candidate] = result.loss
             self.losses.setdefault(candidate, []).append(loss)
 
     def mean(self, candidate):
@@ -119,7 +126,7 @@ class Race:
         return {c for c in self._furthest() if self.mean(c) <= bound} | {best}
 
     def beats(self, other):
-        """Whether the best candidate is clearly better than that of another race."""
+        """Whether the best candidate is clearly better than another race's best."""
         return self.mean(self.best()) < other.mean(other.best()) - other.noise()
 
     def noise(self):
@@ -146,10 +153,7 @@ class Race:
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
         best = self.best()
-        for beyond in (best + 2, best - 2):
-            if beyond not in self.losses and WEAKEST <= beyond <= STRONGEST:
-                return beyond
-        return None
+        return next(filter(self._is_new, (best + 2, best - 2)), None)
 
     def between(self):
         """The half decade between the best and its better neighbour."""
@@ -164,23 +168,43 @@ class Race:
     def next_neighbour(self):
         """A neighbour of the best that is worth a fit; None if there is none.
 
-        The held-out loss has humps where nets begin to learn, so around a plateau a decade
-        is looked at on both sides. Elsewhere a side is left alone if the other one, which
-        has been tried, is not worse by much.
+        A side is left alone if the other one, which has been tried, is not worse by much.
         """
         best = self.best()
-        is_plateau = self.is_plateau(best)
-        for step in (1, 2) if is_plateau else (1,):
-            for candidate in (best - step, best + step):
-                is_new = candidate not in self.losses and WEAKEST <= candidate <= STRONGEST
-                if is_new and (is_plateau or self._gains(best, 2 * best - candidate)):
-                    return candidate
+        if self.is_plateau(best):
+            return self.next_on_plateau()
+        for candidate in (best - 1, best + 1):
+            if self._is_new(candidate) and self._gains(best, 2 * best - candidate):
+                return candidate
         return None
 
+    def next_on_plateau(self):
+        """A candidate that may leave the plateau that the best is on; None without one.
+
+        The held-out loss has humps where nets begin to learn, so weaker and weaker
+        penalties are looked at, until one overfits, and a decade of stronger ones.
+        """
+        best = self.best()
+        if not self.is_plateau(best):
+            return None
+        for candidate in range(best - 1, WEAKEST - 1, -1):
+            if self._is_new(candidate):
+                return candidate
+            if self.mean(candidate) > (1 + _OVERFIT) * self._rules.entropy:
+                break
+        return next(filter(self._is_new, (best + 1, best + 2)), None)
+
     def start_for(self, candidate, otherwise):
-        """Where the fit of the nearest candidate ended, unless that has learnt nothing."""
+        """Where the fit of the nearest candidate ended, unless it has learnt noise.
+
+        That is the case if held-out rows confirm less than half of what it has learnt.
+        """
         nearest = min(sorted(self.trained), key=lambda tried: abs(tried - candidate))
-        return otherwise if self.is_plateau(nearest) else self.trained[nearest]
+        learnt = self._rules.entropy - self._objectives[nearest]
+        confirmed = self._rules.entropy - self.mean(nearest)
+        if self.is_plateau(nearest) or confirmed < _CONFIRMED * learnt:
+            return otherwise
+        return self.trained[nearest]
 
     def table(self):
         """Rows to train on, strength and mean held-out loss of each candidate."""
@@ -206,6 +230,9 @@ class Race:
     def _rows_seen(self, candidate):
         return self._n_seen[len(self.losses[candidate]) - 1]
 
+    def _is_new(self, candidate):
+        return candidate not in self.losses and WEAKEST <= candidate <= STRONGEST
+
     def _gains(self, best, other):
         """Whether the best candidate is better than another one by more than a trifle."""
         if other not in self.losses:
@@ -216,7 +243,8 @@ class Race:
         problem = self._splits[split]
         objective = problem.rough_objective(self.alpha(candidate), map_rows)
         start = problem.reduce(self._start_of(candidate))
-        theta = self._rules.train(objective, start, self._rules.make_monitor()).theta
-        loss = self._held_out[split].loss(theta)
+        result = self._rules.train(objective, start, self._rules.make_monitor())
+        loss = self._held_out[split].loss(result.theta)
         loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
-        return problem.expand(theta.astype(objective.dtype, copy=False)), loss
+        theta = problem.expand(result.theta.astype(objective.dtype, copy=False))
+        return replace(result, theta=theta), loss

@@ -125,12 +125,16 @@ class Rows:
         return _entropy(pairs, weight) - _entropy(cells, weight) < (1 - share) * whole
 
     def is_complete(self):
-        """Whether the rows are all combinations of the few values of their columns."""
+        """Whether the rows are all combinations of the few values of their columns.
+
+        No two of them may contradict one another: then they are a truth table.
+        """
         if sparse.issparse(self.X) or self.n_features > _MOST_COLUMNS:
             return False
         n_values = [len(values_of(column)) for column in self.X.T]
         n_cells = len(values_of(self.identity.cells))
-        return max(n_values) <= _FEW_VALUES and math.prod(n_values) == n_cells
+        is_whole = max(n_values) <= _FEW_VALUES and math.prod(n_values) == n_cells
+        return is_whole and self.n_distinct() == n_cells
 
     def lots(self):
         """The `Lots` that rows are held out in."""

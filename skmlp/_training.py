@@ -494,7 +494,7 @@ def _warn_of_the_end(settings, problem, outcome, result):
 
 
 def _is_a_constant(problem, outcome):
-    """Whether the loss is that of the classes' shares, and features could tell more."""
+    """Whether the loss is a constant prediction's, and the features could tell more."""
     if not outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0:
         return False
     rows = problem.data.sample(outcome.progress.seed, MOST_ROWS)

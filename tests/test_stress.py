@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import load_wine, make_moons
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
@@ -17,10 +19,11 @@ from skmlp import MLPClassifierManual
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "benchmarks"))
 stress = pytest.importorskip("stress", reason="needs joblib, which scikit-learn brings")
+generated = sys.modules["generated"]
 
 
-def draw(name, n, seed, n_test=2000):
-    X, y = stress.FAMILIES[name](np.random.default_rng(seed), n + n_test)
+def split(draw, n, seed, n_test=2000):
+    X, y = draw(np.random.default_rng(seed), n + n_test)
     return X[:n], X[n:], y[:n], y[n:]
 
 
@@ -43,9 +46,53 @@ def draw(name, n, seed, n_test=2000):
 )
 @pytest.mark.parametrize("seed", range(3))
 def test_defaults_find_what_is_not_straight(name, n, bound, seed):
-    X, X_test, y, y_test = draw(name, n, seed)
+    X, X_test, y, y_test = split(stress.FAMILIES[name], n, seed)
     model = MLPClassifierManual(random_state=seed).fit(X, y)
     assert log_loss(y_test, model.predict_proba(X_test)) < bound
+
+
+# the usual start is too smooth for these: without steeper ones, all end as constants
+@pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
+@pytest.mark.parametrize(
+    ("name", "seed", "bound"),
+    [*(("squares", seed, 0.4) for seed in range(3)), ("stripes", 1, 0.2)],
+)
+def test_pictures_from_a_third_of_their_pixels(name, seed, bound):
+    X, y = stress.picture(getattr(stress, name), None, 6400)
+    model = MLPClassifierManual(random_state=seed).fit(X[::3], y[::3])
+    assert log_loss(y, model.predict_proba(X)) < bound
+
+
+def test_multiplexer_is_learnt_from_its_truth_table():
+    X, y = stress.table(6, 2, stress.multiplexer, None, 64)
+    for seed in range(3):
+        assert MLPClassifierManual(random_state=seed).fit(X, y).score(X, y) == 1
+
+
+def test_cells_of_categories_are_told_apart():
+    """Cells have both labels: to hold out all copies of one would turn a cell over."""
+    X, X_test, y, y_test = split(partial(generated.lookup, 3, 4), 4000, seed=0)
+    model = MLPClassifierManual(random_state=0).fit(X, y)
+    assert log_loss(y_test, model.predict_proba(X_test)) < 0.4  # 0.37 at best
+
+
+def test_rows_of_a_person_do_not_tell_of_others():
+    X, X_test, y, y_test = split(partial(stress.persons, 5, 20), 1000, seed=0)
+    ours = MLPClassifierManual(random_state=0).fit(X, y, groups=np.arange(1000) // 20)
+    linear = LogisticRegression().fit(X, y)
+    ours, linear = (log_loss(y_test, m.predict_proba(X_test)) for m in (ours, linear))
+    assert ours < linear + stress.TOLERANCE
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_weak_features_of_many_rows(seed):
+    """The penalty that suits 2400 rows is too weak for 7000."""
+    X, X_test, y, y_test = split(partial(generated.three_classes, 50), 7000, seed)
+    ours, linear = (
+        log_loss(y_test, model.fit(X, y).predict_proba(X_test))
+        for model in (MLPClassifierManual(random_state=seed), LogisticRegression())
+    )
+    assert ours < linear + stress.TOLERANCE
 
 
 @pytest.mark.parametrize("copies", [1, 1000])
@@ -75,13 +122,16 @@ def test_penalty_that_leaves_a_constant_warns():
         )
 
 
-def test_features_that_tell_nothing_do_not_warn():
+def test_constant_says_so_unless_the_features_cannot_tell_anything():
     rng = np.random.default_rng(0)
     for n in (40, 1000):
         X, y = rng.normal(size=(n, 3)), rng.integers(2, size=n)
+        message = "no better than a constant.*Either the features tell nothing"
+        with pytest.warns(ConvergenceWarning, match=message):
+            MLPClassifierManual(alpha=1e4, random_state=0).fit(X, y)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            MLPClassifierManual(alpha=1e4, random_state=0).fit(X, y)
+            MLPClassifierManual(alpha=1e4, random_state=0).fit(np.ones((n, 3)), y)
 
 
 def test_rare_events_do_not_stop_early():

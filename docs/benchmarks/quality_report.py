@@ -6,6 +6,8 @@ python docs/benchmarks/quality_report.py
 import json
 from pathlib import Path
 
+import datasets
+import generated
 import matplotlib
 
 matplotlib.use("agg")
@@ -31,6 +33,19 @@ def read(name):
     """Machine and rows of a file of `quality.py`."""
     content = json.loads((HERE / name).read_text())
     return content["machine"], pd.DataFrame(content["rows"])
+
+
+def read_regret():
+    """Machine and rows of `quality.py --regret`, of all tables and problems."""
+    command = "python docs/benchmarks/quality.py --regret"
+    if not (HERE / "regret.json").exists():
+        raise SystemExit(f"There is no regret.json: run {command}")
+    machine, rows = read("regret.json")
+    names = [*datasets.NAMES, *datasets.LARGER, *generated.CURVES]
+    missing = [name for name in names if name not in set(rows["set"])]
+    if missing:
+        raise SystemExit(f"regret.json has no {', '.join(missing)}: run {command}")
+    return machine, rows
 
 
 def medians(rows, metric):
@@ -155,6 +170,117 @@ def unscaled(rows):
     return markdown(["", "raw / scaled", *sorted(rows["set"].unique())], lines)
 
 
+def regrets(rows):
+    """One row for each split of each table and size."""
+    keys = ["group", "set", "n_train", "split"]
+    fixed = rows[rows["candidate"].str.contains("half decades")]
+    auto = rows[rows["candidate"] == "auto"].set_index(keys)
+    logistic = rows[rows["candidate"] == "LogisticRegression()"].set_index(keys)["log_loss"]
+    table = auto[["alpha", "log_loss", "entropy", "n_features", "n_classes"]].assign(
+        best=fixed.groupby(keys)["log_loss"].min(), logistic=logistic
+    )
+    table["regret"] = table["log_loss"] - table["best"]
+    return table.reset_index()
+
+
+def regret_by_group(table):
+    """Mean and largest regret of each kind of data."""
+    lines = []
+    for group, those in [*table.groupby("group", sort=False), ("all", table)]:
+        worst = those.loc[those["regret"].idxmax()]
+        lines.append(
+            [
+                group,
+                those["set"].nunique(),
+                len(those),
+                f"{those['regret'].mean():+.4f}",
+                f"{those['regret'].median():+.4f}",
+                f"{worst['regret']:+.4f} ({worst['set']}, {worst['n_train']} rows)",
+            ]
+        )
+    return markdown(["", "sets", "fits of auto", "mean", "median", "largest"], lines)
+
+
+def regret_by_set(table):
+    """Of each real table."""
+    lines = []
+    real = table[table["group"] != "generated"]
+    for name, those in real.groupby("set", sort=False):
+        first, means = those.iloc[0], those[["log_loss", "best", "logistic"]].mean()
+        lines.append(
+            [
+                name,
+                *(first["n_train"], first["n_features"], first["n_classes"]),
+                f"{those['alpha'].median():.3g}",
+                *(f"{mean:.4f}" for mean in means),
+                f"{those['regret'].mean():+.4f}",
+                f"{those['regret'].max():+.4f}",
+            ]
+        )
+    header = ["set", "n", "d", "K", "alpha", "auto", "best fixed", "LogisticRegression"]
+    return markdown([*header, "mean regret", "largest"], lines)
+
+
+def regret_by_rows(table):
+    """Mean and largest regret of each generated problem and number of rows."""
+    curves = table[table["group"] == "generated"].groupby(["set", "n_train"])["regret"]
+    mean, most = (part.unstack() for part in (curves.mean(), curves.max()))
+    lines = []
+    for name in generated.CURVES:
+        pairs = zip(mean.loc[name], most.loc[name], strict=True)
+        cells = [f"{a:+.4f} ({b:+.4f})" if a == a else "" for a, b in pairs]
+        lines.append([name, *cells])
+    return markdown(["", *(f"{n} rows" for n in mean)], lines)
+
+
+def rises(rows):
+    """Whether the loss of auto ever rises with more rows, by more than noise."""
+    rises = rows.dropna(subset=["rise"])
+    lines = []
+    for name, those in rises.groupby("set", sort=False):
+        those = those.assign(rise=those["rise"] / those["entropy"])
+        noise = 2 * those["rise_error"] / those["entropy"]
+        worst = those["rise"].idxmax()
+        row = those.loc[worst]
+        lines.append(
+            [
+                name,
+                len(those),
+                (those["rise"] > noise).sum(),
+                f"{row['rise']:+.4f} (to {row['n_train']} rows; noise {noise[worst]:.4f})",
+            ]
+        )
+    return markdown(["", "steps", "up by more than noise", "largest rise"], lines)
+
+
+def draw_rows(table):
+    """Loss by rows of auto and of LogisticRegression, of each generated problem."""
+    curves = table[table["group"] == "generated"]
+    names = list(generated.CURVES)
+    figure, axes = plt.subplots(
+        ncols=4,
+        nrows=-(-len(names) // 4),
+        figsize=(10, 5.4),
+        layout="constrained",
+        sharex=True,
+    )
+    for name, ax in zip(names, axes.flat, strict=True):
+        those = curves[curves["set"] == name]
+        for metric, label, colour, style in (
+            ("logistic", "LogisticRegression()", COLOURS[THEIRS[1]], "D-"),
+            ("best", "best fixed alpha", "0.5", "+--"),
+            ("log_loss", 'alpha="auto"', COLOURS[OURS], "o-"),
+        ):
+            mean = (those[metric] / those["entropy"]).groupby(those["n_train"]).mean()
+            ax.plot(mean.index, mean, style, color=colour, label=label, markersize=5)
+        ax.set(xscale="log", title=name, ylim=(None, min(ax.get_ylim()[1], 1.3)))
+        ax.grid(alpha=0.3)
+    axes.flat[0].legend(fontsize=8)
+    figure.supxlabel("rows to train on")
+    figure.supylabel("log-loss, of a constant: 1")
+    figure.savefig(HERE / "defaults_rows.png", dpi=110)
+
+
 def draw_sets(rows):
     """Log-loss of the four candidates on every set."""
     table = medians(rows, "log_loss")
@@ -212,6 +338,8 @@ def draw_alpha(rows):
 def main():
     machine, rows = read("quality.json")
     _, study = read("study.json")
+    regret_machine, regret_rows = read_regret()
+    regret = regrets(regret_rows)
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     table = medians(rows, "seconds").sum()
     warned = rows[(rows["candidate"] == OURS) & rows["warned"]]["set"].unique()
@@ -229,6 +357,11 @@ def main():
         "ratio": f"{table[THEIRS[0]] / table[OURS]:.1f}",
         "warned": ", ".join(warned) or "none",
         "unscaled": unscaled(study),
+        "regret": regret_by_group(regret),
+        "regret_by_set": regret_by_set(regret),
+        "regret_by_rows": regret_by_rows(regret),
+        "rises": rises(regret_rows),
+        "regret_date": regret_machine["date"],
     }
     for group in study["group"].unique():
         replacements.setdefault(group, variants(study, group))
@@ -238,6 +371,7 @@ def main():
     (HERE / "defaults.md").write_text(text)
     draw_sets(rows)
     draw_alpha(study)
+    draw_rows(regret)
 
 
 if __name__ == "__main__":
