@@ -62,17 +62,22 @@ class KnownSplit:
     unit : float
     n_rows : int
         To train on.
+    objective_of : callable
+        Of a number of half decades: the objective where its fit ends.
     """
 
-    def __init__(self, loss_of, n_held_out=300, unit=1.0, n_rows=100):
-        self._loss_of, self._unit = loss_of, unit
+    def __init__(
+        self, loss_of, n_held_out=300, unit=1.0, n_rows=100, objective_of=lambda c: 1.0
+    ):
+        self._loss_of, self._unit, self._objective_of = loss_of, unit, objective_of
         self.data = SimpleNamespace(n_rows=n_rows, total_weight=n_rows * unit)
         self.validation = SimpleNamespace(n_observations=lambda: n_held_out)
         self._weight = n_held_out * unit
 
     def rough_objective(self, alpha, map=None):
         candidate = 2 * np.log10(alpha / self._unit)
-        return SimpleNamespace(candidate=candidate, dtype=np.dtype(float), map=map)
+        end = self._objective_of(round(candidate, 6))
+        return SimpleNamespace(candidate=candidate, end=end, dtype=np.dtype(float), map=map)
 
     def rough_held_out_objective(self):
         def loss(theta):
@@ -91,6 +96,6 @@ def known_rules(train=None, unit=1.0, entropy=1.0, **options):
     """Rules by which a fit to a `KnownSplit` ends with its start and its candidate."""
 
     def end(objective, theta, monitor):
-        return Result(np.array([theta[0], objective.candidate]), 0.0, 1, True)
+        return Result(np.array([theta[0], objective.candidate]), objective.end, 1, True)
 
     return Rules(train or end, lambda: None, unit, entropy, **options)

@@ -87,6 +87,16 @@ def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(entropy, tried):
     assert (-4 in race.losses) == tried
 
 
+def test_on_a_plateau_weaker_penalties_are_tried_until_one_overfits():
+    def narrow(candidate, start):
+        return 0.5 if candidate == -5 else 1.0
+
+    race, _ = search(narrow)
+    assert race.best() == -5
+    race, _ = search(lambda candidate, start: 1.06 if candidate == -3 else 1.0)
+    assert race.losses.keys() == {2, 1, 0, -1, -2, -3, -4}
+
+
 def test_of_equal_losses_the_usual_penalty_is_taken():
     race, _ = search(lambda candidate, start: 0.5)
     assert race.best() == -1

@@ -243,6 +243,9 @@ def test_whether_features_tell():
 def test_whether_rows_are_all_combinations():
     for X in (grid(2, 2, 2), grid(2, 3, 4), np.tile(grid(2, 2, 2), (5, 1))):
         assert Rows(X, np.arange(len(X)) % 2).is_complete()
+    contradicting = np.tile(grid(2, 2, 2), (5, 1))
+    labels = np.r_[np.arange(39) % 2, 0]
+    assert not Rows(contradicting, labels).is_complete()
     for X in (
         grid(2, 2, 2)[1:],
         grid(2, 5),

@@ -39,9 +39,10 @@ def numbered(n):
 @pytest.mark.parametrize(
     ("n", "sizes"),
     [
-        (5998, []),
-        (6000, [4800]),
-        (18_900, [15_120]),
+        (4998, []),
+        (5000, [4000]),
+        (12_500, [10_000]),
+        (18_900, [4781, 15_120]),
         (20_000, [5059, 16_000]),
         (48_000, [12_143, 38_400]),
         (300_000, [12_143, 38_400]),
@@ -92,6 +93,33 @@ def test_stages_are_nested_and_hold_out_the_same_rows(tmp_path, kind):
     for train, rows in splits:
         for part in (train, rows):
             assert np.bincount(part.targets).min() > 0.45 * part.n_rows
+
+
+def test_a_truth_table_is_held_out_and_trained_on():
+    X = np.indices((2,) * 5).reshape(5, -1).T.astype(float)
+    table = Rows(np.tile(X, (300, 1)), np.tile(X.sum(axis=1) % 2, 300).astype(int))
+    sizes, ((train, held_out),) = drawn(table)
+    assert sizes == []
+    assert train is held_out
+    assert (train.n_rows, train.total_weight) == (32, 9600)
+
+
+@pytest.mark.filterwarnings("ignore:The fit is no better than a constant")  # as it should
+def test_a_search_that_has_seen_nothing_is_made_with_more_rows(races):
+    """Of those between the rows to train on and the first stage."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(4000, 3)), rng.integers(2, size=4000)
+    MLPClassifierManual(5, random_state=0).fit(X, y)
+    sizes = [(s.data.n_rows, s.validation.n_rows) for race in races for s in race.splits]
+    assert (sizes[0], sizes[-1]) == ((2400, 1600), (3600, 400))
+    assert races[-1].table()[0][0] == 3600
+    for race in races:
+        (split,) = race.splits
+        rows = [set(part.X[:, 0]) for part in (split.data, split.validation)]
+        assert not rows[0] & rows[1]
+    races.clear()
+    MLPClassifierManual(5, random_state=0).fit(X[:2800], y[:2800])
+    assert {s.data.n_rows for race in races for s in race.splits} == {2240}
 
 
 def tossed(n_cells, n=20_000):
