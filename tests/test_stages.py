@@ -108,11 +108,11 @@ def test_a_truth_table_is_held_out_and_trained_on():
 def test_a_search_that_has_seen_nothing_is_made_with_more_rows(races):
     """Of those between the rows to train on and the first stage."""
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(4000, 3)), rng.integers(2, size=4000)
+    X, y = rng.normal(size=(4800, 3)), rng.integers(2, size=4800)
     MLPClassifierManual(5, random_state=0).fit(X, y)
     sizes = [(s.data.n_rows, s.validation.n_rows) for race in races for s in race.splits]
-    assert (sizes[0], sizes[-1]) == ((2400, 1600), (3600, 400))
-    assert races[-1].table()[0][0] == 3600
+    assert (sizes[0], sizes[-1]) == ((2400, 2400), (4320, 480))
+    assert races[-1].table()[0][0] == 4320
     for race in races:
         (split,) = race.splits
         rows = [set(part.X[:, 0]) for part in (split.data, split.validation)]
