@@ -1,11 +1,15 @@
 """What several files of tests share, beside the fixtures."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from skmlp import MLPClassifierManual
+from skmlp._race import Rules
 from skmlp._rows import Rows
+from skmlp._solvers import Result
 
 SOLVERS = ["lbfgs", "newton-cg", "sgd", "adam"]
 STOCHASTIC = ["sgd", "adam"]
@@ -45,3 +49,53 @@ def assert_same_state(before, after):
             assert_same_state(one, other)
     else:
         assert_array_equal(before, after)
+
+
+class KnownSplit:
+    """What a race asks of a problem; the held-out loss of each candidate is known.
+
+    Parameters
+    ----------
+    loss_of : callable
+        Of a number of half decades and a start: the loss on held-out rows.
+    n_held_out : int
+    unit : float
+    n_rows : int
+        To train on.
+    objective_of : callable
+        Of a number of half decades: the objective where its fit ends.
+    """
+
+    def __init__(
+        self, loss_of, n_held_out=300, unit=1.0, n_rows=100, objective_of=lambda c: 1.0
+    ):
+        self._loss_of, self._unit, self._objective_of = loss_of, unit, objective_of
+        self.data = SimpleNamespace(n_rows=n_rows, total_weight=n_rows * unit)
+        self.validation = SimpleNamespace(n_observations=lambda: n_held_out)
+        self._weight = n_held_out * unit
+
+    def rough_objective(self, alpha, map=None):
+        candidate = 2 * np.log10(alpha / self._unit)
+        end = self._objective_of(round(candidate, 6))
+        return SimpleNamespace(candidate=candidate, end=end, dtype=np.dtype(float), map=map)
+
+    def rough_held_out_objective(self):
+        def loss(theta):
+            start, candidate = theta
+            return self._loss_of(round(candidate, 6), start)
+
+        return SimpleNamespace(loss=loss, total_weight=self._weight)
+
+    def reduce(self, theta):
+        return theta
+
+    expand = reduce
+
+
+def known_rules(train=None, unit=1.0, entropy=1.0, **options):
+    """Rules by which a fit to a `KnownSplit` ends with its start and its candidate."""
+
+    def end(objective, theta, monitor):
+        return Result(np.array([theta[0], objective.candidate]), objective.end, 1, True)
+
+    return Rules(train or end, lambda: None, unit, entropy, **options)

@@ -5,8 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from common import make_rows, short_fits
+from common import KnownSplit, known_rules, make_rows, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import OneHotEncoder
@@ -18,197 +19,203 @@ from skmlp._alpha import (
     TRAINING_ROWS,
     _train,
     best_start,
+    choose_alpha,
     draw_splits,
     search_alpha,
 )
+from skmlp._coordinates import Coordinates
 from skmlp._monitor import Monitor
+from skmlp._problem import Problem
 from skmlp._rows import Rows
+from skmlp._settings import Settings
 from skmlp._solvers import Result, Verdict
+from skmlp._targets import ClassLabels
 
 
-class Bowl:
-    """Held out (alpha is 0), its loss is least where the training alphas ended at best."""
-
-    total_weight = 2.0
-    dtype = np.dtype(np.float64)
-
-    def __init__(self, best, alpha):
-        self.best, self.alpha = best, alpha
-
-    def loss(self, theta):
-        return abs(np.log10(theta[0]) - np.log10(self.best))
-
-    def loss_gradient(self, theta):
-        offset = theta - self.alpha
-        return 0.5 * float(offset @ offset), offset
+def search(loss_of, *, unit=1.0, n_splits=1, held_out=300, entropy=1.0, steeper=()):
+    """A race between candidates with known losses, and the start it was run with."""
+    splits = [KnownSplit(loss_of, held_out, unit) for _ in range(n_splits)]
+    rules = known_rules(unit=unit, entropy=entropy)
+    starts = [np.array([float(start), 0.0]) for start in (1, *steeper)]
+    race, theta = search_alpha(rules, splits, starts[0], starts[1:])
+    assert race.trained.keys() == race.losses.keys()
+    return race, theta[0]
 
 
-few_iterations = partial(_train, max_iter=100)
-
-
-class Split:
-    """A problem of some rows, whose objectives are made by a function of alpha."""
-
-    def __init__(self, make_objective, n_rows):
-        self.data = self.validation = make_rows(n_rows)
-        self._make_objective = make_objective
-
-    def rough_objective(self, alpha, map=None):
-        return self._make_objective(alpha)
-
-    def rough_held_out_objective(self):
-        return self._make_objective(0.0)
-
-    def reduce(self, theta):
-        return theta
-
-    expand = reduce
-
-
-def search(best, unit=1.0, n_splits=3, held_out=300, entropy=0.01):
-    """Losses by number of half decades, of a search among bowls."""
-    losses, trained = search_alpha(
-        np.ones(1),
-        [Split(partial(Bowl, best * unit), held_out)] * n_splits,
-        train=few_iterations,
-        total_weight=1.0,
-        unit=unit,
-        entropy=entropy,
-        make_monitor=partial(Monitor, 0.0, np.inf),
-    )
-    for alpha, theta in trained.items():  # a bowl's fit ends at alpha
-        assert_allclose(theta, alpha, rtol=1e-6)
-    assert trained.keys() == losses.keys()
-    return {round(2 * np.log10(alpha / unit)): loss for alpha, loss in losses.items()}
+def bowl(best):
+    """Losses that are least at a number of half decades."""
+    return lambda candidate, start: 0.05 + 0.1 * abs(candidate - best)
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.01, 190_000.0])
-@pytest.mark.parametrize(
-    ("best", "chosen"), [(0, 0), (-1, -1), (-2, -2), (1, 1), (3, 3), (-5, -5)]
-)
-def test_search_finds_the_half_decade(best, chosen, unit):
-    losses = search(10 ** (best / 2), unit)
-    assert min(losses, key=losses.get) == chosen
-    assert losses[chosen] == pytest.approx(0, abs=1e-6)
+@pytest.mark.parametrize("best", [0, -1, -2, 1, 3, -5, 6, -6])
+def test_search_finds_the_half_decade(best, unit):
+    race, _ = search(bowl(best), unit=unit, n_splits=3)
+    assert race.best() == best
+    assert race.alpha(race.best()) == unit * 10 ** (best / 2)
 
 
-@pytest.mark.parametrize(("best", "chosen"), [(1e-9, -6), (1e9, 4)])
+@pytest.mark.parametrize(("best", "chosen"), [(-9, -6), (9, 6)])
 def test_search_goes_beyond_its_first_decades_to_the_ends(best, chosen):
-    losses = search(best)
-    assert min(losses, key=losses.get) == chosen
+    race, _ = search(bowl(best))
+    assert race.best() == chosen
+    assert -6 <= min(race.losses) <= max(race.losses) <= 6
+
+
+@pytest.mark.parametrize(("best", "tried"), [(0.4, 1), (-0.4, -1), (-1.9, -1), (4.9, 5)])
+def test_search_tries_the_half_decade_on_the_better_side(best, tried):
+    race, _ = search(bowl(best))
+    assert {c for c in race.losses if c % 2} == {tried}
 
 
 def test_candidates_that_are_not_clearly_worse_race_on():
-    near = search(10**0.2, entropy=1e9)  # nothing is clear
-    assert {2, 0, -2, -4, 1} <= near.keys()
-    far = search(10**0.2, entropy=1e-9)
-    assert far.keys() == {0}
+    loss = bowl(0.4)
+    near, _ = search(loss, n_splits=3, entropy=1e9)  # nothing is clear
+    assert near.losses.keys() == {2, 1, 0, -2, -4}
+    assert {len(losses) for losses in near.losses.values()} == {3}
+    far, _ = search(loss, n_splits=3, entropy=1e-9)
+    # the only one that is not clearly worse needs no more races
+    assert {len(losses) for losses in far.losses.values()} == {1}
+    some, _ = search(loss, n_splits=3, entropy=2.5, held_out=100)  # clear from 0.125 on
+    assert {c for c, losses in some.losses.items() if len(losses) == 3} == {1, 0}
 
 
 @pytest.mark.parametrize(("entropy", "tried"), [(1e9, True), (1e-9, False)])
 def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(entropy, tried):
-    trained = set()
-
-    def make_objective(alpha):
-        trained.add(alpha)
-        return Bowl(10**0.2, alpha)
-
-    search_alpha(
-        np.ones(1),
-        [Split(make_objective, 300)],
-        train=few_iterations,
-        total_weight=1.0,
-        unit=1.0,
-        entropy=entropy,
-        make_monitor=partial(Monitor, 0.0, np.inf),
-    )
-    assert {10.0, 1.0, 0.1} <= trained
-    assert (0.01 in trained) == tried
+    race, _ = search(bowl(0.4), entropy=entropy)
+    assert {2, 0, -2} <= race.losses.keys()
+    assert (-4 in race.losses) == tried
 
 
-def test_of_equal_losses_the_strongest_penalty_is_taken():
-    class Flat(Bowl):
-        def loss(self, theta):
-            return 1.0
+def test_on_a_plateau_weaker_penalties_are_tried_until_one_overfits():
+    def narrow(candidate, start):
+        return 0.5 if candidate == -5 else 1.0
 
-    losses, _ = search_alpha(
-        np.ones(1),
-        [Split(partial(Flat, 1.0), 40)],
-        train=few_iterations,
-        total_weight=1.0,
-        unit=1.0,
-        entropy=1.0,
-        make_monitor=partial(Monitor, 0.0, np.inf),
-    )
-    assert set(losses.values()) == {1.0}
-    assert min(losses, key=losses.get) == max(losses) == 100
+    race, _ = search(narrow)
+    assert race.best() == -5
+    race, _ = search(lambda candidate, start: 1.06 if candidate == -3 else 1.0)
+    assert race.losses.keys() == {2, 1, 0, -1, -2, -3, -4}
+
+
+def test_of_equal_losses_the_usual_penalty_is_taken():
+    race, _ = search(lambda candidate, start: 0.5)
+    assert race.best() == -1
+
+
+@pytest.mark.parametrize("n_rows", [30, 60])
+def test_few_rows_of_noise_do_not_choose_an_extreme(n_rows):
+    """Ten and a thousand times as much as the usual penalty win by chance otherwise."""
+    alphas = []
+    for seed in range(200):
+        noise = np.random.default_rng(seed).normal(scale=0.5 / np.sqrt(n_rows), size=13)
+        race, _ = search(
+            lambda candidate, start, noise=noise: 0.5 + 0.3 * noise[int(candidate)],
+            n_splits=5,
+            held_out=n_rows // 5,
+        )
+        alphas.append(race.best())
+    distance = np.abs(np.array(alphas) + 1)
+    assert np.mean(distance <= 1) > 0.8
+    assert distance.max() <= 3
 
 
 def test_a_loss_that_is_not_finite_is_worse_than_any_number():
-    class Overflowing(Bowl):
-        def loss(self, theta):
-            return math.nan if self.best == "nan" or theta[0] < 2 else theta[0]
-
-    for best, chosen in ((1.0, 10.0), ("nan", 100.0)):
-        losses, _ = search_alpha(
-            np.ones(1),
-            [Split(partial(Overflowing, best), 40)] * 2,
-            train=few_iterations,
-            total_weight=1.0,
-            unit=1.0,
-            entropy=1.0,
-            make_monitor=partial(Monitor, 0.0, np.inf),
-        )
-        assert min(losses, key=losses.get) == pytest.approx(chosen)
+    race, _ = search(lambda candidate, start: math.nan if candidate < 1 else 0.5)
+    assert race.best() == 2
+    nothing, _ = search(lambda candidate, start: math.nan)
+    assert math.isinf(nothing.mean(nothing.best()))
 
 
-def test_every_candidate_has_the_same_training():
+def test_steeper_starts_are_tried_where_no_penalty_is_better_than_the_others():
+    seen = []
+
+    def loss(candidate, start):
+        seen.append((start, candidate))
+        return {1: 0.69, 4: 0.6, 16: 0.3}[start] + 0.001 * abs(candidate)
+
+    race, start = search(loss, steeper=(4, 16))
+    assert start == 16
+    assert race.mean(race.best()) < 0.31
+    assert [c for s, c in seen if s == 4] == [-4, -2, 0]
+    # the first candidates are run with the start that was found, too
+    assert {c for s, c in seen if s == 16} >= {-4, -2, 0, 2}
+
+
+def test_a_steeper_start_has_to_be_clearly_better():
+    for gain, found in ((0.02, 1), (0.04, 4)):  # clear is half over the root of 300
+        losses = {1: 0.5, 4: 0.5 - gain}
+        _, start = search(lambda candidate, start, of=losses: of[start], steeper=(4,))
+        assert start == found
+
+
+def test_steeper_starts_are_not_tried_where_a_weaker_penalty_is_worse():
+    def loss(candidate, start):
+        assert start == 1
+        return 0.3 + 0.1 * abs(candidate)
+
+    assert search(loss, steeper=(4, 16))[1] == 1
+
+
+def test_every_candidate_has_the_same_training(iris, monkeypatch):
     starts, iterations = [], []
 
-    class Slow(Bowl):
-        def __init__(self, best, alpha):
-            super().__init__(best, alpha)
-            self.is_new = True
+    def spy(objective, theta, monitor, max_iter):
+        starts.append(theta.copy())
+        result = _train(objective, theta, monitor, max_iter)
+        iterations.append(result.n_iter)
+        return result
 
-        def loss_gradient(self, theta):
-            if self.is_new:
-                starts.append(float(theta[0]))
-                self.is_new = False
-            return super().loss_gradient(theta)
-
-    class Counter:
-        def __init__(self):
-            iterations.append(0)
-
-        def __call__(self, theta, loss, slope):
-            iterations[-1] += 1
-            return Verdict.STOP if iterations[-1] == 2 else Verdict.GO_ON
-
-    search_alpha(
-        np.full(1, 7.0),
-        [Split(partial(Slow, 1.0), 40)],
-        train=few_iterations,
-        total_weight=1.0,
-        unit=1.0,
-        entropy=1.0,
-        make_monitor=Counter,
+    monkeypatch.setattr(skmlp._alpha, "_train", spy)
+    monkeypatch.setattr(Monitor, "__call__", lambda *args: Verdict.STOP)
+    problem = make_problem(*iris)
+    theta = problem.draw(np.random.RandomState(0), standardized=True)
+    choice = choose_alpha(
+        problem,
+        theta,
+        seed=0,
+        make_monitor=partial(Monitor, 0.0, np.inf),
+        draw_start=None,
+        max_iter=math.inf,
     )
-    assert set(starts) == {7.0}
-    assert max(iterations) <= 2
+    assert len(starts) > 4
+    for start in starts:
+        assert_array_equal(start, theta)
+    assert set(iterations) == {1}
+    assert_array_equal(choice.theta, theta)
 
 
-def test_without_splits_the_penalty_is_weak():
-    losses, trained = search_alpha(
-        np.ones(1),
-        [],
-        train=few_iterations,
-        total_weight=40.0,
-        unit=3.0,
-        entropy=1.0,
-        make_monitor=None,
+def make_problem(X, y, weights=None):
+    """In standardised coordinates, of ten units."""
+    rows = Rows(X, y, weights, weights)
+    targets = ClassLabels(np.unique(y))
+    network = Settings(MLPClassifierManual(10)).network(X.shape[1], targets)
+    return Problem(network, Coordinates.identity(network), rows)
+
+
+@pytest.mark.parametrize("n", [10, 29])
+def test_of_fewer_than_30_rows_the_penalty_is_weak(n):
+    unit = 3.0
+    rng = np.random.default_rng(0)
+    problem = make_problem(rng.normal(size=(n, 3)), np.arange(n) % 2, np.full(n, unit))
+    theta = problem.draw(np.random.RandomState(0), standardized=True)
+    choice = choose_alpha(
+        problem, theta, seed=0, make_monitor=None, draw_start=None, max_iter=math.inf
     )
-    assert min(losses, key=losses.get) == pytest.approx(40**2 / 3 / 4000)
-    assert list(trained.values()) == [None]
+    assert choice.alpha == pytest.approx(unit * n**2 / 4000)
+    assert choice.theta is theta
+    assert choice.found is choice.record is None
+
+
+def test_a_single_class_has_the_weakest_penalty_and_no_search():
+    problem = make_problem(
+        np.random.default_rng(0).normal(size=(100, 3)), np.zeros(100, int)
+    )
+    theta = problem.draw(np.random.RandomState(0), standardized=True)
+    choice = choose_alpha(
+        problem, theta, seed=0, make_monitor=None, draw_start=None, max_iter=math.inf
+    )
+    assert choice.alpha == pytest.approx(1e-3)
+    assert choice.record is None
 
 
 @pytest.mark.parametrize(
@@ -250,14 +257,18 @@ def test_fit_with_what_was_chosen_is_the_fit(iris):
 
 
 def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
-    def search_from_elsewhere(theta, *args, **options):
+    def search_from_elsewhere(rules, splits, theta, steeper):
+        assert steeper == []  # the start is the user's
         start = np.random.default_rng(0).normal(size=theta.shape)
-        return search_alpha(start, *args, **options)
+        return search_alpha(rules, splits, start)[0], theta
 
     monkeypatch.setattr(skmlp._alpha, "search_alpha", search_from_elsewhere)
     X = np.random.default_rng(0).normal(size=(300, 2))
     y = X[:, 0] * X[:, 1] > 0
-    saddle = {"coefs_init": [np.zeros((2, 10)), np.zeros((10, 2))]}
+    saddle = {
+        "coefs_init": [np.zeros((2, 10)), np.zeros((10, 2))],
+        "intercepts_init": [np.zeros(10), np.zeros(2)],
+    }
     model = MLPClassifierManual(10, random_state=0).fit(X, y, **saddle)
     assert model.score(X, y) > 0.95
     assert model.n_iter_ == len(model.loss_curve_)
@@ -273,17 +284,18 @@ def test_validation_set_of_ones_own_decides(monkeypatch, iris):
     X, y = iris
     seen = []
 
-    def spy(theta, splits, **options):
-        seen.extend(splits)
-        return {0.25: 0.0}, {0.25: None}
+    def spy(rules, splits, *args):
+        race, theta = search_alpha(rules, splits, *args)
+        seen.append((splits, race))
+        return race, theta
 
     monkeypatch.setattr(skmlp._alpha, "search_alpha", spy)
     model = MLPClassifierManual(5, random_state=0)
     model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
-    (split,) = seen
+    (((split,), race),) = seen
     assert_array_equal(split.data.X, X[::2])
     assert_array_equal(split.validation.X, X[1::2])
-    assert model.alpha_ == 0.25
+    assert model.alpha_ == race.alpha(race.best())
 
 
 @pytest.mark.parametrize("unit", [1 / 569, 1e-6, 190_000.0])
@@ -325,7 +337,7 @@ def test_of_starts_that_end_alike_the_first_is_taken():
         return Result(theta, theta[0], 1, True)
 
     starts = [np.array([loss]) for loss in (2.0, 1.0, 1.0 - 1e-12)]
-    problem = Split(lambda alpha: None, 40)
+    problem = KnownSplit(None)
     make_monitor = partial(Monitor, 1e-4, 10)
     chosen = best_start(problem, 1.0, starts, make_monitor, ends_where_it_starts)
     assert chosen is starts[1]
@@ -383,15 +395,44 @@ def test_a_function_of_cells_is_learnt(draw):
     assert model.score(X, labels) == 1
 
 
+def table_of(X, cell, y):
+    """Each combination of a cell and a label once, and how often it is seen."""
+    entries, counts = np.unique(2 * cell + y, return_counts=True)
+    return X[entries // 2], entries % 2, counts
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-6, 190_000.0])
 def test_a_table_with_frequencies_is_the_fit_of_its_rows(unit):
     X, _, cell, y = lookup(20_000)
     plain = MLPClassifierManual(20, random_state=0).fit(X[cell], y)
-    entries, counts = np.unique(2 * cell + y, return_counts=True)
-    table = MLPClassifierManual(20, random_state=0)
-    table.fit(X[entries // 2], entries % 2, counts * unit)
+    X_table, y_table, counts = table_of(X, cell, y)
+    table = MLPClassifierManual(20, random_state=0).fit(X_table, y_table, counts * unit)
     assert_allclose(table.alpha_, unit * plain.alpha_, rtol=1e-6)
     assert_allclose(table.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("alpha", ["auto", 0.5])
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg"])
+@pytest.mark.parametrize("n", [1000, 8000])
+def test_frequencies_and_persons_have_the_same_bits(solver, alpha, n):
+    """In whatever order they are; rows are counted as they were given."""
+    X, _, cell, y = lookup(n)
+    data = [(X[cell], y, np.ones(n)), table_of(X, cell, y)]
+    shuffle = np.random.default_rng(1).permutation
+    data += [
+        [array[order] for array in arrays]
+        for arrays in data
+        for order in [shuffle(len(arrays[0]))]
+    ]
+    plain = MLPClassifierManual(20, solver=solver, alpha=alpha, random_state=0)
+    plain.fit(X[cell], y)
+    for arrays in data:
+        model = clone(plain).fit(*arrays)
+        assert model.alpha_ == plain.alpha_
+        for one, other in zip(model.coefs_, plain.coefs_, strict=True):
+            assert_array_equal(one, other)
+        assert model.loss_curve_ == plain.loss_curve_
+        assert model.t_ == len(arrays[0]) * model.n_iter_
 
 
 def test_early_stopping_learns_cells():

@@ -306,8 +306,9 @@ def test_where_one_row_would_be_held_out_there_are_two():
             model.fit(X[:n], labels)
 
 
+@short_fits
 def test_batch_larger_than_the_data_warns():
-    model = MLPClassifierManual(solver="adam", batch_size=100, tol=1.0, random_state=0)
+    model = MLPClassifierManual(solver="adam", batch_size=100, max_iter=3, random_state=0)
     with pytest.warns(UserWarning, match="batch_size=100 is larger than the 40") as record:
         model.fit(X, y)
     assert record[0].filename == __file__

@@ -44,7 +44,7 @@ def test_balanced_finds_the_rare_class(imbalanced):
         class_weight: MLPClassifierManual(
             10,
             solver="lbfgs",
-            alpha=30,
+            alpha=10,
             tol=1e-3,
             class_weight=class_weight,
             random_state=0,

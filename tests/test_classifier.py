@@ -354,7 +354,8 @@ def test_float32_in_and_out(digits, solver):
 )
 def test_other_numbers_become_float64(dtype, kept):
     X = np.random.default_rng(0).integers(2, size=(20, 3)).astype(dtype)
-    model = MLPClassifierManual(solver="lbfgs", alpha=1, random_state=0).fit(X, [0, 1] * 10)
+    model = MLPClassifierManual(solver="lbfgs", alpha=0.1, random_state=0)
+    model.fit(X, X[:, 0] != 0)
     assert model.coefs_[0].dtype == kept
 
 
@@ -950,15 +951,23 @@ def test_verbose_prints_a_line_an_iteration(iris, solver, capsys):
     assert capsys.readouterr().out == ""
     model = MLPClassifierManual(verbose=True, early_stopping=True, **settings).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert lines[0] == f"alpha = {model.alpha_:.6g}, chosen on held-out rows"
+    record = zip(*model.alpha_search_.values(), strict=True)
+    candidates = [
+        f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}"
+        for n_rows, alpha, loss in record
+    ]
+    assert len(candidates) >= 4
+    assert lines[: len(candidates)] == candidates
+    chosen = f"alpha = {model.alpha_:.6g}, chosen on held-out rows"
+    assert lines[len(candidates)] == chosen
+    assert len(lines) == len(candidates) + 4
     expected = (
         f"Iteration    2, loss = {model.loss_curve_[1]:10.6f}, "
         f"validation loss = {model.validation_loss_curve_[1]:10.6f}"
     )
-    assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", lines[2])
+    assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", lines[-2])
     model.set_params(scoring="accuracy").fit(X, y)
-    line = capsys.readouterr().out.splitlines()[2]
+    line = capsys.readouterr().out.splitlines()[-2]
     expected += f", validation score = {model.validation_scores_[1]:10.6f}"
     assert re.fullmatch(re.escape(expected) + r", \d+\.\d s", line)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from sklearn.metrics import log_loss
 from skmlp import MLPClassifierManual
 from skmlp._coordinates import Coordinates
 from skmlp._objective import Objective
+from skmlp._race import Race
 from skmlp._settings import Settings
 from skmlp._targets import ClassLabels
 
@@ -388,11 +390,13 @@ def test_alpha_of_many_rows_is_chosen_on_a_sample(rows):
 
 
 @busy_cluster
-def test_groups_may_be_in_several_partitions(rows):
+def test_groups_may_be_in_several_partitions():
     """Near copies of a row, which its group tells from others."""
-    X = np.repeat(rows[0][:50], 20, axis=0)
-    X = X + 0.05 * np.random.default_rng(0).normal(size=X.shape)
-    y = np.repeat(np.random.default_rng(1).integers(2, size=50), 20)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(50, 6))
+    labels = (2 * centres[:, 0] + rng.logistic(size=50) > 0).astype(int)
+    X = np.repeat(centres, 20, axis=0) + 0.05 * rng.normal(size=(1000, 6))
+    y = np.repeat(labels, 20)
     groups = np.repeat([f"person {i}" for i in range(50)], 20).astype(object)
     order = np.random.default_rng(2).permutation(1000)
     X, y, groups = X[order], y[order], groups[order]
@@ -434,6 +438,35 @@ def test_labels_of_a_cell_in_partitions():
         parts, _ = parts_of(model, [*given, None])
         drawn = parts.sample(0, 1000)
     assert drawn.n_observations() == drawn.total_weight == 1000
+
+
+@busy_cluster
+@short_fits
+def test_stages_of_partitions_hold_out_the_same_rows(monkeypatch):
+    """From 6000 rows on alpha is chosen on more and more of them."""
+    races = []
+
+    class Spied(Race):
+        def __init__(self, rules, splits, *args, **options):
+            super().__init__(rules, splits, *args, **options)
+            races.append(splits)
+
+    monkeypatch.setattr("skmlp._alpha.Race", Spied)
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.arange(20_000.0), rng.normal(size=(20_000, 2))])
+    y = (X[:, 1] + rng.normal(size=20_000) > 0).astype(int)
+    given = [partitioned(array, (9000, 6000, 5000)) for array in (X, y)]
+    with dask.config.set(scheduler="threads"):
+        model = DaskMLPClassifierManual(3, standardize=False, max_iter=2, random_state=0)
+        model.fit(*given)
+    trained = [set(race[-1].data.X[:, 0]) for race in races]
+    held_out = [set(race[-1].validation.X[:, 0]) for race in races]
+    assert list(map(len, trained))[-3:] == [2400, 5059, 16_000]
+    assert all(smaller <= larger for smaller, larger in pairwise(trained))
+    assert held_out == held_out[:1] * len(races)
+    assert len(held_out[0]) == 4000
+    assert not trained[-1] & held_out[0]
+    assert model.alpha_search_["n_samples"][-1] == 16_000
 
 
 @busy_cluster

@@ -26,13 +26,13 @@ def persons(n, seed=0):
 
 @pytest.mark.parametrize("kind", [int, str, "objects"])
 def test_alpha_is_chosen_for_new_persons(kind):
-    X, y, person = persons(60)
+    X, y, person = persons(200)
     X_new, y_new, _ = persons(500, seed=1)
     groups = person.astype(object) if kind == "objects" else person.astype(kind)
     alone = MLPClassifierManual(20, random_state=0).fit(X, y)
     model = MLPClassifierManual(20, random_state=0).fit(X, y, groups=groups)
     assert log_loss(y_new, alone.predict_proba(X_new)) > 1.2
-    assert log_loss(y_new, model.predict_proba(X_new)) < 0.7
+    assert log_loss(y_new, model.predict_proba(X_new)) < 0.62
     assert alone.alpha_ < 0.1 < 5 < model.alpha_
 
 

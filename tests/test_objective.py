@@ -213,8 +213,9 @@ def test_a_fit_standardises_its_rows_once_and_a_call_of_partial_fit_never(monkey
 
     monkeypatch.setattr("skmlp._objective.in_single_precision", spy)
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(2500, 20)), rng.integers(2, size=2500)
-    model = MLPClassifierManual(solver="sgd", alpha=1.0, max_iter=3, random_state=0)
+    X = rng.normal(size=(2500, 20))
+    y = X[:, 0] > 0
+    model = MLPClassifierManual(solver="sgd", alpha=1.0, max_iter=30, random_state=0)
     model.set_params(learning_rate="cosine").fit(X, y)
     assert calls == [(2500, 20)]
     model.partial_fit(X, y)

@@ -14,6 +14,7 @@ PUBLIC = {
     "coefs_": [np.ones((4, 3))],
     "intercepts_": [np.zeros(3)],
     "alpha_": 0.5,
+    "alpha_search_": {"alpha": np.ones(2)},
     "t_": 150,
     "best_loss_": 0.25,
 }
@@ -34,6 +35,7 @@ def test_progress_goes_through_the_attributes():
     assert progress.hidden() == HIDDEN
     assert progress.coefs is PUBLIC["coefs_"]
     assert progress.intercepts is PUBLIC["intercepts_"]
+    assert progress.alpha_search is PUBLIC["alpha_search_"]
     assert (progress.alpha, progress.n_samples, progress.best_loss) == (0.5, 150, 0.25)
 
 
@@ -68,8 +70,10 @@ def test_attributes_of_version_0_2_0(n_attributes):
     )
     old = dict(list(old.items())[:n_attributes])
     state = {"solver": "sgd", "_sklearn_version": "1.7", "note_": 1, **PUBLIC}
+    del state["alpha_search_"]  # which is newer
     upgraded = upgrade(state | old)
-    assert upgraded.keys() == state.keys() | {"_progress"}
+    assert upgraded.keys() == state.keys() | {"_progress", "alpha_search_"}
+    assert upgraded["alpha_search_"] is None
     assert all(upgraded[name] is state[name] for name in state)
     hidden = upgraded["_progress"]
     assert hidden["optimizer"] is HIDDEN["optimizer"]
@@ -79,7 +83,9 @@ def test_attributes_of_version_0_2_0(n_attributes):
     else:
         assert hidden["moments"] is None
         assert hidden["n_epochs"] == 0
-    assert upgrade(upgraded) is upgraded
+    assert upgrade(upgraded) == upgraded
+    found = upgraded | {"alpha_search_": {"alpha": np.ones(2)}}
+    assert upgrade(found)["alpha_search_"] is found["alpha_search_"]
     assert upgrade({"solver": "sgd"}) == {"solver": "sgd"}  # not fitted
 
 

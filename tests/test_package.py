@@ -42,7 +42,8 @@ ALLOWED = {
     "_objective": {"_coordinates", "_memory_map", "_parallel"},
     "_row_space": {"_repeats"},
     "_problem": {"_coordinates", "_parallel", "_row_space"},
-    "_alpha": {"_holdout", "_parallel", "_solvers"},
+    "_race": {"_parallel"},
+    "_alpha": {"_holdout", "_race", "_solvers"},
     "_outcome": {"_monitor"},
     "_rows": {
         "_coordinates",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from common import make_rows
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 from skmlp._alpha import MOST_ROWS
 from skmlp._coordinates import mean_and_scale, standard_coordinates
@@ -211,3 +212,79 @@ def test_groups_go_with_their_rows():
     rows = Rows(X, y, groups=np.arange(100, dtype=np.uint64))  # two persons may be equal
     assert set(rows.sample(0, 90).groups) <= set(range(100))
     assert rows.sample(0, 90).total_weight == 90
+
+
+def grid(*n_values):
+    return np.indices(n_values).reshape(len(n_values), -1).T.astype(float)
+
+
+def test_whether_features_tell():
+    y = np.arange(800) % 2
+    rng = np.random.default_rng(0)
+    assert Rows(rng.normal(size=(800, 3)), y).features_tell(1e-3)  # each row is alone
+    assert not Rows(np.ones((800, 2)), y).features_tell(1e-3)
+    assert not Rows(np.ones((800, 2)), np.zeros(800, int)).features_tell(1e-3)
+    half = (np.arange(800) // 2 % 2).reshape(-1, 1).astype(float)
+    assert not Rows(half, y).features_tell(1e-3)  # half of each are of a class
+    for n_moved, tell in ((10, False), (40, True)):
+        moved = half.copy()
+        moved[np.flatnonzero(y)[:n_moved]] = 1
+        taken = Rows(moved, y)
+        assert taken.features_tell(1e-3) == tell
+        assert not taken.features_tell(0.1)
+    # what has a weight
+    weights = np.where(y == half[:, 0], 3.0, 1.0)
+    assert Rows(half, y, weights, weights).features_tell(1e-3)
+    labels = np.column_stack([half[:, 0] > 0, np.ones(800, bool)])
+    assert Rows(half, labels).features_tell(1e-3)
+    assert not Rows(np.ones((800, 1)), labels).features_tell(1e-3)
+
+
+def test_whether_rows_are_all_combinations():
+    for X in (grid(2, 2, 2), grid(2, 3, 4), np.tile(grid(2, 2, 2), (5, 1))):
+        assert Rows(X, np.arange(len(X)) % 2).is_complete()
+    contradicting = np.tile(grid(2, 2, 2), (5, 1))
+    labels = np.r_[np.arange(39) % 2, 0]
+    assert not Rows(contradicting, labels).is_complete()
+    for X in (
+        grid(2, 2, 2)[1:],
+        grid(2, 5),
+        np.random.default_rng(0).normal(size=(50, 2)),
+        np.zeros((10, 21)),
+        sparse.csr_array(grid(2, 2, 2)),
+    ):
+        assert not Rows(X, np.arange(X.shape[0]) % 2).is_complete()
+
+
+def test_equal_observations_are_added_up():
+    rng = np.random.default_rng(0)
+    cells = grid(3, 3, 3)
+    cell, y = rng.integers(27, size=2000), rng.integers(2, size=2000)
+    persons = Rows(cells[cell], y)
+    entries, counts = np.unique(2 * cell + y, return_counts=True)
+    counts = counts.astype(float)
+    table = Rows(cells[entries // 2], entries % 2, counts, counts)
+    order = rng.permutation(2000)
+    added = [r.added_up() for r in (persons, persons.where(order), table)]
+    for rows in added:
+        assert_array_equal(rows.X, added[0].X)
+        assert_array_equal(rows.targets, added[0].targets)
+        assert_array_equal(rows.weights, added[0].weights)
+        assert rows.n_rows == 54
+        assert rows.total_weight == 2000
+    assert [rows.n_given for rows in added] == [2000, 2000, 54]
+    assert added[0].replaced(added[0].X).n_given == 2000
+    of_classes = weigh(cells[cell], y, None, np.array([1.0, 7.0])).added_up()
+    factors = np.array([1.0, 7.0])[added[0].targets]
+    assert_array_equal(of_classes.weights, factors * added[0].weights)
+
+
+def test_what_is_no_observation_is_not_added_up(tmp_path):
+    rows = make_rows(100)
+    copied = Rows(np.tile(rows.X, (3, 1)), np.tile(rows.targets, 3))
+    assert rows.added_up() is rows
+    assert copied.added_up() is copied
+    X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", shape=(500, 1))
+    X[:] = 1
+    mapped = Rows(X, np.arange(500) % 2)
+    assert mapped.added_up() is mapped

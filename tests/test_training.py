@@ -179,29 +179,34 @@ def starts(monkeypatch):
 
 @pytest.mark.parametrize("params", [{}, {"alpha": 0.3}])
 def test_many_rows_start_from_the_optimum_of_a_part(small_parts, starts, params):
-    rows, targets = tall()
+    rows, targets = tall(4800)
     estimator = MLPClassifierManual(10, random_state=0, **params)
     outcome = train(Settings(estimator), rows, targets)
-    assert [n_rows for n_rows, _, _ in starts] == [18, 75, 600]
-    assert starts[0][2] == pytest.approx(18, rel=0.3)  # weights of the part
+    assert [n_rows for n_rows, _, _ in starts] == [37, 150, 600, 4800]
+    assert starts[0][2] == pytest.approx(37, rel=0.3)  # weights of the part
     assert not np.allclose(starts[0][1], starts[1][1])
     # the curve is of all rows, and begins where the part's optimum is
     assert outcome.monitor.losses[0] < 0.9 * np.log(2)
     assert len(outcome.monitor.losses) > estimator.n_iter_no_change
 
 
-def test_a_part_has_the_same_alpha(small_parts, monkeypatch):
+def test_a_part_has_the_same_penalty_for_a_row(small_parts, monkeypatch):
+    """Alpha divided by the weight of the rows."""
     seen = []
     objective = Rows.objective
 
     def spy(rows, network, coordinates, alpha, *args, **options):
-        seen.append((rows.n_rows, alpha))
+        seen.append((rows.n_rows, rows.total_weight, alpha))
         return objective(rows, network, coordinates, alpha, *args, **options)
 
     monkeypatch.setattr(Rows, "objective", spy)
     estimator = MLPClassifierManual(10, alpha=0.3, random_state=0)
-    train(Settings(estimator), *tall())
-    assert seen == [(18, 0.3), (75, 0.3), (600, 0.3)]
+    rows, targets = tall()
+    train(Settings(estimator), rows, targets)
+    assert [n_rows for n_rows, _, _ in seen] == [18, 75, 600]
+    for _, weight, alpha in seen:
+        assert alpha == pytest.approx(0.3 * weight / rows.total_weight, rel=1e-12)
+    assert seen[-1][2] == 0.3
 
 
 @short_fits

@@ -1,0 +1,98 @@
+"""A fit that ends with a constant says so, unless the features can tell nothing."""
+
+import warnings
+
+import numpy as np
+import pytest
+from common import SOLVERS, shared_settings
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from skmlp import MLPClassifierManual
+from skmlp._rows import Rows
+from skmlp._settings import Settings
+from skmlp._targets import ClassLabels
+from skmlp._training import train
+
+NO_BETTER = "^The fit is no better than a constant prediction of the classes' shares: "
+NOTHING = NO_BETTER + r".* theirs 0\.69.* Either the features tell nothing of the classes"
+LINEAR = NO_BETTER + r".* Yet the features tell the classes apart.*alpha="
+
+
+def noise(n=1000, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 3)), rng.integers(2, size=n)
+
+
+@pytest.mark.parametrize("params", [{}, {"alpha": 1e4}, {"solver": "newton-cg"}])
+def test_labels_of_chance_warn(params):
+    with pytest.warns(ConvergenceWarning, match=NOTHING) as record:
+        model = MLPClassifierManual(10, random_state=0, **params).fit(*noise(8000))
+    assert len(record) == 1
+    assert f"alpha={model.alpha_:.3g} " in str(record[0].message)
+    assert np.abs(model.predict_proba(noise()[0]) - 0.5).max() < 0.05
+
+
+@shared_settings
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_penalty_that_leaves_a_constant_warns(solver):
+    X, y = noise()
+    model = MLPClassifierManual(10, alpha=3000, solver=solver, batch_size=1000, tol=1e-3)
+    model.set_params(learning_rate_init=0.01, max_iter=500, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=LINEAR):
+        model.fit(X, X[:, 0] > 0)
+    with pytest.warns(ConvergenceWarning, match=NOTHING):
+        model.fit(X, y)
+
+
+def test_labels_of_chance_warn_with_several_labels():
+    X, y = noise()
+    with pytest.warns(ConvergenceWarning, match=NO_BETTER):
+        MLPClassifierManual(10, alpha=1e5, random_state=0).fit(
+            X, np.column_stack([y, 1 - y, noise(seed=1)[1]])
+        )
+
+
+@pytest.mark.parametrize("alpha", ["auto", 1.0])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.ones((200, 3)),
+        np.zeros((200, 3)),
+        np.repeat([[0.0, 1.0], [1.0, 0.0]], 100, axis=0),  # half of each are of a class
+    ],
+)
+def test_features_that_can_tell_nothing_do_not_warn(X, container, alpha):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MLPClassifierManual(10, alpha=alpha, random_state=0)
+        model.fit(container(X), np.arange(200) % 2)
+    assert model.loss_ == pytest.approx(np.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize("alpha", ["auto", 1.0])
+def test_a_single_class_does_not_warn(alpha):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MLPClassifierManual(10, alpha=alpha, random_state=0)
+        model.fit(noise()[0], np.zeros(1000))
+    assert (model.predict_proba(noise()[0]) > 0.99).all()
+
+
+def test_fits_that_are_not_over_do_not_warn():
+    """Those of a stream, and those that were cut short, which say so."""
+    X, y = noise()
+    model = MLPClassifierManual(10, alpha=1e5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X, y, classes=[0, 1])
+        train(
+            Settings(model),
+            Rows(X, y),
+            ClassLabels(np.arange(2)),
+            notify=lambda make_outcome: True,  # asks to stop
+        )
+    with pytest.warns(ConvergenceWarning) as record:
+        model.set_params(alpha=1.0, max_iter=2, tol=0).fit(X, y)
+    assert ["max_iter=2" in str(warning.message) for warning in record] == [True]
