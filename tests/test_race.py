@@ -145,6 +145,10 @@ def test_slack_prefers_the_strongest():
     assert race_of(losses).best() == 0
     assert race_of(losses, slack=0.005).best() == 2
     assert race_of(losses, slack=0.009).best() == 4
+    # where little was learnt, it is a share of that
+    losses = {4: 0.9802, 2: 0.98009, 0: 0.98}
+    assert race_of(losses, slack=0.005).best() == 2
+    assert race_of({2: 1.1001, 0: 1.1}, slack=0.005).best() == 0
 
 
 def test_contenders_are_those_that_are_not_clearly_worse():
