@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp._holdout import folds
-from skmlp._race import WEAKEST, Race, Rules
+from skmlp._race import STRONGEST, WEAKEST, Race, Rules
 from skmlp._solvers import minimize_lbfgs
 
 # Candidates that every search sees, from the strongest on, in half decades
@@ -207,8 +207,8 @@ def _race_on(race, rules, split, theta):
     def start_of(candidate):
         return race.start_for(candidate - shift, otherwise=theta)
 
-    larger = Race(rules, [split], start_of, _SLACK)
-    larger.run(range(best, best + shift + 1))
+    larger = Race(rules, [split], start_of, pull=0.0, slack=_SLACK)
+    larger.run(range(best, min(best + shift, max(best, STRONGEST)) + 1))
     while (neighbour := larger.next_neighbour()) is not None:
         larger.run([neighbour])
     return larger

@@ -19,6 +19,8 @@ _FEWEST_FOR_THREADS = 1000
 _USUAL, _PULL = -1, 0.3
 # A loss that is not lower than the entropy by this share of it is one of a constant
 _PLATEAU = 0.01
+# A share of the entropy that is nothing, where nothing has been learnt
+_NOTHING = 1e-3
 # A loss that is higher by this share is one of noise that was learnt
 _OVERFIT = 0.05
 # A loss below this share of the entropy leaves nothing to look for
@@ -65,6 +67,9 @@ class Race:
         Each with rows to train on, and validation rows to measure the loss on.
     start_of : callable
         ``start_of(candidate)`` returns the parameters that its fits start from.
+    pull : float, default=0.3
+        Nats by which weak verdicts are drawn towards the usual strength, over all held-out
+        rows, half a decade away from it.
     slack : float, default=0
         A share of the loss, or of what was learnt if that is less, that makes no
         difference.
@@ -79,9 +84,9 @@ class Race:
         Weight of the rows that the first split trains on.
     """
 
-    def __init__(self, rules, splits, start_of, slack=0.0):
+    def __init__(self, rules, splits, start_of, *, pull=_PULL, slack=0.0):
         self._rules, self._splits, self._start_of = rules, splits, start_of
-        self._slack = slack
+        self._pull, self._slack = pull, slack
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
         self.losses, self.trained, self._objectives = {}, {}, {}
@@ -222,11 +227,13 @@ class Race:
     def _best_of(self, candidates):
         drawn = {
             candidate: self.mean(candidate)
-            + _PULL * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
+            + self._pull * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
             for candidate in candidates
         }
-        least = min(drawn.values())
-        slack = self._slack * min(least, max(self._rules.entropy - least, 0))
+        least, entropy = min(drawn.values()), self._rules.entropy
+        slack = self._slack * min(least, max(entropy - least, 0))
+        if not least < (1 - _PLATEAU) * entropy:
+            slack = _NOTHING * entropy
         return max(c for c, loss in drawn.items() if loss <= least + slack)
 
     def _rows_seen(self, candidate):

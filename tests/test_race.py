@@ -16,7 +16,7 @@ START = np.zeros(2)
 def race_of(losses, n_held_out=10**9, *, slack=0.0, entropy=1.0, **options):
     """A race of a single split, in which the candidates with a loss have run."""
     split = KnownSplit(lambda candidate, start: losses[candidate], n_held_out, **options)
-    race = Race(known_rules(entropy=entropy), [split], lambda candidate: START, slack)
+    race = Race(known_rules(entropy=entropy), [split], lambda candidate: START, slack=slack)
     race.run(losses)
     return race
 
@@ -148,7 +148,12 @@ def test_slack_prefers_the_strongest():
     # where little was learnt, it is a share of that
     losses = {4: 0.9802, 2: 0.98009, 0: 0.98}
     assert race_of(losses, slack=0.005).best() == 2
-    assert race_of({2: 1.1001, 0: 1.1}, slack=0.005).best() == 0
+
+
+def test_of_what_has_learnt_nothing_the_strongest_is_taken():
+    assert race_of({2: 0.9951, 0: 0.995}).best() == 2
+    assert race_of({2: 0.9965, 0: 0.995}).best() == 0
+    assert race_of({2: 0.9801, 0: 0.98}).best() == 0  # which has learnt something
 
 
 def test_contenders_are_those_that_are_not_clearly_worse():
@@ -240,7 +245,7 @@ def test_between_the_best_and_its_better_neighbour(losses, between):
         ({0: 1.0, -1: 1.001, -2: 1.051, 1: 1.001, 2: 1.001}, None),
         ({0: 1.0} | dict.fromkeys(range(-6, 0), 1.001), 1),
         ({6: 1.0, 5: 1.001}, 4),
-        ({-6: 1.0, -5: 1.001, -4: 1.001}, None),
+        ({-6: 1.0, -5: 1.002, -4: 1.002}, None),
     ],
 )
 def test_the_next_neighbour_that_is_worth_a_fit(losses, neighbour):
