@@ -28,8 +28,9 @@ _ALPHA_OF_FEW = 1 / 4000
 # Starts that few rows choose from, besides the first
 _N_OTHER_STARTS = 7
 
-# Later stages: the fewest rows to train on, how many times as many as in the stage before,
-# which is one in half a decade of alpha, and the most: so many, or a share of all rows
+# Later stages: the fewest rows to train on; how many times as many as in the stage before,
+# so that the same penalty for a row is the next candidate for alpha; and the most rows: so
+# many, or one in so many of all rows
 _STAGE_ROWS = 4000
 _GROWTH = math.sqrt(10)
 _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
@@ -54,8 +55,9 @@ class Choice(NamedTuple):
     theta : ndarray of shape (P,)
         To start from.
     found : ndarray of shape (P,) or None
-        Where the fit with the strength that was chosen, or with the nearest penalty for a
-        row, to the largest part of the rows ended; None without such a fit.
+        Where the last stage's fit with about the same penalty for a row ended; without
+        stages, the search's fit with alpha. None without such a fit, or if it has learnt
+        noise.
     is_stage : bool
         Whether that part was one of the later stages.
     table : sequence of (int, float, float)
@@ -103,13 +105,14 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     choice : Choice
     """
     splits, stages, sample = _draw_rows(problem, seed)
-    unit = sample.total_weight / sample.n_observations()
+    n_rows = sample.n_observations()
+    unit = sample.total_weight / n_rows
     if problem.entropy == 0:  # a single class: there is nothing to hold back
         return Choice(unit * 10.0 ** (WEAKEST / 2), theta)
     train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
     if not splits:
-        alpha = _ALPHA_OF_FEW * sample.total_weight**2 / unit
-        if draw_start is not None:
+        alpha = unit * _ALPHA_OF_FEW * min(n_rows, _FEWEST_ROWS) ** 2
+        if draw_start is not None and n_rows < _FEWEST_ROWS:
             few = problem.part(sample).in_row_space()
             starts = [theta, *_other_starts(draw_start, seed)]
             theta = best_start(few, alpha, starts, make_monitor, train)
@@ -183,7 +186,7 @@ def _run_decades(race):
 
 
 def _climb(problem, rules, race, theta, stages):
-    """Go on to more and more rows, and to all of them."""
+    """Let the best candidates compete on more and more rows."""
     if not stages:
         best = race.best()
         return Choice(race.alpha(best), theta, race.trained[best], False, race.table())
@@ -283,12 +286,13 @@ def _draw_rows(problem, seed):
     most = max(_LAST_STAGE, data.n_rows // _SHARE_OF_ALL)
     most = min(most, max(_STAGE_BYTES // data.row_bytes, MOST_ROWS))
     if validation is not None:
-        pool = data.sample(seed, most)
+        pool = data.sample(seed, most).added_up()
         held_out = validation.sample(seed, most // (_N_FOLDS - 1))
         search, stages = _stages(pool, held_out, seed)
         return [search], stages, pool
-    sample = data.sample(seed, most * _N_FOLDS // (_N_FOLDS - 1))
-    if sample.n_observations() >= _FEWEST_ROWS and sample.is_complete():
+    sample = data.sample(seed, most * _N_FOLDS // (_N_FOLDS - 1)).added_up()
+    is_table = sample.n_observations() >= _FEWEST_ROWS and sample.is_complete()
+    if is_table and sample.groups is None:
         # there is no other row to predict: a truth table is to be reproduced
         return [(sample, sample)], [], sample
     if sample.n_observations() * (_N_FOLDS - 1) < _STAGE_ROWS * _N_FOLDS:
@@ -301,14 +305,13 @@ def _draw_rows(problem, seed):
 def _stages(pool, held_out, seed):
     """The split of the search, and a split for each later stage."""
     training = pool.sample(seed, TRAINING_ROWS)
-    n_rows, sizes = min(pool.n_rows, _LAST_STAGE), []
+    n_rows, sizes = pool.n_rows, []
     while n_rows >= _STAGE_ROWS:
         sizes.append(n_rows)
         n_rows = int(n_rows / _GROWTH)
     # equal rows are added up: then some rows may be many observations
-    has_more = pool.total_weight >= 2 * training.total_weight
-    if pool.n_rows > _LAST_STAGE * _GROWTH**0.5 or (not sizes and has_more):
-        sizes.insert(0, pool.n_rows)
+    if not sizes and pool.total_weight >= 2 * training.total_weight:
+        sizes = [pool.n_rows]
     search = training, held_out.sample(seed, MOST_ROWS)
     return search, [(pool.sample(seed, size), held_out) for size in reversed(sizes)]
 
@@ -358,6 +361,8 @@ def draw_splits(rows, seed):
         held_out = [fold >= _N_FOLDS - 1]
     else:
         n_splits = min(-(-_ENOUGH_HELD_OUT * n_folds // n_observations), n_folds)
+        # rows of a group are alike, so that many rows may say little
+        n_splits = n_folds if lots.are_groups else n_splits
         held_out = [fold == i for i in range(n_splits)]
     # of few distinct rows with many copies, a fold may have none
     return [_divided(rows, lots, mask) for mask in held_out if 0 < mask.sum() < len(mask)]

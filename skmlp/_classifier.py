@@ -316,7 +316,7 @@ class MLPClassifierManual(
     -----
     A parameter that the chosen solver does not use is announced by a warning if it is not
     at its default. So is a fit that ends no better than a constant prediction of the
-    classes' shares, unless all rows have equal features.
+    classes' shares, unless the features can't tell more: constant columns, for instance.
 
     Before a fit by 'lbfgs' or 'newton-cg', equal rows that are observations, as in a table
     of categories, are added up to one row with the sum of their weights. The objective is

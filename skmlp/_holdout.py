@@ -234,7 +234,8 @@ def hold_out(lots, *, names, fraction, seed):
 def folds(lots, *, n_folds, seed):
     """Deal the lots out to folds, of about equal weight in each class.
 
-    Groups, which may be few, take turns instead: so that no fold is empty.
+    Groups, which may be few and of any size, go to the lightest fold instead, the largest
+    first, and there are no more folds than groups.
 
     Parameters
     ----------
@@ -248,12 +249,24 @@ def folds(lots, *, n_folds, seed):
         In 0, ..., n_folds - 1, of each lot.
     """
     weight = lots.weight[lots.entries]
-    fold = np.empty(len(weight), int)
-    by_stratum = lots.by_stratum(np.random.RandomState(seed))
+    random_state = np.random.RandomState(seed)
+    by_stratum = lots.by_stratum(random_state)
     if lots.are_groups:
-        fold[np.concatenate(by_stratum)] = np.arange(len(fold)) % n_folds
-        return fold
+        return _deal_out(np.concatenate(by_stratum), weight, n_folds)
+    fold = np.empty(len(weight), int)
     for drawn in by_stratum:
         middles = np.cumsum(weight[drawn]) - weight[drawn] / 2
-        fold[drawn] = n_folds * middles / weight[drawn].sum()
+        places = n_folds * middles / weight[drawn].sum()
+        if len(drawn) < n_folds:  # else few lots would always be in the same folds
+            places += n_folds * random_state.uniform()
+        fold[drawn] = places.astype(int) % n_folds
     return fold
+
+
+def _deal_out(drawn, weight, n_folds):
+    """Give each lot to the fold that is the lightest by then; fold 0 is so at the end."""
+    fold, sums = np.empty(len(drawn), int), np.zeros(min(n_folds, len(drawn)))
+    for lot in drawn[np.argsort(-weight[drawn], kind="stable")]:
+        fold[lot] = np.argmin(sums)
+        sums[fold[lot]] += weight[lot]
+    return np.argsort(np.argsort(sums))[fold]

@@ -203,7 +203,8 @@ class Race:
     def start_for(self, candidate, otherwise):
         """Where the fit of the nearest candidate ended, unless it has learnt noise.
 
-        That is the case if held-out rows confirm less than half of what it has learnt.
+        It has if it is on a plateau, or if held-out rows confirm less than half of what it
+        gains on the entropy.
         """
         nearest = min(sorted(self.trained), key=lambda tried: abs(tried - candidate))
         learnt = self._rules.entropy - self._objectives[nearest]

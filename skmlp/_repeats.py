@@ -94,14 +94,14 @@ def identify(X, kinds, sample_weight, groups):
 def judge(X, kinds, cells, prints, sample_weight):
     """Tell from the data whether equal rows are observations or copies.
 
-    A cell is what rows with equal features are in. Equal rows are observations in two
-    cases, and else copies of one.
+    A cell is what rows with equal features are in. Equal rows are observations in either
+    of two cases, and else copies of one.
 
-    Copies carry their label. So if many of the repeated cells have several labels, a tenth
-    of as many as labels that do not depend on the features would give, chance made the
-    rows equal.
+    First: copies carry their label. So if many of the repeated cells have several labels, a
+    tenth of as many as labels that do not depend on the features would give, chance made
+    the rows equal.
 
-    The other case are labels without contradictions, of cells that are all known: an
+    Second: labels do not contradict one another, and all cells are known. An
     observation is in a new cell with a probability that is about the share of the
     observations that are alone in their cell [1]_. If this is at most a twentieth, and
     cells are seen ten times in the mean, new rows come from the same cells. But not if
@@ -206,6 +206,9 @@ def common_divisor(weights):
     """
     values = values_of(weights[weights > 0])
     smallest = divisor = values[0]
+    rests = abs(values - smallest * np.rint(values / smallest))
+    if (rests <= _TOLERANCES[0] * smallest + _TOLERANCES[1] * values).all():
+        return float(smallest)
     for value in values[1:]:
         tolerance = np.dot(_TOLERANCES, (smallest, value))
         rest = abs(value - divisor * np.rint(value / divisor))

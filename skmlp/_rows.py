@@ -229,7 +229,7 @@ class Rows:
         """Moments of the features; see `feature_moments`."""
         return feature_moments(self.X, self.weights)
 
-    def sample(self, seed, n_most, *, adds_up=True):
+    def sample(self, seed, n_most):
         """All rows that have a weight, or some drawn at random if there are too many.
 
         Copies of a row are drawn together, as one with the weight of all of them. Of equal
@@ -241,9 +241,6 @@ class Rows:
         Parameters
         ----------
         seed, n_most : int
-        adds_up : bool, default=True
-            Whether all observations may be added up to few rows. What is drawn of other
-            rows has no such weight, so the sample of a part of the data must not.
 
         Returns
         -------
@@ -251,16 +248,16 @@ class Rows:
         """
         random_state = np.random.RandomState(seed)
         if memory_map(self.X) is None:
-            return self._sample(random_state, n_most, adds_up).with_weight()
+            return self._sample(random_state, n_most).with_weight()
         if self.n_rows <= n_most:
             return self.with_weight()
         drawn = random_state.permutation(self.n_rows)[:n_most]
         return self.where(np.sort(drawn)).with_weight()
 
-    def _sample(self, random_state, n_most, adds_up):
+    def _sample(self, random_state, n_most):
         """See `sample`."""
         are_observations, unit, _ = self.identity.repeats
-        if self.n_rows <= n_most and not (are_observations and unit and adds_up):
+        if self.n_rows <= n_most and not (are_observations and unit):
             return self
         weight = self._given_weight()
         if are_observations and unit is None:
@@ -270,7 +267,7 @@ class Rows:
         if not are_observations:
             drawn = random_state.permutation(len(first))[:n_most]
             return self._added_up(first, entry, drawn, 1.0)
-        if len(first) > n_most or not adds_up:
+        if len(first) > n_most:
             lots = lots_of_observations(self.prints, self.strata, weight, unit)
             entries = lots.entries[random_state.permutation(lots.count.sum())[:n_most]]
             drawn, counts = np.unique(entries, return_counts=True)

@@ -6,7 +6,7 @@ from skmlp._activations import mean_square
 _SIGNIFICANT = 25.0
 
 
-def features_matter(network, objective, theta, shares):
+def features_matter(network, objective, theta, shares, n_rows):
     """Rao's score test of the prediction that is the same for all rows.
 
     At that prediction, if the features tell nothing, the derivative of the mean loss with
@@ -22,6 +22,8 @@ def features_matter(network, objective, theta, shares):
         Of `Network.initialize`: its hidden layers' outputs are looked at. Changed in place.
     shares : ndarray of shape (K,)
         p of each class or label.
+    n_rows : int
+        n; the rows of the objective may be fewer, where equal ones were added up.
 
     Returns
     -------
@@ -39,5 +41,5 @@ def features_matter(network, objective, theta, shares):
     _, gradient = objective.loss_gradient(theta)
     slopes = network.parameters(gradient).coefs[-1][:, present]
     spread = mean_square(network.activation, 1.0) if len(network.coef_shapes) > 1 else 1.0
-    variance = spread * (shares * (1 - shares))[present] / objective.n_rows
+    variance = spread * (shares * (1 - shares))[present] / n_rows
     return bool((slopes**2 > _SIGNIFICANT * variance).any())

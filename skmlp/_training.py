@@ -506,7 +506,8 @@ def _advice(problem, progress):
     random_state = np.random.RandomState(progress.seed)
     theta = problem.draw(random_state, standardized=True)
     objective = problem.objective(progress.alpha)
-    if features_matter(problem.network, objective, theta, problem.shares):
+    n_rows = problem.data.n_given
+    if features_matter(problem.network, objective, theta, problem.shares, n_rows):
         return (
             "Yet the features tell the classes apart. Try a larger n_iter_no_change, "
             "another random_state, or a weaker penalty than "

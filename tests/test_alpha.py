@@ -445,7 +445,7 @@ def test_early_stopping_learns_cells():
 
 @pytest.mark.parametrize(
     ("n", "n_groups", "n_splits"),
-    [(40, 2, 2), (40, 4, 4), (40, 7, 5), (900, 900, 2), (4000, 3, 1)],
+    [(40, 2, 2), (40, 4, 4), (40, 7, 5), (900, 900, 5), (4000, 3, 3)],
 )
 def test_splits_of_groups(n, n_groups, n_splits):
     groups = (np.arange(n) % n_groups).astype(np.uint64)

@@ -99,3 +99,12 @@ def test_fits_that_are_not_over_do_not_warn():
     with pytest.warns(ConvergenceWarning) as record:
         model.set_params(alpha=1.0, max_iter=2, tol=0).fit(X, y)
     assert ["max_iter=2" in str(warning.message) for warning in record] == [True]
+
+
+def test_added_up_rows_count_as_they_were_given():
+    """An effect that 36 rows would not show, and 20,000 do."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(6, size=(20_000, 2)).astype(float)
+    y = (rng.random(20_000) < 0.4 + 0.04 * cells[:, 0]).astype(int)
+    with pytest.warns(ConvergenceWarning, match="Yet the features tell the classes apart"):
+        MLPClassifierManual(5, alpha=1e9, random_state=0).fit(cells, y)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from common import parameters, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 
 from skmlp import MLPClassifierManual
@@ -722,3 +724,20 @@ def test_a_killed_worker_changes_nothing(rows):
             os.kill(pids[0], 0)
     assert model.n_iter_ == local.n_iter_ == 60
     assert_allclose(parameters(model), parameters(local), atol=1e-5)
+
+
+@busy_cluster
+@pytest.mark.parametrize("chunks", [(20_000,) * 3, (59_999, 1), (1, 59_999)])
+def test_a_sample_of_uneven_partitions(chunks):
+    rng = np.random.default_rng(0)
+    cells = rng.integers(4, size=(60_000, 3)).astype(float)
+    y = (rng.random(60_000) < 0.2 + 0.15 * cells[:, 0]).astype(int)
+    settings = {"hidden_layer_sizes": 3, "max_iter": 5, "random_state": 0}
+    with warnings.catch_warnings(), dask.config.set(scheduler="threads"):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # five iterations
+        local = MLPClassifierManual(**settings).fit(cells, y)
+        model = DaskMLPClassifierManual(**settings)
+        model.fit(partitioned(cells, chunks), partitioned(y, chunks))
+    # cells and labels, each once, with nearly the same weights
+    assert set(model.alpha_search_["n_samples"]) <= {126, 127, 128}
+    assert 0.1 < model.alpha_ / local.alpha_ < 10

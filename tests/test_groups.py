@@ -1,11 +1,14 @@
 """Rows of persons, sites and so on: held out are groups that were not seen."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from common import parameters, short, short_fits
 from numpy.testing import assert_array_equal
 from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -119,3 +122,16 @@ def test_groups_through_a_grid_search_and_a_pipeline(iris, monkeypatch):
         search = GridSearchCV(pipe, grid, cv=GroupKFold(3))
         search.fit(X, y, groups=groups)
     assert taken == [20] * 6 + [30]
+
+
+def test_a_truth_table_is_held_out_by_groups():
+    table = np.array(np.meshgrid(*[[0.0, 1.0]] * 6)).reshape(6, -1).T
+    parity = table.sum(axis=1) % 2
+    whole = MLPClassifierManual(20, random_state=0).fit(table, parity)
+    assert len(whole.alpha_search_["n_samples"]) > 0
+    assert set(whole.alpha_search_["n_samples"]) == {64}
+    model = MLPClassifierManual(20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # parity of others is not seen
+        model.fit(table, parity, groups=np.arange(64) % 4)
+    assert set(model.alpha_search_["n_samples"]) == {48}

@@ -307,3 +307,23 @@ def test_two_groups_of_a_class_each_are_parted():
     train, held_out = Rows(X, k, groups=groups).split(0.1, 0, np.arange(2))
     assert set(held_out.targets) == {0}
     assert (train.targets == 1).sum() == 20
+
+
+@pytest.mark.parametrize("n_rows", [2, 4, 9])
+def test_no_fold_is_empty_because_classes_are_rare(n_rows):
+    rows = make_rows(n_rows * 400, n_classes=400)
+    fold = folds(rows.lots(), n_folds=10, seed=0)
+    sizes = np.bincount(fold, minlength=10)
+    assert len(sizes) == 10
+    assert sizes.min() > 0.5 * sizes.mean()
+
+
+def test_the_first_fold_of_groups_is_the_lightest():
+    sizes = np.array([500, 90, 60, 50, 40, 30])
+    groups = np.repeat(np.arange(6), sizes).astype(np.uint64)
+    rows = Rows(np.arange(770.0)[:, np.newaxis], np.arange(770) % 2, groups=groups)
+    for seed in range(5):
+        fold = folds(rows.lots(), n_folds=3, seed=seed)
+        weights = np.bincount(fold, rows.lots().weight)
+        assert_array_equal(weights, [130, 140, 500])
+    assert len(np.bincount(folds(rows.lots(), n_folds=10, seed=0))) == 6

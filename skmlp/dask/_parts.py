@@ -55,7 +55,10 @@ class Parts:
         return _tree(moments, partial(reduce, merge_moments)).compute()
 
     def sample(self, seed, n_most):
-        """Rows of all partitions, or of each its share of as many; see `Rows.sample`."""
+        """Rows of all partitions, or of each its share of as many; see `Rows.sample`.
+
+        What it means that rows are equal is asked of all that are drawn, together.
+        """
         share = min(1.0, n_most / self.n_rows)
         samples = dask.compute(
             *(delayed(_sample_part)(rows, seed, share) for rows in self.rows)
@@ -64,7 +67,8 @@ class Parts:
             (rows.X, rows.targets, rows.weights, rows.sample_weight, rows.groups)
             for rows in samples
         ]
-        return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
+        rows = Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
+        return rows.sample(seed, n_most)
 
     @property
     def n_given(self):
@@ -137,7 +141,9 @@ def _evaluate(method, theta, network, coordinates, rows, alpha, total):
 
 
 def _sample_part(rows, seed, share):
-    return rows.sample(seed, math.ceil(share * rows.n_rows), adds_up=False)
+    n_drawn = math.ceil(share * rows.n_rows)
+    drawn = np.random.RandomState(seed).permutation(rows.n_rows)[:n_drawn]
+    return rows.where(np.sort(drawn)).with_weight()
 
 
 def _stack(pieces):
