@@ -211,7 +211,7 @@ def _race_on(race, rules, split, theta):
         return race.start_for(candidate - shift, otherwise=theta)
 
     larger = Race(rules, [split], start_of, pull=0.0, slack=_SLACK)
-    larger.run(range(best, min(best + shift, max(best, STRONGEST)) + 1))
+    larger.run(range(best, min(best + shift, STRONGEST) + 1))
     while (neighbour := larger.next_neighbour()) is not None:
         larger.run([neighbour])
     return larger
