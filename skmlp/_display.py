@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skmlp._labels import VERBATIM, fold, place_for
 from skmlp._sklearn import check_matplotlib_support
 
 
@@ -251,7 +252,11 @@ class LossCurveDisplay:
         if any(self.best_):
             label = "parameters that are kept"
             handles.append(Line2D([], [], color="gray", ls="", marker="o", label=label))
-        self.ax_.legend(handles=handles)
+        # matplotlib leaves out what begins with an underscore, so numbers stand in
+        legend = self.ax_.legend(handles, range(len(handles)))
+        place = place_for(self.ax_, max(len(handles), 1), legend.prop.get_size())
+        for text, handle in zip(legend.get_texts(), handles, strict=True):
+            text.set(text=fold(handle.get_label(), *place), **VERBATIM)
 
 
 def _draw(ax, losses, **style):

@@ -22,7 +22,7 @@ def unwrap(estimator):
 
     Returns
     -------
-    steps : list of Pipeline
+    steps : list of transformer
     model : MLPClassifierManual
 
     Raises
@@ -34,14 +34,26 @@ def unwrap(estimator):
     steps = []
     while True:
         if isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                steps.append(estimator[:-1])
+            steps += _transformers(estimator.steps[:-1])
             estimator = estimator[-1]
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         else:
             _check_model(estimator)
             return steps, estimator
+
+
+def _transformers(steps):
+    """The steps of a pipeline that rows go through in a prediction, one by one.
+
+    A sampler is none of them. A pipeline asks its last step whether it is fitted, which a
+    step without fitted attributes denies, so pipelines among the steps are taken apart.
+    """
+    for _, step in steps:
+        if isinstance(step, Pipeline):
+            yield from _transformers(step.steps)
+        elif hasattr(step, "transform"):
+            yield step
 
 
 def transform(steps, X):

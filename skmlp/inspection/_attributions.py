@@ -13,9 +13,10 @@ from skmlp._objective import row_blocks
 from skmlp._parallel import row_threads
 from skmlp._sklearn import Interval, validate_params
 from skmlp._warnings import warn
+from skmlp.inspection._baseline import take_baseline
 from skmlp.inspection._gradients import RESPONSE_METHODS
 from skmlp.inspection._path import FEWEST_STEPS, Paths
-from skmlp.inspection._subject import feature_names, take_baseline, take_subject
+from skmlp.inspection._subject import feature_names, take_subject
 
 # Features pass once a baseline, and may take so many times the memory of the units, which
 # have to stay in cache
@@ -157,7 +158,7 @@ def attributions(
     True
     """
     subject = take_subject(estimator, X, target, response_method)
-    baseline = take_baseline(subject, baseline)
+    baseline = take_baseline(subject, X, baseline)
     result = _integrate(subject, baseline, tol, max_steps)
     if target is not None and np.ndim(target) == 0:
         result.update(_of_single_target(result))

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 
 from skmlp._fitted import unwrap
+from skmlp._labels import LINE_HEIGHT, MOST_LINES, VERBATIM, fold, place_for
 from skmlp._sklearn import check_matplotlib_support, count_samples
 from skmlp.inspection._attributions import attributions
 
@@ -18,8 +19,10 @@ _OUTPUTS = {
 }
 _UP, _DOWN = "#D55E00", "#0072B2"
 _REST = "other features"
-# Inches of a new figure, for each feature and at least
-_HEIGHT_OF_FEATURE, _LEAST_HEIGHT = 0.28, 4.0
+# Inches of a new figure: its width, and its height for each feature and at least
+_WIDTH, _HEIGHT_OF_FEATURE, _LEAST_HEIGHT = 6.4, 0.28, 4.0
+# Letters beside the axes, and in a line of the label below, in units of a name's most
+_BELOW = 2.25
 # Width of a strip, in units of the distance between two
 _STRIP_WIDTH = 0.8
 # Of all contributions' range, what dots that lie side by side may differ by
@@ -247,16 +250,18 @@ class AttributionDisplay:
             contributions = contributions[[_check_row(row, len(contributions))]]
         importance = np.abs(contributions).mean(axis=0)
         self.feature_order_ = np.argsort(-importance, kind="stable")[:max_features]
-        if ax is None:
-            height = max(_HEIGHT_OF_FEATURE * len(self.feature_order_), _LEAST_HEIGHT)
-            _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
+        is_new = ax is None
+        if is_new:
+            size = (_WIDTH, _LEAST_HEIGHT)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         if kind == "bar":
-            self._draw_bars(importance, **kwargs)
+            labels = self._draw_bars(importance, **kwargs)
         elif kind == "strip":
-            self._draw_strips(contributions, **kwargs)
+            labels = self._draw_strips(contributions, **kwargs)
         else:
-            self._draw_waterfall(contributions[0], row, **kwargs)
+            labels = self._draw_waterfall(contributions[0], row, **kwargs)
+        self._label(*labels, can_grow=is_new)
         return self
 
     def _names(self):
@@ -271,15 +276,33 @@ class AttributionDisplay:
             return self.features[rows][:, self.feature_order_].toarray()
         return np.asarray(self.features)[rows][:, self.feature_order_]
 
-    def _label(self, names, xlabel):
-        """Names from top to bottom."""
-        self.ax_.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel)
-        self.ax_.set_ylim(len(names) - 0.5, -0.5)
+    def _label(self, names, ends, xlabel, can_grow):
+        """Names from top to bottom, and as much height for them as they need."""
+        ax, places = self.ax_, range(len(names))
+        ax.set_yticks(places)
+        font_size = ax.get_yticklabels()[0].get_fontsize()
+        n_letters, n_lines = place_for(ax, len(names), font_size)
+        if can_grow:
+            n_lines = MOST_LINES
+        texts = [
+            fold(name, n_letters, n_lines, end)
+            for name, end in zip(names, ends, strict=True)
+        ]
+        ax.set_yticks(places, texts, **VERBATIM)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        longest = max(len(line) for text in texts for line in text.split("\n"))
+        below = fold(xlabel, int(_BELOW * n_letters) - longest, MOST_LINES)
+        ax.set_xlabel(below, **VERBATIM)
+        if can_grow:
+            height = _height([*texts, below], LINE_HEIGHT * font_size / 72)
+            self.figure_.set_figheight(height)
 
     def _draw_bars(self, importance, **kwargs):
         widths = importance[self.feature_order_]
         self.bars_ = self.ax_.barh(range(len(widths)), widths, **kwargs)
-        self._label(self._names(), f"mean |contribution| to {self.output_name}")
+        names = self._names()
+        xlabel = f"mean |contribution| to {self.output_name}"
+        return names, [""] * len(names), xlabel
 
     def _draw_strips(self, contributions, **kwargs):
         from matplotlib import cbook, collections
@@ -297,28 +320,35 @@ class AttributionDisplay:
             bar = self.figure_.colorbar(self.dots_, ax=self.ax_, ticks=[0, 1])
             bar.ax.set_yticklabels(["low", "high"])
             bar.set_label("value of the feature, by rank")
-        self._label(self._names(), f"contribution to {self.output_name}")
+        names = self._names()
+        return names, [""] * len(names), f"contribution to {self.output_name}"
 
     def _draw_waterfall(self, contributions, row, **kwargs):
         steps, names = contributions[self.feature_order_], self._names()
+        ends = [""] * len(names)
         if self.features is not None:
-            values = self._values([row])[0]
-            names = [
-                f"{name} = {value:.3g}" for name, value in zip(names, values, strict=True)
-            ]
+            ends = [f" = {value:.3g}" for value in self._values([row])[0]]
         n_rest = len(contributions) - len(steps)
         if n_rest:
             steps = np.append(steps, contributions.sum() - steps.sum())
             names.append(f"{n_rest} {_REST}")
-        ends = self.base_value + np.cumsum(steps)
+            ends.append("")
+        stops = self.base_value + np.cumsum(steps)
         style = {"color": [_UP if step > 0 else _DOWN for step in steps]} | kwargs
-        self.bars_ = self.ax_.barh(range(len(steps)), steps, left=ends - steps, **style)
+        self.bars_ = self.ax_.barh(range(len(steps)), steps, left=stops - steps, **style)
         self.ax_.use_sticky_edges = False  # where a bar begins is not where the axes end
         self.ax_.axvline(self.base_value, color="gray", linewidth=0.8, linestyle=":")
-        self.ax_.axvline(ends[-1], color="gray", linewidth=0.8)
-        self._label(names, self.output_name)
+        self.ax_.axvline(stops[-1], color="gray", linewidth=0.8)
         # what raises the output is orange, what lowers it blue
-        self.ax_.set_title(f"from {self.base_value:.3g} (dotted) to {ends[-1]:.3g}")
+        self.ax_.set_title(f"from {self.base_value:.3g} (dotted) to {stops[-1]:.3g}")
+        return names, ends, self.output_name
+
+
+def _height(texts, of_line):
+    """Of a new figure, in inches, with names of features and a label below them."""
+    *names, below = (of_line * text.count("\n") for text in texts)
+    of_name = _HEIGHT_OF_FEATURE + max(names)
+    return max(of_name * len(names), _LEAST_HEIGHT) + below
 
 
 def _check_kind(kind):
