@@ -86,6 +86,7 @@ def test_lanczos_and_probes_agree_with_the_matrices(monkeypatch, params):
     exact = loss_curvature(model, X, Y)
     monkeypatch.setattr(_curvature, "_FEW", 1)
     monkeypatch.setattr(_curvature, "_N_PROBES", 200)
+    monkeypatch.setattr(_curvature, "_PROBE_SHARE", 10)
     other = loss_curvature(model, X, Y, random_state=0)
     resolution = 1e-6 * exact.largest[0]
     assert_allclose(other.largest, exact.largest, atol=resolution)

@@ -85,7 +85,7 @@ ALLOWED = {
     "__init__": {"_classifier", "_display"},
     "onnx": {"__init__"},
     "_fitted": {"_classifier", "_intake", "_outcome", "_settings", "_training"},
-    "inspection._curvature": {"_fitted", "_parallel"},
+    "inspection._curvature": {"_fitted", "_parallel", "_warnings"},
     "inspection._responses": {"_losses"},
     "inspection._subject": {
         "_fitted",

@@ -4,20 +4,34 @@ import math
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg, eigsh
+from scipy.linalg import eigh, eigh_tridiagonal
+from scipy.sparse.linalg import LinearOperator, cg
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
 from skmlp._fitted import fitted_problem, transform, unwrap
 from skmlp._parallel import row_threads
+from skmlp._warnings import warn
 
 # Parameters up to which the matrices themselves are computed
 _FEW = 1000
 # and so many for each eigenvalue that is asked for: more take longer by Lanczos's method
 _FEW_FOR_EACH = 10
+# Parameters up to which a matrix is computed (512 MB) rather than solving takes longer
+_MANY = 2**13
+# Steps of Lanczos's method from one look at its end to the next
+_STEPS = 64
+# Numbers that its vectors may take (1 GB)
+_BASIS_NUMBERS = 2**27
+_ROUGH_NUMBER = (
+    "effective_n_parameters is an upper bound: after {} steps, systems of equations for it "
+    "are not solved exactly. A larger alpha takes fewer."
+)
 # Eigenvalues are known to this share of the largest one
 _RESOLUTION = 1e-7
-# Random vectors that a trace is estimated by
-_N_PROBES = 10
+# Random vectors that a trace is estimated by, and of the products that the matrix itself
+# takes, how many each of them may
+_N_PROBES, _PROBE_SHARE = 10, 0.1
 # How exactly systems of equations are solved for it
 _PROBE_TOLERANCE = 1e-3
 
@@ -76,7 +90,8 @@ def loss_curvature(
             How many of them the data determine, rather than the penalty: the sum of
             ``g / (g + of_penalty)`` over the eigenvalues g of the Gauss-Newton matrix of
             the loss. (Biases count as if they were penalised, too.) With more than 1000
-            parameters, an estimate; NaN with ``alpha=0``, when there is no penalty.
+            parameters, an estimate, unless all eigenvalues take fewer products; NaN with
+            ``alpha=0``, when there is no penalty.
         effective_n_parameters_error : float
             Standard error of that estimate; else 0.
 
@@ -86,6 +101,12 @@ def loss_curvature(
         If there is no network in the estimator, or it is for partitions.
     ValueError
         If the rows do not fit the network, or `n_eigenvalues` is less than 1.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If memory or time end before the eigenvalues or the number are known as precisely as
+        they should: with more than some 10,000 parameters.
 
     See Also
     --------
@@ -99,6 +120,10 @@ def loss_curvature(
 
     Softmax probabilities do not change if all biases of the output layer grow alike: one
     eigenvalue is 0 at every minimum.
+
+    The eigenvalues take no more products with the Hessian than there are parameters, mostly
+    some hundred, and `effective_n_parameters` at most a tenth more of the Gauss-Newton
+    matrix. A product takes the time of one to two gradients.
 
     References
     ----------
@@ -157,49 +182,110 @@ def loss_curvature(
 def _extremes(product, n, k, random_state):
     """The k largest eigenvalues and the k smallest, of a matrix given by its products."""
     if n <= max(_FEW, _FEW_FOR_EACH * k):
-        eigenvalues = np.linalg.eigvalsh(_matrix_of(product, n))
+        eigenvalues = _eigenvalues(product, n)
         return eigenvalues[::-1][:k], eigenvalues[:k]
-    start = random_state.normal(size=n)
-    if not product(start).any():  # of one class, without a penalty
-        return np.zeros(k), np.zeros(k)
-    options = {
-        "k": k,
-        "which": "LA",
-        "v0": start,
-        "tol": _RESOLUTION,
-        "return_eigenvectors": False,
-    }
-    largest = np.sort(eigsh(LinearOperator((n, n), product, dtype=float), **options))[::-1]
+    n_steps = min(n, max(_BASIS_NUMBERS // n, 4 * k))
+    for diagonal, off in _tridiagonal(product, n, n_steps, random_state):
+        if len(diagonal) < 2 * k:
+            continue
+        smallest, largest, error = _ends(diagonal, off, k)
+        scale = max(np.abs(smallest[0]), np.abs(largest[-1]))
+        if error <= _RESOLUTION * scale:
+            break
+    else:
+        warn(
+            f"Of {n} parameters, the eigenvalues are known to {error / scale:.1g} of the "
+            f"largest one after {n_steps} steps of Lanczos's method, which memory allows.",
+            ConvergenceWarning,
+        )
+    return largest[::-1], smallest
 
-    def upside_down(v):
-        # of an eigenvalue near 0, which Lanczos's method would want to know to a share of
-        # itself, this is one near the largest
-        return largest[0] * v - product(v)
 
-    turned = eigsh(LinearOperator((n, n), upside_down, dtype=float), **options)
-    return largest, largest[0] - np.sort(turned)[::-1]
+def _tridiagonal(product, n, n_steps, random_state):
+    """Lanczos's matrix, after every `_STEPS` steps.
+
+    Each vector is made orthogonal to all before. So there are never more steps than
+    parameters: scipy's `eigsh`, which keeps few vectors and begins anew, takes ten times as
+    many where eigenvalues lie close together, as where only the penalty holds the weights.
+
+    Yields
+    ------
+    diagonal : ndarray of shape (m,)
+        After m steps.
+    off : ndarray of shape (m,)
+        What is beside it; the last one leads to the next step.
+    """
+    diagonal, off, basis = [], [], []
+    v = random_state.normal(size=n)
+    while len(diagonal) < n_steps:
+        basis.append(np.zeros((min(_STEPS, n_steps - len(diagonal)), n)))
+        for vector in basis[-1]:
+            vector[:] = v / np.linalg.norm(v)
+            v = product(vector)
+            diagonal.append(vector @ v)
+            v = _orthogonal_to(basis, v)
+            off.append(np.linalg.norm(v))
+            if off[-1] <= np.finfo(float).eps * np.abs(diagonal).max():
+                # an invariant space: other directions are left
+                off[-1], v = 0.0, _orthogonal_to(basis, random_state.normal(size=n))
+        yield np.array(diagonal), np.array(off)
+
+
+def _orthogonal_to(basis, v):
+    """What is left of a vector, of which rounding would leave too much the first time."""
+    for block in basis * 2:
+        v = v - (block @ v) @ block
+    return v
+
+
+def _ends(diagonal, off, k):
+    """The k smallest and the k largest eigenvalues, and how far they may be off."""
+    m = len(diagonal)
+    (smallest, low), (largest, high) = (
+        eigh_tridiagonal(diagonal, off[:-1], select="i", select_range=ends)
+        for ends in [(0, k - 1), (m - k, m - 1)]
+    )
+    error = off[-1] * max(np.abs(low[-1]).max(), np.abs(high[-1]).max())
+    return smallest, largest, error
 
 
 def _effective_number(product, n, of_penalty, random_state):
     """Trace of G (G + of_penalty)^-1, given products with G, and its standard error."""
     if of_penalty == 0:
         return math.nan, math.nan
-    if n <= _FEW:
-        eigenvalues = np.maximum(np.linalg.eigvalsh(_matrix_of(product, n)), 0)
-        return (eigenvalues / (eigenvalues + of_penalty)).sum(), 0.0
+    if n > _FEW:
+        traces = _traces(product, n, of_penalty, random_state)
+        if traces is not None:
+            return np.mean(traces), np.std(traces, ddof=1) / np.sqrt(_N_PROBES)
+    eigenvalues = np.maximum(_eigenvalues(product, n), 0)
+    return (eigenvalues / (eigenvalues + of_penalty)).sum(), 0.0
+
+
+def _traces(product, n, of_penalty, random_state):
+    """Estimates of that trace; None where all of them take longer than the matrix."""
 
     def penalised(v):
         return product(v) + of_penalty * v
 
     operator, traces = LinearOperator((n, n), penalised, dtype=float), []
+    most = int(_PROBE_SHARE * n)
     for _ in range(_N_PROBES):
         probe = random_state.choice([-1.0, 1.0], size=n)
         atol = _PROBE_TOLERANCE * np.linalg.norm(probe)
-        traces.append(n - of_penalty * (probe @ cg(operator, probe, atol=atol)[0]))
-    return np.mean(traces), np.std(traces, ddof=1) / np.sqrt(_N_PROBES)
+        solution, n_done = cg(operator, probe, atol=atol, maxiter=most)
+        if n_done and n <= _MANY:  # but not to `atol`
+            return None
+        if n_done:
+            warn(_ROUGH_NUMBER.format(n_done), ConvergenceWarning)
+        traces.append(n - of_penalty * (probe @ solution))
+    return traces
 
 
-def _matrix_of(product, n):
-    """The symmetric matrix of which `product` gives products with vectors."""
-    matrix = np.stack(list(map(product, np.eye(n))))
-    return (matrix + matrix.T) / 2
+def _eigenvalues(product, n):
+    """All eigenvalues of the symmetric matrix of which `product` gives the products."""
+    matrix, unit = np.empty((n, n), order="F"), np.zeros(n)
+    for i, column in enumerate(matrix.T):
+        unit[i] = 1
+        column[:] = product(unit)
+        unit[i] = 0
+    return eigh(matrix, eigvals_only=True, overwrite_a=True, check_finite=False)
