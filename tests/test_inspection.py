@@ -8,14 +8,16 @@ import pytest
 from common import short, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from skmlp import MLPClassifierManual, _objective
@@ -554,3 +556,301 @@ def test_bad_baseline_and_settings():
     for name, value in [("tol", 0.0), ("tol", "a"), ("max_steps", 4), ("max_steps", 8.5)]:
         with pytest.raises(ValueError, match=f"The '{name}' parameter of attributions"):
             attributions(model, X, **{name: value})
+
+
+class Doubled(TransformerMixin, BaseEstimator):
+    """A step that has nothing to remember."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return np.c_[np.asarray(X), np.asarray(X)]
+
+
+class Sampler(BaseEstimator):
+    """What imbalanced-learn has among the steps: it is skipped in predictions."""
+
+    def fit_resample(self, X, y):
+        return X[:5], y[:5]
+
+
+def assert_explains(pipe, X, seen):
+    """A pipeline is explained as its last step is, of the rows that it sees."""
+    net = pipe[-1]
+    assert_array_equal(input_gradients(pipe, X), input_gradients(net, seen))
+    expected = attributions(net, seen, baseline=seen[:3])
+    result = attributions(pipe, X, baseline=X[:3])
+    assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+    assert_array_equal(result.features, seen)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_samplers_among_the_steps_are_skipped(place):
+    model, X = make_model()
+    scaler, y = StandardScaler().fit(X), np.arange(40) % 3
+    model.fit(scaler.transform(X), y)
+    steps = [("scale", scaler), ("pass", "passthrough")]
+    steps.insert(place, ("sample", Sampler()))
+    assert_explains(Pipeline([*steps, ("net", model)]), X, scaler.transform(X))
+
+
+def test_pipelines_of_imbalanced_learn():
+    imblearn = pytest.importorskip("imblearn", reason="imbalanced-learn is not installed")
+    from imblearn.over_sampling import RandomOverSampler
+
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = (np.arange(60) % 5 == 0).astype(int)
+    sampler, net = RandomOverSampler(random_state=0), short(solver="lbfgs", alpha=1.0)
+    for steps in [(StandardScaler(), sampler), (sampler, StandardScaler()), (sampler,)]:
+        pipe = imblearn.pipeline.make_pipeline(*steps, clone(net)).fit(X, y)
+        scaler = pipe.named_steps.get("standardscaler")
+        assert_explains(pipe, X, X if scaler is None else scaler.transform(X))
+        search = GridSearchCV(pipe, {"mlpclassifiermanual__alpha": [1.0]}, cv=2).fit(X, y)
+        assert input_gradients(search, X).shape == (60, 2, 4)
+
+
+def test_steps_without_fitted_attributes():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    net = short(solver="lbfgs", alpha=1.0)
+    inner = make_pipeline(StandardScaler(), Doubled())
+    for steps, is_scaled in [
+        ([Doubled()], False),
+        ([StandardScaler(), Doubled(), "passthrough"], True),
+        ([inner, "passthrough"], True),
+        ([inner, None], True),
+        (["passthrough", FunctionTransformer(lambda X: np.c_[X, X])], False),
+    ]:
+        pipe = make_pipeline(*steps, net).fit(X, X[:, 0] > 0)
+        rows = StandardScaler().fit_transform(X) if is_scaled else X
+        assert_explains(pipe, X, np.c_[rows, rows])
+        names = attributions(pipe, X, baseline=X[0]).feature_names
+        assert list(names) == [f"x{i}" for i in range(6)]
+
+
+class Named(FunctionTransformer):
+    """A step whose names are those of a function that takes itself only."""
+
+    def __init__(self, names=None):
+        super().__init__()
+        self.names = names
+
+    def get_feature_names_out(self):
+        return self.names()
+
+
+def unknown():
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("steps", "names"),
+    [
+        ([Named(lambda: ["one", "two"])], ["one", "two"]),
+        ([Named(lambda: ["one", "two"]), StandardScaler()], ["one", "two"]),
+        ([Named(lambda: ["one"])], ["x0", "x1"]),
+        ([Named(lambda: None)], ["x0", "x1"]),
+        ([Named(unknown)], ["x0", "x1"]),
+        ([Named(unknown), PCA(2)], ["pca0", "pca1"]),
+    ],
+)
+def test_names_are_those_that_the_steps_can_tell(steps, names):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    pipe = make_pipeline(*steps, short(solver="lbfgs", alpha=1.0)).fit(X, X[:, 0] > 0)
+    assert list(attributions(pipe, X).feature_names) == names
+
+
+def make_table(dtype="object"):
+    """Rows of two categories and a number, and classes that depend on all."""
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    rng = np.random.default_rng(0)
+    town, job = rng.choice(["Ulm", "Bonn"], 60), rng.choice(["cook", "clerk", "nurse"], 60)
+    table = pd.DataFrame({"town": town, "job": job, "age": rng.integers(20, 60, 60)})
+    y = (town == "Ulm") + (job == "cook") + (table["age"] > 40) > 1
+    return table.astype({"town": dtype, "job": dtype}), np.asarray(y)
+
+
+def encode(kind):
+    """Steps for a table, or its categories only, and the columns that they take."""
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    if kind == "mixed":
+        columns = ["town", "job", "age"]
+        return make_column_transformer(
+            (encoder, columns[:2]), ("passthrough", columns[2:])
+        ), columns
+    columns = ["town", "job"]
+    by_column = make_column_transformer((encoder, columns))
+    return (encoder if kind == "encoder" else by_column), columns
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+@pytest.mark.parametrize("kind", ["encoder", "columns", "mixed"])
+def test_a_row_of_categories_as_baseline(kind, dtype):
+    table, y = make_table(dtype)
+    step, columns = encode(kind)
+    X = table[columns]
+    pipe = make_pipeline(step, short(solver="lbfgs", alpha=1.0)).fit(X, y)
+    expected = attributions(pipe, X, baseline=X.iloc[[7]])
+    assert np.abs(expected.contributions).max() > 0.01
+    row = X.iloc[7]
+    for baseline in (row, row.to_dict(), list(row), tuple(row), row.to_numpy()):
+        result = attributions(pipe, X, baseline=baseline)
+        assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+    several = attributions(pipe, X, baseline=X.iloc[:5])
+    rows = X.iloc[:5].to_numpy(object)
+    for baseline in (rows, rows.tolist()):
+        result = attributions(pipe, X, baseline=baseline)
+        assert_allclose(result.contributions, several.contributions, atol=1e-12)
+    shuffled = row[columns[::-1]]
+    if kind == "encoder":  # which asks for the order of names
+        with pytest.raises(ValueError, match="In baseline: The feature names should match"):
+            attributions(pipe, X, baseline=shuffled)
+    else:
+        result = attributions(pipe, X, baseline=shuffled)
+        assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+    with pytest.raises(ValueError, match=f"In baseline: it has 1 features, not {len(row)}"):
+        attributions(pipe, X, baseline=["Ulm"])
+
+
+def test_a_row_of_a_frame_keeps_the_types_of_its_columns():
+    """Steps written by hand see numbers as numbers, and categories with their codes."""
+    table, y = make_table("category")
+
+    def numbers(X):
+        return np.c_[X["town"].cat.codes, X["job"].cat.codes, np.sqrt(X["age"])]
+
+    pipe = make_pipeline(FunctionTransformer(numbers), short(solver="lbfgs", alpha=1.0))
+    pipe.fit(table, y)
+    expected = attributions(pipe, table, baseline=table.iloc[[7]])
+    result = attributions(pipe, table, baseline=table.iloc[7])
+    assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+
+
+@pytest.mark.parametrize("container", [np.asarray, np.ndarray.tolist])
+def test_a_row_of_an_array_of_categories_as_baseline(container):
+    table, y = make_table()
+    X = table.to_numpy()
+    X[:, 2] %= 3
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    pipe = make_pipeline(encoder, short(solver="lbfgs", alpha=1.0)).fit(container(X), y)
+    expected = attributions(pipe, container(X), baseline=container(X[7:8]))
+    assert np.abs(expected.contributions).max() > 0.01
+    for baseline in (X[7], list(X[7]), X[7:8], X[7:8].tolist()):
+        result = attributions(pipe, container(X), baseline=baseline)
+        assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+
+
+def test_a_row_of_a_frame_of_polars_as_baseline():
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    table, y = make_table()
+    X = polars.DataFrame(table.to_dict("list"))
+    step, _ = encode("mixed")
+    pipe = make_pipeline(step, short(solver="lbfgs", alpha=1.0)).fit(X, y)
+    expected = attributions(pipe, X, baseline=X[7:8])
+    for baseline in (X.row(7), X.row(7, named=True), list(X.row(7))):
+        result = attributions(pipe, X, baseline=baseline)
+        assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+
+
+def test_baselines_of_dictionaries_and_of_lists_of_words():
+    y = np.arange(12) % 2
+    for step, rows in [
+        (DictVectorizer(), [{"a": i % 4, "b": i % 3} for i in range(12)]),
+        (
+            CountVectorizer(analyzer=list),
+            [["sun", "rain", "fog"][: i % 3 + 1] for i in range(12)],
+        ),
+    ]:
+        pipe = make_pipeline(step, short(solver="lbfgs", alpha=1.0)).fit(rows, y)
+        seen = pipe[0].transform(rows)
+        expected = attributions(pipe[1], seen, baseline=seen[1:2])
+        for baseline in (rows[1], rows[1:2]):
+            result = attributions(pipe, rows, baseline=baseline)
+            assert_allclose(result.contributions, expected.contributions, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_baseline_by_default_is_the_mean_of_a_whole_stream(solver):
+    """Also of the rows after which the coordinates of training have not moved."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(330, 4)) + [0, 3, -1, 100]
+    X[300:] += 0.3
+    y = np.arange(330) % 3
+    model = short(solver=solver, alpha=1.0)
+    for start in range(0, 330, 30):
+        rows = slice(start, start + 30)
+        model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    result = attributions(model, X[:9])
+    expected = attributions(model, X[:9], baseline=X.mean(axis=0))
+    assert_allclose(result.contributions, expected.contributions, atol=1e-10)
+    assert_allclose(result.base_values, expected.base_values, atol=1e-10)
+    weights = rng.integers(0, 3, 60).astype(float)
+    model = short(alpha=1.0).fit(X[:60], y[:60], weights)
+    expected = attributions(
+        model, X[:9], baseline=np.average(X[:60], axis=0, weights=weights)
+    )
+    assert_allclose(attributions(model, X[:9]).base_values, expected.base_values)
+
+
+def missed(result):
+    """By what share of their largest contribution those of a row miss their sum."""
+    largest = np.abs(result.contributions).max(axis=2)
+    return np.abs(result.completeness_errors) / largest
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+def test_more_steps_where_the_features_cancel_and_the_units_do_not(activation):
+    """Units of the first layer of large and opposite contributions allow no more."""
+    model, X = make_model((20, 10), activation, alpha=1e-3)
+    for response_method in RESPONSES:
+        result = attributions(
+            model, X, response_method=response_method, max_steps=2**14, tol=2e-3
+        )
+        assert missed(result).max() <= 2e-3 + 1e-9
+
+
+def test_what_misses_its_sum_says_what_to_raise():
+    model, X = make_model((8, 8, 8), "relu")
+    with pytest.warns(ConvergenceWarning, match=r"Increase max_steps or tol\.") as log:
+        result = attributions(model, X, max_steps=64)
+    n_rows = (missed(result) > 0.01).any(axis=1).sum()
+    assert str(log[0].message).startswith(f"Contributions of {n_rows} rows do not add up")
+    assert missed(attributions(model, X, max_steps=2**14)).max() <= 0.01
+
+
+def test_a_saturated_net_says_that_its_contributions_lack_a_step():
+    """Its gradient vanishes at all nodes, and what the contributions miss is all."""
+    model, X = make_model((), n_classes=2)
+    model.coefs_ = [1e6 * model.coefs_[0]]
+    with pytest.warns(ConvergenceWarning, match="Increase max_steps"):
+        result = attributions(model, X, response_method="predict_proba")
+    assert np.abs(result.completeness_errors).max() > 0.4
+
+
+def test_contributions_that_cancel_between_baselines_say_so():
+    model, X = make_model((6, 5), "tanh", alpha=1e-3)
+    middle = X[:1]
+    step = np.array([[1.0, -2.0, 0.5, 1.5]])
+    with pytest.warns(ConvergenceWarning, match=r"baselines cancel: decrease tol\."):
+        result = attributions(
+            model, middle, baseline=np.r_[middle - step, middle + step], tol=0.009
+        )
+    assert missed(result).max() > 0.01
+
+
+@pytest.mark.parametrize("hidden", [(), (7,)])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_contributions_that_are_lost_in_rounding_say_so(hidden, activation):
+    rng = np.random.default_rng(0)
+    X = (1e6 + rng.normal(size=(40, 4))).astype(np.float32)
+    model = MLPClassifierManual(hidden, activation, alpha=0.1, random_state=0)
+    model.fit(X, np.arange(40) % 2)
+    with pytest.warns(ConvergenceWarning, match="more than 1% of the largest.* rounding"):
+        result = attributions(model, X, baseline=X[3])
+    assert missed(result)[np.arange(40) != 3].max() > 0.01
+    assert_array_equal(result.n_steps, 0)
+    # a row and itself have no difference that could be lost
+    for response_method in RESPONSES:
+        same = attributions(model, X[3:4], baseline=X[3], response_method=response_method)
+        assert_array_equal(same.contributions, 0)
+        assert same.n_steps[0] <= 8

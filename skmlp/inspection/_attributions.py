@@ -15,12 +15,21 @@ from skmlp._sklearn import Interval, validate_params
 from skmlp._warnings import warn
 from skmlp.inspection._baseline import take_baseline
 from skmlp.inspection._gradients import RESPONSE_METHODS
-from skmlp.inspection._path import FEWEST_STEPS, Paths
+from skmlp.inspection._path import FEWEST_STEPS, Paths, rounding_of
 from skmlp.inspection._subject import feature_names, take_subject
 
 # Features pass once a baseline, and may take so many times the memory of the units, which
 # have to stay in cache
 _FEATURE_SHARE = 16
+# What is said even of contributions that are as exact as they can be, or as was asked for
+_SHARE_OF_LARGEST = 1e-2
+# What to do about them
+_OF_STEPS = "Increase max_steps or tol."
+_OF_BASELINES = "Those from several baselines cancel: decrease tol."
+_OF_ROUNDING = (
+    "It is rounding: subtract from features that are large beside their differences what "
+    "they have in common, or fit in double precision."
+)
 
 
 @validate_params(
@@ -78,9 +87,8 @@ def attributions(
         are opposite.
 
     tol : float, default=0.01
-        How far contributions may be from adding up, relative to the root of the sum of the
-        squared contributions of the first layer's units, for each output, row and baseline
-        on its own.
+        How far contributions may be from adding up, relative to the largest of them, for
+        each output, row and baseline on its own.
 
     max_steps : int, default=256
         Most steps of the quadrature. It is Gauss's, begins with 8, and is repeated with
@@ -123,7 +131,9 @@ def attributions(
     Warns
     -----
     ConvergenceWarning
-        If contributions of rows do not add up to `tol` with `max_steps`.
+        If contributions of rows do not add up to `tol` with `max_steps`, or miss their sum
+        by more than 1% of the largest (by more than `tol`, if that is more): where those
+        from several baselines cancel, or rounding is all that is left of a difference.
 
     See Also
     --------
@@ -179,7 +189,8 @@ def _integrate(subject, baseline, tol, max_steps):
     responses, at_baseline = (_responses(subject, rows) for rows in (X, baseline))
     base_values = at_baseline.mean(axis=0)
     contributions = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
-    allowed, n_steps = np.empty(responses.shape), np.empty(X.shape[0], int)
+    allowed, largest = np.empty(responses.shape), np.empty(responses.shape)
+    n_steps, is_baseline = np.empty(X.shape[0], int), np.zeros(X.shape[0], bool)
     paths = Paths(network, subject.parameters, subject.response, baseline, tol, max_steps)
     mapped = memory_map(X)
 
@@ -188,6 +199,9 @@ def _integrate(subject, baseline, tol, max_steps):
         contributions[rows], allowed[rows], n_steps[rows] = paths.contributions(
             block, responses[rows]
         )
+        largest[rows] = np.abs(contributions[rows]).max(axis=2)
+        if len(baseline) == 1:
+            is_baseline[rows] = (block == baseline).all(axis=1)
         give_back(mapped)
 
     n_units, n_features = sum(network.layer_sizes[1:]), X.shape[1] // _FEATURE_SHARE
@@ -195,7 +209,11 @@ def _integrate(subject, baseline, tol, max_steps):
     with row_threads(len(blocks)) as map_rows:
         map_rows(evaluate, blocks)
     errors = responses - base_values - contributions.sum(axis=2)
-    _warn_if_incomplete(errors, allowed, max_steps)
+    # of each baseline they may miss so much, and of all together
+    rounding = rounding_of(np.maximum(np.abs(responses), np.abs(base_values)))
+    allowed = np.minimum(allowed, max(tol, _SHARE_OF_LARGEST) * largest + rounding)
+    allowed[is_baseline] = np.inf  # nothing but rounding
+    _warn_if_incomplete(np.abs(errors), allowed, n_steps, max_steps)
     return Bunch(
         contributions=contributions,
         base_values=base_values,
@@ -211,12 +229,18 @@ def _responses(subject, X):
     return subject.response.value(Z)
 
 
-def _warn_if_incomplete(errors, allowed, max_steps):
-    is_incomplete = ~(np.abs(errors) <= allowed)
-    if is_incomplete.any():
-        warn(
-            f"Contributions of {is_incomplete.any(axis=1).sum()} rows do not add up to tol "
-            f"with max_steps={max_steps}: the largest error that remains is "
-            f"{np.abs(errors).max():.2g}. Increase max_steps or tol.",
-            ConvergenceWarning,
-        )
+def _warn_if_incomplete(errors, allowed, n_steps, max_steps):
+    is_incomplete = ~(errors <= allowed).all(axis=1)
+    if not is_incomplete.any():
+        return
+    n_steps = n_steps[is_incomplete]
+    what, advice = "miss their sum by more than 1% of the largest", _OF_ROUNDING
+    if (2 * n_steps > max_steps).any():
+        what, advice = f"do not add up to tol with max_steps={max_steps}", _OF_STEPS
+    elif n_steps.any():
+        advice = _OF_BASELINES
+    warn(
+        f"Contributions of {len(n_steps)} rows {what}: the largest error that remains is "
+        f"{errors.max():.2g}. {advice}",
+        ConvergenceWarning,
+    )

@@ -122,7 +122,7 @@ def loss_curvature(
     eigenvalue is 0 at every minimum.
 
     The eigenvalues take no more products with the Hessian than there are parameters, mostly
-    some hundred, and `effective_n_parameters` at most a tenth more of the Gauss-Newton
+    some hundred, and `effective_n_parameters` about as many at most with the Gauss-Newton
     matrix. A product takes the time of one to two gradients.
 
     References

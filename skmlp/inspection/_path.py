@@ -50,8 +50,8 @@ class Paths:
         Of T outputs.
     baseline : ndarray of shape (m, d)
     tol : float
-        By how much contributions may miss what they are to add up to, relative to the root
-        of the sum of the squared contributions of the first layer's units.
+        By how much contributions may miss what they are to add up to, relative to the
+        largest of them.
     max_steps : int
         Most nodes of a quadrature.
     """
@@ -126,15 +126,17 @@ class Paths:
 
     def _between(self, to, start):
         """Contributions of pairs of rows, what they may miss, and steps that they took."""
-        if self._is_closed:
-            mean = self._closed(to.inputs, start.inputs)
-            allowed, n_steps = np.full(mean.shape[:2], np.inf), np.zeros(len(mean), int)
-        else:
-            mean, allowed, n_steps = self._refined(to, start)
+        if not self._is_closed:
+            return self._refined(to, start)
+        parts = self._parts(self._closed(to.inputs, start.inputs), to.X - start.X)
+        return parts, np.full(parts.shape[:2], np.inf), np.zeros(len(parts), int)
+
+    def _parts(self, mean, moves):
+        """Contributions of the features, by the mean derivatives above them: (51)."""
         parts = mean.reshape(-1, mean.shape[2]) @ self._W.T
         parts = parts.reshape(*mean.shape[:2], len(self._W))
-        parts *= (to.X - start.X)[:, np.newaxis]
-        return parts, allowed, n_steps
+        parts *= moves[:, np.newaxis]
+        return parts
 
     def _closed(self, A, B):
         """Mean derivative of a linear response, between inputs of the first layer: (54)."""
@@ -146,11 +148,10 @@ class Paths:
         return slope[:, np.newaxis] * self._gradient_above(A[:1])
 
     def _refined(self, to, start):
-        """Mean derivatives between inputs of the first layer, by quadrature.
+        """Contributions of pairs of rows, by quadrature.
 
-        Where the contributions do not add up to the differences of the response, there
-        are twice as many nodes, and so on. Their sum is that of the step times the mean
-        derivative, whatever the weights of the first layer are.
+        Where they do not add up to the differences of the response, there are twice as many
+        nodes, and so on.
 
         Parameters
         ----------
@@ -158,28 +159,30 @@ class Paths:
 
         Returns
         -------
-        mean : ndarray of shape (n, T, n_units)
+        parts : ndarray of shape (n, T, d)
         allowed : ndarray of shape (n, T)
             What sums may miss.
         n_steps : ndarray of shape (n,) of int
         """
-        steps, differences = to.inputs - start.inputs, to.values - start.values
+        steps, moves = to.inputs - start.inputs, to.X - start.X
         starts = np.broadcast_to(start.inputs, steps.shape)
-        unit = _ROUNDING * np.finfo(steps.dtype).eps
-        rounding = unit * np.maximum(np.abs(to.values), np.abs(start.values))
+        # what rounding makes of a row and itself is no difference
+        is_moved = moves.any(axis=1)[:, np.newaxis]
+        differences = np.where(is_moved, to.values - start.values, 0)
+        rounding = rounding_of(np.maximum(np.abs(to.values), np.abs(start.values)))
         allowed = np.empty(differences.shape)
-        mean = np.empty((*differences.shape, steps.shape[1]), steps.dtype)
+        parts = np.empty((*differences.shape, moves.shape[1]), moves.dtype)
         rows, n_nodes = np.arange(len(steps)), FEWEST_STEPS
         n_steps = np.empty(len(steps), int)
         while True:
-            mean[rows] = self._quadrature(steps[rows], starts[rows], n_nodes)
-            n_steps[rows] = n_nodes
-            parts = mean[rows] * steps[rows][:, np.newaxis]
-            errors = np.abs(differences[rows] - parts.sum(axis=2))
-            allowed[rows] = self._tol * np.linalg.norm(parts, axis=2) + rounding[rows]
+            mean = self._quadrature(steps[rows], starts[rows], n_nodes)
+            n_steps[rows], new = n_nodes, self._parts(mean, moves[rows])
+            errors = np.abs(differences[rows] - new.sum(axis=2))
+            parts[rows], largest = new, np.abs(new).max(axis=2)
+            allowed[rows] = self._tol * largest + rounding[rows]
             rows = rows[~(errors <= allowed[rows]).all(axis=1)]
             if not len(rows) or 2 * n_nodes > self._max_steps:
-                return mean, allowed, n_steps
+                return parts, allowed, n_steps
             n_nodes *= 2
 
     def _quadrature(self, steps, starts, n_nodes):
@@ -206,6 +209,11 @@ class Paths:
         jacobian = self._response.jacobian
         self._above.input_gradient(self._parameters_above, h, jacobian, gradient)
         return gradient
+
+
+def rounding_of(values):
+    """What rounding may leave of a sum of contributions to responses of some size."""
+    return _ROUNDING * np.finfo(values.dtype).eps * values
 
 
 def _mean_slope(activation, A, B):
