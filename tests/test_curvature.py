@@ -9,13 +9,16 @@ from common import short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.special import log_softmax
-from sklearn.exceptions import NotFittedError
+from sklearn.base import BaseEstimator
+from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmlp import MLPClassifierManual
+from skmlp._objective import Objective
 from skmlp.inspection import _curvature, loss_curvature
 
 pytestmark = short_fits
@@ -103,6 +106,102 @@ def test_lanczos_and_probes_agree_with_the_matrices(monkeypatch, params):
     again = loss_curvature(model, X, Y, random_state=0)
     assert_array_equal(again.smallest, other.smallest)
     assert again.effective_n_parameters == other.effective_n_parameters
+
+
+def count_products(monkeypatch):
+    """A list that grows with each product with a Hessian."""
+    products, make = [], Objective.hessian_product
+
+    def counted(objective, *args, **options):
+        product = make(objective, *args, **options)
+
+        def of(v):
+            products.append(1)
+            return product(v)
+
+        return of
+
+    monkeypatch.setattr(Objective, "hessian_product", counted)
+    return products
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(60, 1.0), (60, 1e-4), (1000, 1e-4)])
+def test_no_more_products_than_for_the_matrices(monkeypatch, n, alpha):
+    """Eigenvalues that lie close together, and systems of equations that take long."""
+    rows, y = make_classification(n, 20, n_informative=8, flip_y=0.1, random_state=0)
+    model = make_model(50, alpha=alpha, max_iter=100, tol=1e-9).fit(rows, y)
+    products = count_products(monkeypatch)
+    curvature = loss_curvature(model, rows, y, random_state=0)
+    n_parameters = curvature.n_parameters
+    assert n_parameters == 1152
+    assert len(products) < 1.5 * n_parameters
+    monkeypatch.setattr(_curvature, "_FEW", n_parameters)
+    products.clear()
+    exact = loss_curvature(model, rows, y)
+    assert len(products) == 2 * n_parameters
+    resolution = 1e-7 * exact.largest[0]
+    assert_allclose(curvature.largest, exact.largest, atol=resolution)
+    assert_allclose(curvature.smallest, exact.smallest, atol=resolution)
+    assert curvature.kind == exact.kind == "saddle"
+    error = curvature.effective_n_parameters_error
+    assert error > 0 or n == 1000
+    assert_allclose(
+        curvature.effective_n_parameters,
+        exact.effective_n_parameters,
+        atol=4 * error + 1e-6,
+    )
+
+
+def test_very_many_eigenvalues_and_none_but_zeros(monkeypatch):
+    rows, y = make_classification(60, 20, random_state=0)
+    model = make_model(50).fit(rows, y)
+    exact = loss_curvature(model, rows, y, n_eigenvalues=1152)
+    products = count_products(monkeypatch)
+    curvature = loss_curvature(model, rows, y, n_eigenvalues=115, random_state=0)
+    assert len(products) < 2 * 1152
+    # one that occurs several times may be found fewer times
+    gaps = np.abs(curvature.smallest[:, np.newaxis] - exact.smallest)
+    assert gaps.min(axis=1).max() < 1e-7 * exact.largest[0]
+    assert_allclose(curvature.largest[:5], exact.largest[:5], rtol=1e-6)
+    model.alpha_ = 0.0
+    for array in (*model.coefs_, *model.intercepts_):
+        array[...] = 0
+    model.intercepts_[-1][...] = [500, -500]
+    zero = loss_curvature(model, rows[:2], np.zeros(2, int), random_state=0)
+    assert_array_equal(zero.largest, np.zeros(6))
+    assert_array_equal(zero.smallest, np.zeros(6))
+    assert zero.kind == "minimum"
+
+
+def test_where_memory_ends_it_says_how_much_is_known(monkeypatch):
+    rows, y = make_classification(60, 20, n_informative=8, flip_y=0.1, random_state=0)
+    model = make_model(50, alpha=1.0, max_iter=100).fit(rows, y)
+    exact = loss_curvature(model, rows, y, random_state=0)
+    monkeypatch.setattr(_curvature, "_BASIS_NUMBERS", 64 * 1152)
+    with pytest.warns(ConvergenceWarning, match="known to .* after 64 steps") as log:
+        rough = loss_curvature(model, rows, y, random_state=0)
+    known = float(str(log[0].message).split("known to ")[1].split()[0])
+    assert 1e-7 < known < 0.1
+    assert_allclose(rough.largest, exact.largest, rtol=1e-6)
+    assert (rough.smallest >= exact.smallest - 1e-7 * exact.largest[0]).all()
+    assert rough.smallest[0] <= exact.smallest[0] + known * exact.largest[0]
+    monkeypatch.setattr(_curvature, "_MANY", 1000)
+    monkeypatch.setattr(_curvature, "_PROBE_SHARE", 1 / 1152)
+    with pytest.warns(ConvergenceWarning, match="is an upper bound: after 1 steps"):
+        rough = loss_curvature(model, rows, y, random_state=0)
+    assert rough.effective_n_parameters > exact.effective_n_parameters
+
+
+def test_pipelines_that_end_in_a_sampler():
+    class Sampler(BaseEstimator):
+        def fit_resample(self, X, y):
+            return X, y
+
+    model = make_model().fit(X, Y)
+    pipe = Pipeline([("sample", Sampler()), ("net", model)])
+    assert_array_equal(
+        loss_curvature(pipe, X, Y).largest, loss_curvature(model, X, Y).largest
+    )
 
 
 def test_a_constant_net_of_xor_is_at_a_saddle():

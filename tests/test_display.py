@@ -99,3 +99,15 @@ def test_matplotlib_is_needed_only_to_plot():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert b"requires matplotlib" in done.stdout
+
+
+def test_names_in_the_legend_are_written_as_they_are(tmp_path):
+    names = ["Ba$$in", "cost ($) net ($)", r"\alpha_{", "_hidden", "100%", "x" * 80]
+    display = LossCurveDisplay([[1.0, 0.5]] * len(names), names=names).plot()
+    display.figure_.savefig(tmp_path / "picture.png")
+    texts = display.ax_.get_legend().get_texts()
+    assert [text.get_text().replace("\n", "") for text in texts] == names
+    assert not any(text.get_parse_math() or text.get_usetex() for text in texts)
+    box, axes = display.ax_.get_legend().get_window_extent(), display.ax_.bbox
+    assert axes.x0 <= box.x0 < box.x1 <= axes.x1
+    assert LossCurveDisplay([]).plot().line_ == []

@@ -1,5 +1,6 @@
 """AttributionDisplay draws the contributions that `attributions` computes."""
 
+import itertools
 import subprocess
 import sys
 
@@ -171,6 +172,85 @@ def test_names_are_not_cut_off(model, X):
     heights = [text.get_window_extent().height for text in many.ax_.get_yticklabels()]
     step = many.ax_.get_window_extent().height / 60
     assert step > 0.8 * max(heights)
+
+
+ODD = [
+    "cost ($) of net ($)",
+    "Ba$$in",
+    r"\\alpha_{",
+    "100%",
+    "_hidden",
+    "x^2_",
+    "price_$",
+    r"a\$b",
+    "{}}",
+]
+
+
+def texts(display):
+    """All that is written on the axes."""
+    ax = display.ax_
+    return [*ax.get_yticklabels(), ax.xaxis.label, ax.title]
+
+
+@pytest.mark.parametrize("kind", ["bar", "strip", "waterfall"])
+def test_names_are_written_as_they_are(kind, tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(5, len(ODD)))
+    for output_name in ("logit of $10k-$50k", "logit of a$$b", r"logit of \frac{"):
+        display = AttributionDisplay(numbers, numbers, 0.0, ODD, output_name)
+        display.plot(kind=kind)
+        display.figure_.savefig(tmp_path / "picture.png")
+        written = [text.get_text().split(" = ")[0] for text in texts(display)]
+        assert written[: len(ODD)] == [ODD[i] for i in display.feature_order_]
+        assert written[-2].endswith(output_name)
+        for text in texts(display)[:-1]:
+            assert not text.get_parse_math()
+            assert not text.get_usetex()
+
+
+@pytest.mark.parametrize("kind", ["bar", "strip", "waterfall"])
+@pytest.mark.parametrize("filler", ["income of the person ", "preprocess__category_"])
+@pytest.mark.parametrize("length", [33, 60, 120, 500])
+def test_long_names_leave_room_for_the_axes(kind, filler, length):
+    long = [f"q{i} {filler * 30}"[:length] for i in range(12)]
+    numbers = np.random.default_rng(0).normal(size=(5, 12))
+    display = AttributionDisplay(numbers, numbers, 0.0, long, f"logit of {long[0]}")
+    display.plot(kind=kind)
+    display.figure_.canvas.draw()
+    assert display.ax_.get_position().width > 1 / 3
+    boxes = [text.get_window_extent() for text in texts(display)]
+    assert min(box.x0 for box in boxes) >= 0
+    assert min(box.y0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= display.figure_.bbox.width
+    names = [text.get_window_extent() for text in display.ax_.get_yticklabels()]
+    for upper, lower in itertools.pairwise(names):
+        assert upper.y0 > lower.y1
+    for text, i in zip(texts(display), display.feature_order_, strict=False):
+        written = "".join(text.get_text().split())
+        assert written.startswith(f"q{i}")
+        if length <= 60:
+            assert "".join(long[i].split()) in written
+        assert text.get_text().count("\n") < 4
+        assert kind != "waterfall" or f"= {numbers[0, i]:.3g}" in text.get_text()
+
+
+def test_long_names_in_axes_of_ones_own():
+    long = [f"q{i}_" + "OCCUPATION_AND_INCOME_" * 4 for i in range(10)]
+    display = AttributionDisplay(np.ones((5, 10)), feature_names=long)
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.8), layout="constrained")
+    for ax in axes:
+        display.plot(ax)
+    figure.canvas.draw()
+    assert_array_equal(figure.get_size_inches(), [12, 4.8])
+    for ax in axes:
+        assert ax.get_position().width > 0.1
+        boxes = [text.get_window_extent() for text in ax.get_yticklabels()]
+        for upper, lower in itertools.pairwise(boxes):
+            assert upper.y0 > lower.y0 + 0.9 * upper.height
+        # each has its beginning and its end
+        for i, text in enumerate(ax.get_yticklabels()):
+            assert text.get_text().startswith(f"q{i}_")
+            assert text.get_text().endswith("_INCOME_")
 
 
 def test_a_colour_of_ones_own_has_no_colour_bar(model, X):

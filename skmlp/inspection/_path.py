@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import roots_legendre
 
 from skmlp._network import Parameters
 
@@ -241,5 +242,5 @@ def _mean_slope(activation, A, B):
 @lru_cache
 def _gauss_legendre(n_nodes):
     """Nodes and weights of the quadrature on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
+    nodes, weights = roots_legendre(n_nodes)
     return (1 + nodes) / 2, weights / 2
