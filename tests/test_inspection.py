@@ -677,7 +677,7 @@ def encode(kind):
     if kind == "mixed":
         columns = ["town", "job", "age"]
         return make_column_transformer(
-            (encoder, columns[:2]), ("passthrough", columns[2:])
+            (encoder, columns[:2]), (StandardScaler(), columns[2:])
         ), columns
     columns = ["town", "job"]
     by_column = make_column_transformer((encoder, columns))

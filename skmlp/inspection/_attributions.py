@@ -63,7 +63,7 @@ def attributions(
     estimator : MLPClassifierManual, Pipeline or search
         A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
         ``refit=True`` over one of these. In a pipeline, the features are those that the
-        last step sees, after the steps before.
+        last step sees, after the steps before; samplers among these are skipped.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows to explain, as `estimator` takes them. Sparse rows are made dense
@@ -72,9 +72,11 @@ def attributions(
     baseline : {array-like, sparse matrix} of shape (n_features,) or \
             (n_baselines, n_features), default=None
         What the rows are compared with: a row, or a sample of rows. In a pipeline it goes
-        through the steps before the last, as X does. None is the mean of the features in
-        training, which is known with ``standardize=True``: of the rows that were not held
-        out, in the first of several calls with ``warm_start``. Sparse ones are made dense.
+        through the steps before the last, as X does. A row of a frame may be a Series, a
+        dictionary, or a list in the order of its columns. None is the mean of the features
+        in training, which is known with ``standardize=True``: of the rows that were not
+        held out, in the first of several calls with ``warm_start``; in a stream of
+        ``partial_fit``, of all rows so far. Sparse ones are made dense.
 
     target : label or list of labels, default=None
         The classes (of multilabel data the numbers of the labels) whose outputs are
@@ -115,7 +117,7 @@ def attributions(
         features : {ndarray, CSR} of shape (n_samples, n_features)
             What the network sees of X.
         feature_names : ndarray of shape (n_features,)
-            Names of these; 'x0', 'x1' and so on if they are not known.
+            Names of these; 'x0', 'x1' and so on if the steps can't tell.
         targets : ndarray of shape (n_targets,)
             The classes of the outputs.
 

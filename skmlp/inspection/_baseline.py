@@ -30,19 +30,18 @@ def take_baseline(subject, X, baseline):
     ValueError
     """
     if baseline is None:
-        baseline = _training_mean(subject.model)
-    else:
-        try:
-            baseline = transform(subject.steps, _like_rows(X, baseline))
-            if hasattr(baseline, "columns") and hasattr(subject.model, "feature_names_in_"):
-                check_feature_names(subject.model, baseline, reset=False)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"In baseline: {error}\nIt should be a row like those of X, or several."
-            ) from error
-    rows = check_array(
-        baseline, accept_sparse="csr", dtype=subject.X.dtype, input_name="baseline"
-    )
+        return _training_mean(subject.model).astype(subject.X.dtype)
+    try:
+        rows = transform(subject.steps, _like_rows(X, baseline))
+        if hasattr(rows, "columns") and hasattr(subject.model, "feature_names_in_"):
+            check_feature_names(subject.model, rows, reset=False)
+        rows = check_array(
+            rows, accept_sparse="csr", dtype=subject.X.dtype, input_name="baseline"
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"In baseline: {error}\nIt should be a row like those of X, or several."
+        ) from error
     n_features = subject.X.shape[1]
     if rows.shape[1] != n_features:
         raise ValueError(
@@ -53,13 +52,14 @@ def take_baseline(subject, X, baseline):
 
 def _training_mean(model):
     """Mean of all rows seen, those of a stream included."""
-    moments = model._progress["moments"]
+    moments, scaling = (model._progress[name] for name in ("moments", "scaling"))
     if moments is None:
         raise ValueError(
             "baseline=None is the mean of the features in training, which is known with "
             "standardize=True only. Pass baseline, a row or several to compare with."
         )
-    return moments[0][np.newaxis]
+    # where the sum has overflown, training has a mean that has not
+    return np.where(np.isfinite(moments[0]), moments[0], scaling[0])[np.newaxis]
 
 
 def _like_rows(X, baseline):

@@ -46,7 +46,8 @@ class AttributionDisplay:
         The output that the contributions are added to.
 
     feature_names : array-like of shape (n_features,), default=None
-        Names of the features; None makes them x0, x1 and so on.
+        Names of the features; None makes them x0, x1 and so on. They are written as they
+        are, not read as mathematics; long ones take several lines, or lack their middle.
 
     output_name : str, default="output"
         What the contributions add up to.
@@ -145,7 +146,7 @@ class AttributionDisplay:
             Most features to show.
 
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Where to draw; None makes a new figure, as high as the names need.
 
         **kwargs : dict
             Passed to matplotlib's ``Axes.barh``, or for strips ``Axes.scatter``.
@@ -201,7 +202,7 @@ class AttributionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Where to draw; None makes a new figure, as high as the names need.
 
         kind : {'bar', 'strip', 'waterfall'}, default='bar'
             - 'bar': the mean over the rows of a contribution's absolute value;
