@@ -19,8 +19,9 @@ _OUTPUTS = {
 }
 _UP, _DOWN = "#D55E00", "#0072B2"
 _REST = "other features"
-# Inches of a new figure: its width, and its height for each feature and at least
-_WIDTH, _HEIGHT_OF_FEATURE, _LEAST_HEIGHT = 6.4, 0.28, 4.0
+# Inches of a new figure: its width, and its height at least, and for each feature and each
+# point of the font's size
+_WIDTH, _LEAST_HEIGHT, _HEIGHT_OF_FEATURE = 6.4, 4.0, 0.028
 # Letters beside the axes, and in a line of the label below, in units of a name's most
 _BELOW = 2.25
 # Width of a strip, in units of the distance between two
@@ -295,8 +296,7 @@ class AttributionDisplay:
         below = fold(xlabel, int(_BELOW * n_letters) - longest, MOST_LINES)
         ax.set_xlabel(below, **VERBATIM)
         if can_grow:
-            height = _height([*texts, below], LINE_HEIGHT * font_size / 72)
-            self.figure_.set_figheight(height)
+            self.figure_.set_figheight(_height([*texts, below], font_size))
 
     def _draw_bars(self, importance, **kwargs):
         widths = importance[self.feature_order_]
@@ -345,10 +345,10 @@ class AttributionDisplay:
         return names, ends, self.output_name
 
 
-def _height(texts, of_line):
+def _height(texts, font_size):
     """Of a new figure, in inches, with names of features and a label below them."""
-    *names, below = (of_line * text.count("\n") for text in texts)
-    of_name = _HEIGHT_OF_FEATURE + max(names)
+    *names, below = (text.count("\n") * LINE_HEIGHT * font_size / 72 for text in texts)
+    of_name = _HEIGHT_OF_FEATURE * font_size + max(names)
     return max(of_name * len(names), _LEAST_HEIGHT) + below
 
 
