@@ -29,8 +29,8 @@ from skmlp._warnings import warn
 _BLOCK_NUMBERS = 2**18
 # Values from which on squares, and fourth powers, may be beyond floats; so may their inverse
 _FAR = 2.0**200
-# Weights of a standardised feature are at most this large
-_LARGEST_WEIGHT = 2.0**10
+# Weights of a standardised feature are hardly larger
+_LARGEST_WEIGHT = 2.0**6
 # Columns that a warning names
 _MOST_NAMED = 10
 # A deviation that grows by more than this was not known before
@@ -392,7 +392,7 @@ def _block_moments(X, weights):
         unit = np.broadcast_to(unit, low.shape)
         mean, variance = _sparse_mean_variance(X, weights, unit, shift)
     else:
-        mean, variance = _dense_mean_variance(X / unit, weights)
+        mean, variance = _dense_mean_variance(np.divide(X, unit, dtype=np.float64), weights)
     return mean * unit, variance, total, low, high
 
 
@@ -408,7 +408,7 @@ def _sparse_mean_variance(X, weights, unit, shift):
 
     Sums of what is left round off little, and nothing of a constant.
     """
-    data = X.data / unit[X.indices]
+    data = np.divide(X.data, unit[X.indices], dtype=np.float64)
     data -= shift[X.indices]
     shifted = sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
     mean, variance = mean_variance_axis(shifted, axis=0, weights=weights)
