@@ -27,7 +27,7 @@ from skmlp._warnings import warn
 
 # Numbers in a block of rows
 _BLOCK_NUMBERS = 2**18
-# Values from which on squares, and fourth powers, may be beyond floats; so may their inverse
+# Values from which on, as below their inverse, squares and fourth powers may be no floats
 _FAR = 2.0**200
 # Weights of a standardised feature are hardly larger
 _LARGEST_WEIGHT = 2.0**6
@@ -118,9 +118,9 @@ class Coordinates:
                 dW /= scale[:, np.newaxis]
 
     def follow(self, theta, averages, network, new, are_new):
-        """Change parameters, and averages of gradients, to other coordinates of the features.
+        """Change parameters, and averages of gradients, to those of other coordinates.
 
-        The function stays as it is, but for features that had no scale, or whose deviation
+        Only features that have others there are touched. The function stays as it is, but for features that had no scale, or whose deviation
         has grown so much that the old one, of a chunk in which they hardly varied, says
         nothing: they keep their weights in the new coordinates, and the function its value
         at the old mean.

@@ -545,7 +545,7 @@ def _sparse_matmul(A, B, out):
         out[...] = A @ B[columns]
     else:
         rows, transposed = _without_empty(A.T)
-        out.fill(0)
+        out[...] = 0
         out[rows] = transposed.T @ B
 
 
