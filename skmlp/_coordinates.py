@@ -120,10 +120,10 @@ class Coordinates:
     def follow(self, theta, averages, network, new, are_new):
         """Change parameters, and averages of gradients, to those of other coordinates.
 
-        Only features that have others there are touched. The function stays as it is, but for features that had no scale, or whose deviation
-        has grown so much that the old one, of a chunk in which they hardly varied, says
-        nothing: they keep their weights in the new coordinates, and the function its value
-        at the old mean.
+        Only those of features that have moved are touched. The function stays as it is,
+        but for features that had no scale, or whose deviation has grown so much that the
+        old one, of a chunk in which they hardly varied, says nothing: they keep their
+        weights in the new coordinates, and the function its value at the old mean.
 
         Parameters
         ----------
