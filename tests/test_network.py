@@ -299,7 +299,7 @@ def test_strided_rows_give_the_same_bits():
 def test_products_with_few_entries_pass_over_no_weights(dtype):
     """A row of a hundred words is no reason to copy the weights of all words."""
     rng = np.random.default_rng(0)
-    X = sparse.random_array((5, 100_000), density=1e-3, rng=rng, format="csr").astype(dtype)
+    X = sparse.csr_array(sparse.random(5, 100_000, 1e-3, random_state=0, dtype=dtype))
     X.data[:3] = 0
     W = np.asfortranarray(rng.normal(size=(100_000, 4)).astype(dtype))
     delta = np.asfortranarray(rng.normal(size=(5, 4)).astype(dtype))
