@@ -121,7 +121,9 @@ class MLPClassifierManual(
         Whether to train in standardised coordinates: as if the features had been divided
         by their standard deviation after subtraction of their mean, and the hidden
         layers' logistic outputs centred at 1/2 [8]_. (The divisor is at least a tenth of
-        the largest distance from the mean: so rare words and categories get no leverage.)
+        the largest distance from the mean: so rare words and categories get no leverage.
+        Columns whose deviation is too small for weights of X's precision, 2e-37 in float32,
+        are left out, with a warning.)
         A change of variables does it: X is not copied, sparse X stays sparse, and `coefs_`
         act on X as it is. The penalty is then on the weights of the standardised features.
         Data that are standardised already lose nothing; the hidden layers still learn

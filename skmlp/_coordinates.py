@@ -23,8 +23,16 @@ from scipy.linalg import get_blas_funcs
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import give_back, memory_map
+from skmlp._warnings import warn
 
-_BLOCK_BYTES = 2**21
+# Numbers in a block of rows
+_BLOCK_NUMBERS = 2**18
+# Values from which on, as below their inverse, squares and fourth powers may be no floats
+_FAR = 2.0**200
+# Weights of a standardised feature are hardly larger
+_LARGEST_WEIGHT = 2.0**6
+# Columns that a warning names
+_MOST_NAMED = 10
 # A deviation that grows by more than this was not known before
 _UNKNOWN = 10.0
 # Means that moved by more deviations, and deviations that did relatively, are renewed
@@ -109,12 +117,13 @@ class Coordinates:
             if scale is not None:
                 dW /= scale[:, np.newaxis]
 
-    def follow(self, theta, averages, network, new):
-        """Parameters, and averages of gradients, in other coordinates of the features.
+    def follow(self, theta, averages, network, new, are_new):
+        """Change parameters, and averages of gradients, to those of other coordinates.
 
-        The function stays as it is, but for features whose deviation has grown so much
-        that the old one, of a chunk in which they hardly varied, says nothing: they keep
-        their weights in the new coordinates, and the function its value at the old mean.
+        Only those of features that have moved are touched. The function stays as it is,
+        but for features that had no scale, or whose deviation has grown so much that the
+        old one, of a chunk in which they hardly varied, says nothing: they keep their
+        weights in the new coordinates, and the function its value at the old mean.
 
         Parameters
         ----------
@@ -124,20 +133,24 @@ class Coordinates:
             Averages of powers of the gradient, each with its power; likewise.
         network : Network
         new : Coordinates
+        are_new : ndarray of shape (d,) of bool
+            Features that had no scale; see `have_no_scale`.
         """
-        mean, scale = new.means[0], new.scales[0]
-        growth = scale / self.scales[0]
-        factor = np.where(growth > _UNKNOWN, 1.0, growth)
-        shift = (mean - self.means[0]) / scale
+        rows = np.flatnonzero(
+            (new.means[0] != self.means[0]) | (new.scales[0] != self.scales[0])
+        )
+        scale = new.scales[0][rows]
+        growth = scale / self.scales[0][rows]
+        factor = np.where(are_new[rows] | (growth > _UNKNOWN), 1, growth)[:, np.newaxis]
+        shift = (new.means[0] - self.means[0])[rows] / scale
         parameters = network.parameters(theta)
         W, b = parameters.coefs[0], parameters.intercepts[0]
-        W *= factor[:, np.newaxis]
-        b += shift @ W
+        W[rows] *= factor
+        b += shift @ W[rows]
         for power, vector in averages:
             average = network.parameters(vector)
             dW, db = average.coefs[0], average.intercepts[0]
-            dW /= factor[:, np.newaxis] ** power
-            dW += np.outer((-shift) ** power, db)
+            dW[rows] = dW[rows] / factor**power + np.outer((-shift) ** power, db)
 
     def _layers(self, parameters):
         return zip(
@@ -178,8 +191,6 @@ def standard_coordinates(network, mean, scale, dtype):
     dtype : {float32, float64}
     """
     center = network.activation.center
-    # a scale whose square underflows is none: weights are divided by it
-    scale = np.where(scale**2 < np.finfo(dtype).tiny, 1.0, scale)
     hidden = network.layer_sizes[1:-1]
     centers = [np.full(size, center, dtype) if center else None for size in hidden]
     return Coordinates(
@@ -203,20 +214,67 @@ def mean_and_scale(moments):
     -------
     mean, scale : ndarray of shape (d,)
     """
+    mean, scale, are_constant = _scaling(moments)
+    return mean, np.where(are_constant, 1.0, scale)
+
+
+def _scaling(moments):
+    """Mean, scale, and whether rounding may have made all values of one."""
     mean, variance, _, low, high = moments
+    unit = _unit(low, high)
+    mean, low, high = mean / unit, low / unit, high / unit
     scale = np.sqrt(np.maximum(variance, 0))  # sums over sparse data may end below
     # what rounding leaves of the variance of a constant is no scale
-    constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    are_constant = (low == high) | (scale <= 10 * np.finfo(np.float64).eps * np.abs(mean))
     scale = np.maximum(scale, np.maximum(high - mean, mean - low) / _LARGEST)
-    overflown = ~(np.isfinite(mean) & np.isfinite(scale))  # such features stay as they are
-    return np.where(overflown, 0.0, mean), np.where(constant | overflown, 1.0, scale)
+    return moments[0], scale * unit, are_constant
 
 
-def have_drifted(scaling, new):
-    """Whether the (mean, scale) of the features are no longer what they were."""
+def scaling_of(moments, dtype):
+    """The mean and scale of each feature that a network in a precision is trained with.
+
+    Weights are divided by scales. So a feature is left out, with a warning, if its scale is
+    too small for weights of that precision. And a constant is divided by its size, lest the
+    product of its mean and its weight swallows the bias.
+
+    Parameters
+    ----------
+    moments : tuple
+        Of `feature_moments`.
+    dtype : {float32, float64}
+        Of the weights.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (d,)
+    """
+    mean, scale, are_constant = _scaling(moments)
+    are_lost = ~are_constant & (scale < _least_scale(dtype))
+    if are_lost.any():
+        _warn_of_lost(np.flatnonzero(are_lost), np.dtype(dtype))
+    return mean, np.where(are_constant | are_lost, np.maximum(np.abs(mean), 1.0), scale)
+
+
+def have_no_scale(moments, dtype):
+    """Which features have not varied, or by too little for weights of a precision."""
+    _, scale, are_constant = _scaling(moments)
+    return are_constant | (scale < _least_scale(dtype))
+
+
+def drifted(scaling, new):
+    """The (mean, scale) of the features: new ones where they are no longer what they were.
+
+    Returns
+    -------
+    scaling : tuple of ndarray of shape (d,), or None
+        None if all are.
+    """
     (mean, scale), (new_mean, new_scale) = scaling, new
-    moved = np.abs(new_mean - mean) > _DRIFT * new_scale
-    return bool((moved | (np.abs(np.log(new_scale / scale)) > _DRIFT)).any())
+    have_drifted = np.abs(np.log(new_scale / scale)) > _DRIFT
+    have_drifted |= np.abs(new_mean - mean) > _DRIFT * new_scale
+    if not have_drifted.any():
+        return None
+    return tuple(np.where(have_drifted, *pair) for pair in zip(new, scaling, strict=True))
 
 
 def feature_moments(X, weights):
@@ -231,11 +289,12 @@ def feature_moments(X, weights):
     Returns
     -------
     mean, variance : ndarray of shape (d,), float64
+        The variance in squares of the feature's `_unit`, which is 1 for most.
     total : float
     low, high : ndarray of shape (d,), float64
         Of rows that have a weight.
     """
-    n_rows = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
+    n_rows = _rows_in_a_block(X)
     mapped, moments = memory_map(X), None
     for start in range(0, X.shape[0], n_rows):
         rows = slice(start, start + n_rows)
@@ -253,17 +312,67 @@ def merge_moments(one, other):
     T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance",
     The American Statistician 37 (1983), eq. 2.1.
     """
-    mean, variance, total, low, high = one
-    other_mean, other_variance, other_total, other_low, other_high = other
-    if other_total == 0:
+    if other[2] == 0:
         return one
-    if total == 0:
+    if one[2] == 0:
         return other
-    share = other_total / (total + other_total)
+    low, high = np.minimum(one[3], other[3]), np.maximum(one[4], other[4])
+    unit = _unit(low, high)
+    (mean, variance), (other_mean, other_variance) = (
+        _in_unit(moments, unit) for moments in (one, other)
+    )
+    total = one[2] + other[2]
+    share = other[2] / total
     step = other_mean - mean
     variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
-    low, high = np.minimum(low, other_low), np.maximum(high, other_high)
-    return mean + share * step, variance, total + other_total, low, high
+    return (mean + share * step) * unit, variance, total, low, high
+
+
+def _unit(low, high):
+    """Powers of two to divide the features by, so that no square is beyond floats.
+
+    It is 1 for all whose largest value is not far from it; division rounds nothing off.
+
+    Returns
+    -------
+    unit : float or ndarray of shape (d,)
+    """
+    largest = np.maximum(-low, high)
+    are_far = ((largest < 1 / _FAR) & (largest > 0)) | (largest > _FAR)
+    if not are_far.any():
+        return 1.0
+    return np.where(are_far, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
+
+
+def _in_unit(moments, unit):
+    """Mean and variance of the features divided by powers of two."""
+    mean, variance, _, low, high = moments
+    return mean / unit, variance * (_unit(low, high) / unit) ** 2
+
+
+def _least_scale(dtype):
+    """What weights of a precision can be divided by."""
+    return _LARGEST_WEIGHT / float(np.finfo(dtype).max)
+
+
+def _warn_of_lost(columns, dtype):
+    named = ", ".join(map(str, columns[:_MOST_NAMED]))
+    if len(columns) > _MOST_NAMED:
+        named += f" and {len(columns) - _MOST_NAMED} more"
+    remedy = ", or pass X in float64" if dtype == np.float32 else ""
+    warn(
+        f"Columns of X that differ by less than {_least_scale(dtype):.1g}, too little for "
+        f"weights in {dtype}, are left out: {named} (counted from 0). Multiply them by a "
+        f"large number{remedy}."
+    )
+
+
+def _rows_in_a_block(X):
+    """Rows that fit in cache; of sparse ones so many that they have an entry a feature."""
+    n_rows, n_features = X.shape
+    if not sparse.issparse(X):
+        return max(_BLOCK_NUMBERS // n_features, 1)
+    return max(max(_BLOCK_NUMBERS, n_features) * n_rows // max(X.nnz, 1), 1)
 
 
 def _block_moments(X, weights):
@@ -273,12 +382,34 @@ def _block_moments(X, weights):
     if total == 0:
         zeros = np.zeros(X.shape[1])
         return zeros, zeros, 0.0, zeros, zeros
-    X = X.astype(np.float64, copy=False)
-    if sparse.issparse(X):
-        mean, variance = mean_variance_axis(X, axis=0, weights=weights)
-        return mean, variance, total, *min_max_axis(X, axis=0)
+    is_sparse = sparse.issparse(X)
+    ends = min_max_axis(X, axis=0) if is_sparse else (X.min(axis=0), X.max(axis=0))
+    low, high = (end.astype(np.float64) for end in ends)
+    unit = _unit(low, high)
+    if is_sparse:
+        # where all values have one sign, each has an entry
+        shift = np.where((low > 0) | (high < 0), low / unit, 0.0)
+        unit = np.broadcast_to(unit, low.shape)
+        mean, variance = _sparse_mean_variance(X, weights, unit, shift)
+    else:
+        mean, variance = _dense_mean_variance(np.divide(X, unit, dtype=np.float64), weights)
+    return mean * unit, variance, total, low, high
+
+
+def _dense_mean_variance(X, weights):
     mean = np.average(X, axis=0, weights=weights)
     # the rounding of a sum grows with its length; that of a mean of what is left does not
     mean += np.average(X - mean, axis=0, weights=weights)
-    variance = np.average((X - mean) ** 2, axis=0, weights=weights)
-    return mean, variance, total, X.min(axis=0), X.max(axis=0)
+    return mean, np.average((X - mean) ** 2, axis=0, weights=weights)
+
+
+def _sparse_mean_variance(X, weights, unit, shift):
+    """Of ``X / unit``; `shift` is near the values of columns without zeros, else 0.
+
+    Sums of what is left round off little, and nothing of a constant.
+    """
+    data = np.divide(X.data, unit[X.indices], dtype=np.float64)
+    data -= shift[X.indices]
+    shifted = sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
+    mean, variance = mean_variance_axis(shifted, axis=0, weights=weights)
+    return mean + shift, variance

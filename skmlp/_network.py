@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import get_blas_funcs
 
 from skmlp._activations import ACTIVATIONS, mean_square
@@ -512,7 +513,7 @@ def _matmul(A, B, out, map_halves=None):
     `out` each: always, so that its bits do not depend on how many threads the map has.
     """
     if not isinstance(A, np.ndarray):
-        out[...] = A @ B
+        _sparse_matmul(A, B, out)
         return
     A = _for_blas(A)
     if map_halves is None or A.nbytes * B.shape[1] < _LARGE_PRODUCT:
@@ -530,6 +531,29 @@ def _matmul(A, B, out, map_halves=None):
 
         for _ in map_halves(multiply, halves):
             pass
+
+
+def _sparse_matmul(A, B, out):
+    """``out[...] = A @ B``; few entries get along without passes over all of B or out.
+
+    scipy copies B and the product to another order.
+    """
+    if A.nnz >= max(A.shape):
+        out[...] = A @ B
+    elif A.format == "csr":
+        columns, A = _without_empty(A)
+        out[...] = A @ B[columns]
+    else:
+        rows, transposed = _without_empty(A.T)
+        out[...] = 0
+        out[rows] = transposed.T @ B
+
+
+def _without_empty(A):
+    """Columns of a CSR matrix that have entries, and the matrix of these alone."""
+    columns, indices = np.unique(A.indices, return_inverse=True)
+    shape = A.shape[0], len(columns)
+    return columns, sparse.csr_array((A.data, indices, A.indptr), shape=shape)
 
 
 def _for_blas(A):

@@ -19,7 +19,7 @@ class Progress:
     moments : tuple or None
         Of the features; see `feature_moments`. None if they are not standardised.
     scaling : (ndarray, ndarray) or None
-        Mean and scale of the features, each of shape (d,).
+        Mean and scale of the features in training, each of shape (d,).
     n_stalled : int
         Iterations since the last improvement.
     n_epochs, plan_epoch, n_plateaus : int

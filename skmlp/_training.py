@@ -12,10 +12,11 @@ from sklearn.utils import check_random_state
 from skmlp._alpha import MOST_ROWS, Choice, choose_alpha
 from skmlp._coordinates import (
     Coordinates,
-    have_drifted,
-    mean_and_scale,
+    drifted,
+    have_no_scale,
     merge_moments,
     raw_parameters,
+    scaling_of,
     standard_coordinates,
 )
 from skmlp._monitor import Monitor
@@ -110,10 +111,10 @@ def train(
         data = data.added_up()
     # 2 even of few rows: large products of mini-batches are shared by two threads
     with row_threads(max(data.n_blocks(network), 2)) as map_rows:
-        progress, coordinates = _choose_coordinates(settings, network, data, progress)
         if drawn is None:
-            theta = _take_up(network, coordinates, progress)
+            progress, coordinates, theta = _go_on(settings, network, data, progress)
         else:
+            progress, coordinates = _choose_coordinates(settings, network, data, progress)
             theta = _start(network, coordinates, drawn, *initial)
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = theta is drawn
@@ -183,13 +184,11 @@ def _narrow(settings, problem, theta, is_drawn):
 
 
 def _choose_coordinates(settings, network, data, progress):
-    """Those to train in: those of before, which in a stream follow the features."""
-    if progress.coefs is None:
-        if settings.standardize:
-            moments = data.moments()
-            progress = replace(progress, moments=moments, scaling=mean_and_scale(moments))
-    elif settings.is_incremental and progress.moments is not None:
-        progress = _follow_features(network, progress, data.moments())
+    """Those to train in from the start."""
+    if settings.standardize:
+        moments = data.moments()
+        scaling = scaling_of(moments, data.dtype)
+        progress = replace(progress, moments=moments, scaling=scaling)
     return progress, _coordinates(network, progress.scaling, data.dtype)
 
 
@@ -199,31 +198,39 @@ def _coordinates(network, scaling, dtype):
     return standard_coordinates(network, *scaling, dtype)
 
 
-def _follow_features(network, progress, moments):
-    """Let the coordinates follow the features of a stream; see `Coordinates.follow`."""
-    moments = merge_moments(progress.moments, moments)
-    scaling = mean_and_scale(moments)
-    if not have_drifted(progress.scaling, scaling):
-        return replace(progress, moments=moments)
-    dtype, optimizer = progress.coefs[0].dtype, progress.optimizer
-    old = _coordinates(network, progress.scaling, dtype)
-    new = _coordinates(network, scaling, dtype)
-    theta = _take_up(network, old, progress)
-    averages = []
-    if optimizer is not None:
-        vectors = list(map(np.array, optimizer["vectors"]))
-        averages = list(zip(SOLVERS[optimizer["solver"]].powers, vectors, strict=True))
-        optimizer = optimizer | {"theta": theta, "vectors": vectors}
-    old.follow(theta, averages, network, new)
-    _, coefs, intercepts = raw_parameters(network, new, theta)
-    return replace(
-        progress,
-        moments=moments,
-        scaling=scaling,
-        optimizer=optimizer,
-        coefs=coefs,
-        intercepts=intercepts,
-    )
+def _go_on(settings, network, data, progress):
+    """Parameters and coordinates of before; in a stream, these follow the features.
+
+    Returns
+    -------
+    progress : Progress
+        Its averages of gradients are copies.
+    coordinates : Coordinates
+    theta : ndarray of shape (P,)
+    """
+    coordinates = _coordinates(network, progress.scaling, data.dtype)
+    theta = _take_up(network, coordinates, progress)
+    if progress.optimizer is not None:
+        vectors = list(map(np.array, progress.optimizer["vectors"]))
+        progress = replace(progress, optimizer=progress.optimizer | {"vectors": vectors})
+    if not settings.is_incremental or progress.moments is None:
+        return progress, coordinates, theta
+    moments = merge_moments(progress.moments, data.moments())
+    return _follow_features(network, coordinates, theta, progress, moments)
+
+
+def _follow_features(network, coordinates, theta, progress, moments):
+    """Let all follow the features of a stream, in place; see `Coordinates.follow`."""
+    scaling = drifted(progress.scaling, scaling_of(moments, theta.dtype))
+    if scaling is None:
+        return replace(progress, moments=moments), coordinates, theta
+    new, averages = _coordinates(network, scaling, theta.dtype), []
+    if progress.optimizer is not None:
+        powers = SOLVERS[progress.optimizer["solver"]].powers
+        averages = list(zip(powers, progress.optimizer["vectors"], strict=True))
+    are_new = have_no_scale(progress.moments, theta.dtype)
+    coordinates.follow(theta, averages, network, new, are_new)
+    return replace(progress, moments=moments, scaling=scaling), new, theta
 
 
 def _take_up(network, coordinates, progress):
@@ -235,12 +242,17 @@ def _take_up(network, coordinates, progress):
             f"layers of shapes {shapes}, not {network.coef_shapes}. Set it back, "
             "or call fit with warm_start=False."
         )
-    dtype = progress.coefs[0].dtype
-    theta = network.flatten(progress.coefs, progress.intercepts, dtype)
     if progress.optimizer is not None:
         exact = progress.optimizer["theta"]
-        if np.array_equal(raw_parameters(network, coordinates, exact).vector, theta):
-            return exact.copy()
+        theta = exact.copy()
+        raw = network.parameters(theta)
+        coordinates.to_raw(raw)
+        given = [*progress.coefs, *progress.intercepts]
+        if all(map(np.array_equal, [*raw.coefs, *raw.intercepts], given)):
+            np.copyto(theta, exact)
+            return theta
+    dtype = progress.coefs[0].dtype
+    theta = network.flatten(progress.coefs, progress.intercepts, dtype)
     coordinates.from_raw(network.parameters(theta))
     return theta
 
@@ -402,7 +414,7 @@ def _solve(settings, problem, theta, monitor, progress, found):
     )
     if progress.takes_up(settings.solver):
         state.n_steps = progress.optimizer["n_steps"]
-        state.averages = list(map(np.array, progress.optimizer["vectors"]))
+        state.averages = progress.optimizer["vectors"]
     try:
         result = settings.method.run(
             settings,
@@ -445,7 +457,7 @@ def _with_state(settings, progress, state, theta, monitor):
     if settings.is_incremental or (settings.warm_start and not monitor.watches_score):
         optimizer = {
             "solver": settings.solver,
-            "theta": theta.copy(),
+            "theta": theta,
             "n_steps": state.n_steps,
             "vectors": state.averages,
         }

@@ -1,5 +1,9 @@
 """Standardised coordinates: a change of variables, and nothing but that."""
 
+import warnings
+from functools import reduce
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from common import SOLVERS, STOCHASTIC, short_fits
@@ -9,19 +13,22 @@ from scipy.special import logsumexp
 from sklearn.datasets import load_wine
 from sklearn.preprocessing import StandardScaler
 
-from skmlp import MLPClassifierManual
+from skmlp import MLPClassifierManual, _coordinates
 from skmlp._activations import ACTIVATIONS
 from skmlp._coordinates import (
+    drifted,
     feature_moments,
     mean_and_scale,
     merge_moments,
     raw_parameters,
+    scaling_of,
     standard_coordinates,
 )
 from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._outcome import Progress
-from skmlp._training import _follow_features
+from skmlp._rows import Rows
+from skmlp._training import _go_on
 
 
 @pytest.fixture
@@ -31,6 +38,15 @@ def table():
     X = rng.normal([0, 1e4, -3, 5, 1], [1, 200, 1e-3, 0, 2], size=(60, 5))
     X[:, 4] *= rng.random(60) < 0.3
     return X, rng.integers(3, size=60), rng.uniform(0.2, 3, size=60)
+
+
+@pytest.fixture
+def even_table():
+    """Features that float32 tells apart as well as float64; the last one is constant."""
+    rng = np.random.default_rng(1)
+    X = rng.normal([0, 1, -3, 0, 3], [1, 2, 1, 1, 0], size=(60, 5))
+    X[:, 3] *= rng.random(60) < 0.3
+    return X, np.digitize(X[:, 0] + X[:, 1] * X[:, 2], [-4, 0])
 
 
 def in_coordinates(X, weights, activation, hidden=(6, 4)):
@@ -174,14 +190,20 @@ def test_means_and_scales_follow_a_stream(table):
 
 
 def test_following_a_stream_does_not_change_the_function(table):
-    model, X, _ = stream(table)
+    model, X, y = stream(table)
     before = model.predict_proba(X)
-    moments = feature_moments(X + (X - X.mean(axis=0)) + X.std(axis=0), None)
+    data = Rows(X + (X - X.mean(axis=0)) + X.std(axis=0), y)
     network = Network((5, 5, 3), "logistic")
-    progress = _follow_features(network, Progress.of(model), moments)
-    model.coefs_, model.intercepts_ = progress.coefs, progress.intercepts
+    settings, earlier = SimpleNamespace(is_incremental=True), Progress.of(model)
+    progress, coordinates, theta = _go_on(settings, network, data, earlier)
+    _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
     assert_allclose(model.predict_proba(X), before, rtol=1e-7, atol=1e-10)
-    assert not np.allclose(progress.scaling[0], table[0][:30].mean(axis=0))
+    assert not np.allclose(progress.scaling[0], earlier.scaling[0])
+    assert not np.array_equal(theta, earlier.optimizer["theta"])
+    for old, new in zip(
+        earlier.optimizer["vectors"], progress.optimizer["vectors"], strict=True
+    ):
+        assert not np.shares_memory(old, new)
 
 
 def test_averages_of_gradients_follow_too(table):
@@ -194,7 +216,7 @@ def test_averages_of_gradients_follow_too(table):
     _, gradient = Objective(network, X, y, weights, 0.0, coordinates=old).loss_gradient(
         theta
     )
-    old.follow(theta, [(1, gradient)], network, new)
+    old.follow(theta, [(1, gradient)], network, new, np.zeros(5, bool))
     there = Objective(network, X, y, weights, 0.0, coordinates=new)
     assert_allclose(there.loss_gradient(theta)[1], gradient, rtol=1e-6, atol=1e-9)
 
@@ -210,16 +232,52 @@ def test_a_first_chunk_that_hardly_varies_is_forgotten():
     assert model.score(X[2000:], y[2000:]) > 0.9
 
 
-@pytest.mark.parametrize("n", [60, 20_631])
+def moments_of_parts(X, weights, n_parts):
+    """Of every so manieth row, merged."""
+    parts = [
+        feature_moments(X[i::n_parts], None if weights is None else weights[i::n_parts])
+        for i in range(n_parts)
+    ]
+    return reduce(merge_moments, parts)
+
+
+@pytest.mark.parametrize("n", [60, 20_631, 200_000])
 @pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_constants_are_found_whatever_the_rounding_of_their_mean(n, container, weighted):
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_constants_are_found_whatever_the_rounding_of_their_mean(
+    n, container, weighted, n_parts
+):
     constants = np.array([518.67, 14.62, 1.3, 0.03, 0.1, 1e9 + 0.1, -21.61])
-    X = container(np.tile(constants, (n, 1)))
+    X = np.tile(constants, (n, 1))
+    X[::7, -1] *= 1 + 2**-52  # rounded otherwise where it was computed
     weights = np.random.default_rng(0).random(n) if weighted else None
-    mean, scale = mean_and_scale(feature_moments(X, weights))
-    assert_allclose(mean, constants, rtol=1e-9)
+    mean, scale = mean_and_scale(moments_of_parts(container(X), weights, n_parts))
+    assert_allclose(mean, constants, rtol=1e-15)
     assert_array_equal(scale, 1)
+
+
+def test_constants_of_a_memory_map_and_of_a_stream_are_found(tmp_path):
+    X = np.memmap(tmp_path / "X", float, "w+", shape=(200_000, 3))
+    X[:] = 518.67, 0.1, -21.61
+    assert_array_equal(mean_and_scale(feature_moments(X, None))[1], 1)
+    rows = sparse.csr_array(np.array(X[:1]))
+    moments = reduce(merge_moments, [feature_moments(rows, None)] * 3000)
+    assert_array_equal(mean_and_scale(moments), [X[0], [1, 1, 1]])
+
+
+@pytest.mark.parametrize(("dtype", "constant"), [("float32", 1e9), ("float64", 1e20)])
+@pytest.mark.parametrize("solver", SOLVERS)
+@short_fits
+def test_a_large_constant_changes_nothing(even_table, dtype, constant, solver):
+    """The product of its mean and its weight would swallow the bias."""
+    X, y = even_table
+    X, fits = X.astype(dtype), []
+    for value in (1, constant):
+        X[:, 4] = value
+        model = MLPClassifierManual(5, solver=solver, alpha=0.1, max_iter=8, random_state=0)
+        fits.append(model.fit(X, y).predict_proba(X))
+    assert_allclose(*fits, atol=1e-3 if dtype == "float32" else 1e-7)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
@@ -254,12 +312,191 @@ def test_small_variation_on_a_large_mean_is_no_constant():
     assert_allclose(scale, np.array([1, 1e-9, 1e30, 1e-30]) * noise.std(), rtol=1e-5)
 
 
-def test_features_that_overflow_or_vanish_stay_as_they_are():
-    X = np.array([[1e300, 1e-200, 1.0], [-1e300, -1e-200, 3.0]] * 10)
-    with np.errstate(over="ignore"):
-        mean, scale = mean_and_scale(feature_moments(X, None))
-    assert_allclose(mean, [0, 0, 2], atol=1e-6)
-    assert scale[0] == scale[2] == 1
-    network = Network((3, 4, 2), "logistic")
-    coordinates = standard_coordinates(network, mean, scale, np.float64)
-    assert_array_equal(coordinates.scales[0], [1, 1, 1])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_parts", [1, 4])
+def test_means_and_scales_are_those_of_data_times_a_power_of_two(
+    table, container, weighted, n_parts
+):
+    """To the bit, as long as all of the values are normal numbers."""
+    X, _, weights = table
+    weights = weights if weighted else None
+    mean, scale = mean_and_scale(moments_of_parts(container(X), weights, n_parts))
+    for exponent in (-980, -700, -300, -201, -199, 199, 201, 500, 1000):
+        units = 2.0 ** (exponent + np.arange(5))
+        found = mean_and_scale(moments_of_parts(container(X * units), weights, n_parts))
+        expected = mean * units, np.where(np.arange(5) == 3, 1, scale * units)  # a constant
+        assert_array_equal(found, expected)
+
+
+def test_chunks_in_units_far_apart():
+    """What is small beside the largest value is rounded off, and nothing else."""
+    small = np.array([[1e-300], [3e-300]])
+    large = np.array([[1e250], [3e250]])
+    for chunks in ((small, large), (large, small)):
+        mean, scale = mean_and_scale(
+            reduce(merge_moments, [feature_moments(X, None) for X in chunks])
+        )
+        whole = np.vstack(chunks) / 1e250
+        assert_allclose(mean / 1e250, whole.mean(axis=0), rtol=1e-15)
+        assert_allclose(scale / 1e250, whole.std(axis=0), rtol=1e-15)
+
+
+FACTORS = {
+    "float64": [*(10.0 ** np.array([-300, -250, -200, -155, -60, 60, 155, 200, 250, 300]))],
+    "float32": [*(10.0 ** np.array([-33, -30, -25, -20, -10, 10, 20, 25, 30, 33]))],
+}
+
+
+def in_units(table, dtype):
+    """The table in ten units, and in mixed ones."""
+    X, y = table
+    for factor in (1.0, *FACTORS[dtype], FACTORS[dtype][::2]):
+        yield (X * factor).astype(dtype), y
+
+
+@pytest.mark.parametrize("dtype", FACTORS)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("solver", SOLVERS)
+@short_fits
+def test_the_units_of_features_do_not_matter(even_table, solver, container, dtype):
+    settings = {"solver": solver, "alpha": 0.1, "max_iter": 5, "random_state": 0}
+    if solver in STOCHASTIC:
+        settings |= {"batch_size": 20, "learning_rate_init": 0.02}
+    fits = [
+        MLPClassifierManual(5, **settings).fit(container(X), y).predict_proba(container(X))
+        for X, y in in_units(even_table, dtype)
+    ]
+    assert np.ptp(fits[0], axis=0).min() > 0.1
+    for proba in fits[1:]:
+        assert_allclose(proba, fits[0], atol=1e-4 if dtype == "float32" else 1e-8)
+
+
+@pytest.mark.parametrize("dtype", FACTORS)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_the_units_of_a_stream_do_not_matter(even_table, solver, container, dtype):
+    """Nor where a feature is constant in the first chunk."""
+    even_table[0][:10, 0] = 0.5
+    fits = []
+    for X, y in in_units(even_table, dtype):
+        settings = {"learning_rate_init": 0.02, "batch_size": 5, "random_state": 0}
+        model = MLPClassifierManual(5, solver=solver, **settings)
+        for start in range(0, 60, 10):
+            rows = slice(start, start + 10)
+            model.partial_fit(container(X[rows]), y[rows], classes=[0, 1, 2])
+        fits.append(model.predict_proba(container(X)))
+    for proba in fits[1:]:
+        assert_allclose(proba, fits[0], atol=1e-4 if dtype == "float32" else 1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [("float32", 1e-40), ("float64", 1e-310)])
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+@short_fits
+def test_columns_that_weights_cannot_make_up_for_are_named(
+    even_table, solver, dtype, factor
+):
+    X, y = even_table
+    X = X.astype(dtype)
+    settings = {"solver": solver, "alpha": 0.01, "max_iter": 40, "random_state": 0}
+    settings |= {"learning_rate_init": 0.1} if solver == "adam" else {}
+    X[:, 2] = 0
+    without = MLPClassifierManual(5, **settings).fit(X, y).predict_proba(X)
+    X[:, 2] = factor * (y + 1)
+    with pytest.warns(match=rf"weights in {dtype}, are left out: 2 \(counted from 0\)"):
+        model = MLPClassifierManual(5, **settings).fit(X, y)
+    assert_allclose(model.predict_proba(X), without, atol=1e-3)
+    if dtype == "float32":
+        assert MLPClassifierManual(5, **settings).fit(X.astype(float), y).score(X, y) == 1
+
+
+def test_many_columns_that_are_left_out_are_counted():
+    X = np.zeros((4, 30))
+    X[1:, 5:] = 1e-320
+    moments = feature_moments(X, None)
+    with pytest.warns(match="left out: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 15 more "):
+        _, scale = scaling_of(moments, np.float64)
+    assert_array_equal(scale, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaling_of(feature_moments(X[1:], None), np.float64)  # constants
+
+
+def texts(n, n_features):
+    """Of 60 words each, most of them rare."""
+    rng = np.random.default_rng(0)
+    words = np.minimum(rng.zipf(1.3, size=(n, 60)), 2**30) % n_features
+    values = rng.uniform(0.5, 2, size=n * 60)
+    X = sparse.csr_array((values, (np.repeat(np.arange(n), 60), words.ravel())))
+    X.resize(n, n_features)
+    X.sum_duplicates()
+    return X
+
+
+def test_moments_of_wide_sparse_data_are_a_matter_of_their_entries(monkeypatch):
+    X, shapes = texts(500, 2**18), []
+    count = _coordinates.mean_variance_axis
+
+    def counted(X, **options):
+        shapes.append(X.shape)
+        return count(X, **options)
+
+    monkeypatch.setattr(_coordinates, "mean_variance_axis", counted)
+    feature_moments(X, None)
+    assert shapes == [X.shape]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_numbers", [2**18, 3000])
+def test_moments_of_sparse_data_are_those_of_dense_ones(
+    monkeypatch, weighted, dtype, n_numbers
+):
+    """In one block and in several, with rows without weight, and entries that are 0."""
+    monkeypatch.setattr(_coordinates, "_BLOCK_NUMBERS", n_numbers)
+    X = texts(400, 700).astype(dtype)
+    X.data[::50] = 0
+    X[:, [1]] = 5 + np.arange(400, dtype=dtype)[:, np.newaxis] / 1000
+    weights = np.random.default_rng(1).integers(3, size=400) * 0.7 if weighted else None
+    found = moments_of_parts(X, weights, 3)
+    expected = feature_moments(X.toarray().astype(float), weights)
+    for one, other in zip(found, expected, strict=True):
+        assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_only_features_that_have_drifted_change_their_coordinates(table):
+    X, _, weights = table
+    network, old = in_coordinates(X, weights, "logistic")
+    scaling = mean_and_scale(feature_moments(X, weights))
+    mean, scale = (vector.copy() for vector in scaling)
+    assert drifted(scaling, (mean + 0.05 * scale, 1.05 * scale)) is None
+    mean += scale * [0.05, 0.2, 0, 0, 0]
+    scale *= [1.05, 1, 1, 1, 0.8]
+    new_mean, new_scale = drifted(scaling, (mean, scale))
+    assert_array_equal(new_mean, np.where([0, 1, 0, 0, 1], mean, scaling[0]))
+    assert_array_equal(new_scale, np.where([0, 1, 0, 0, 1], scale, scaling[1]))
+    theta = network.initialize(np.random.RandomState(0), np.float64, True)
+    before = raw_parameters(network, old, theta)
+    W = network.parameters(theta).coefs[0].copy()
+    new = standard_coordinates(network, new_mean, new_scale, np.float64)
+    old.follow(theta, [], network, new, np.zeros(5, bool))
+    assert_allclose(raw_parameters(network, new, theta).vector, before.vector, rtol=1e-9)
+    assert_array_equal(network.parameters(theta).coefs[0][:4], W[:4])
+
+
+def test_features_that_had_no_scale_keep_their_weights(table):
+    """Whatever the unit in which they begin to vary; the function stays as it was."""
+    X, y, _ = table
+    for unit in (1e-200, 1e-3, 1.0, 1e200):
+        Z = np.hstack([X[:, :1], X[:, 4:] * unit])
+        Z[:30, 1] = 2 * unit
+        model = MLPClassifierManual(5, solver="adam", random_state=0)
+        model.partial_fit(Z[:30], y[:30], classes=[0, 1, 2])
+        earlier, settings = Progress.of(model), SimpleNamespace(is_incremental=True)
+        network = Network((2, 5, 3), "logistic")
+        _, coordinates, theta = _go_on(settings, network, Rows(Z[30:], y[30:]), earlier)
+        exact = network.parameters(earlier.optimizer["theta"]).coefs[0]
+        assert_array_equal(network.parameters(theta).coefs[0][1], exact[1])
+        before = model.predict_proba(Z[:30])
+        _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
+        assert_allclose(model.predict_proba(Z[:30]), before, rtol=1e-9)

@@ -1,5 +1,7 @@
 """The network's gradient is the derivative of its loss, whatever its shape."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -7,7 +9,7 @@ from scipy import sparse
 
 from skmlp._activations import ACTIVATIONS
 from skmlp._losses import LOSSES
-from skmlp._network import Network, _for_blas
+from skmlp._network import Network, _for_blas, _matmul
 
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
 
@@ -291,3 +293,21 @@ def test_strided_rows_give_the_same_bits():
     expected_loss, expected = evaluate(network, theta, X.copy(), targets, weights)
     assert loss == expected_loss
     assert_array_equal(gradient, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_with_few_entries_pass_over_no_weights(dtype):
+    """A row of a hundred words is no reason to copy the weights of all words."""
+    rng = np.random.default_rng(0)
+    X = sparse.csr_array(sparse.random(5, 100_000, 1e-3, random_state=0, dtype=dtype))
+    X.data[:3] = 0
+    W = np.asfortranarray(rng.normal(size=(100_000, 4)).astype(dtype))
+    delta = np.asfortranarray(rng.normal(size=(5, 4)).astype(dtype))
+    for A, B in ((X, W), (X.T, delta), (X[:0], W), (X[:0].T, delta[:0])):
+        out = np.full((A.shape[0], 4), np.nan, dtype, order="F")
+        tracemalloc.start()
+        _matmul(A, B, out)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert_array_equal(out, A @ B)
+        assert peak < W.nbytes / 20

@@ -34,7 +34,7 @@ ALLOWED = {
     "_solvers": set(),
     "_warnings": set(),
     "_display": {"_labels", "_sklearn"},
-    "_coordinates": {"_memory_map"},
+    "_coordinates": {"_memory_map", "_warnings"},
     "_holdout": {"_repeats", "_warnings"},
     "_monitor": {"_solvers"},
     "_network": {"_activations", "_losses"},
