@@ -235,8 +235,8 @@ class Rows:
         Copies of a row are drawn together, as one with the weight of all of them. Of equal
         rows that are observations each is drawn on its own, and those that are drawn are
         added up; if that makes few rows, all are drawn. So a weight is as good as copies.
-        (Rows of a memory map are drawn as they are, lest all of it is read.) A smaller
-        sample is a part of a larger one.
+        (Of a large memory map, which keeps its rows without weight, rows are drawn as they
+        are if it has any.) A smaller sample is a part of a larger one.
 
         Parameters
         ----------
@@ -247,8 +247,8 @@ class Rows:
         rows : Rows
         """
         random_state = np.random.RandomState(seed)
-        if memory_map(self.X) is None:
-            return self._sample(random_state, n_most).with_weight()
+        if self.weights is None or self.weights.all():
+            return self._sample(random_state, n_most)
         if self.n_rows <= n_most:
             return self.with_weight()
         drawn = random_state.permutation(self.n_rows)[:n_most]

@@ -27,7 +27,7 @@ ALLOWED = {
     "_losses": set(),
     "_memory_map": set(),
     "_parallel": set(),
-    "_repeats": set(),
+    "_repeats": {"_memory_map"},
     "_schedules": set(),
     "_sklearn": set(),
     "_solvers": set(),
