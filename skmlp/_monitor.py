@@ -147,7 +147,9 @@ class Monitor:
         return falls_faster or np.median(younger) > _GAINING * np.median(older)
 
     def _print_line(self):
-        line = f"{self._title}Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
+        line = (
+            f"{self._title}Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
+        )
         if self.scores:
             line += f", validation loss = {self.validation_losses[-1]:10.6f}"
             if self.scores[-1] != -self.validation_losses[-1]:
