@@ -371,7 +371,7 @@ def test_what_is_kept_is_the_best_candidate_or_the_last_iteration(
     assert sizes == {240, 600}
     model.set_params(alpha=0.3)
     losses = []
-    for n in (3, 10, 40, 60):  # the first two are of the smallest part
+    for n in (8, 12, 40, 60):  # the first two are of the smallest part
         fit_until(monkeypatch, n, model, *data)
         losses.append(model.loss_)
         assert model.alpha_search_ is None
