@@ -134,34 +134,56 @@ def train(
         if validation is not None and make_score is not None:
             score = make_score(validation)
         watch = partial(_watch, settings, problem, stops_early, score)
-        reached = deque(maxlen=1)  # the progress and parameters that an interrupt leaves
-        try:
-            progress, theta, found = _prepare(
-                settings, problem, progress, theta, is_drawn, stops_early, stage, reached
-            )
-            monitor = watch(progress, begin, notify)
-            outcome, result = _solve(settings, problem, theta, monitor, progress, found)
-        except Interrupted:
+        may_move = is_drawn and not stops_early and not settings.method.has_epochs
+        prepare = partial(
+            _prepare, settings, problem, progress, theta, is_drawn, may_move, stage
+        )
+        return _run(settings, problem, prepare, watch, {"begin": begin, "notify": notify})
+
+
+def _run(settings, problem, prepare, watch, follow):
+    """Prepare and solve; or end with what was reached, if someone asks to stop before.
+
+    Parameters
+    ----------
+    settings : Settings
+    problem : Problem
+    prepare : callable
+        `_prepare`, but for what was reached.
+    watch : callable
+        ``watch(progress, **follow)`` returns a monitor of the iterations, which begin.
+    follow : dict
+        `begin` and `notify` of `train`.
+
+    Returns
+    -------
+    outcome : Outcome
+    """
+    reached = deque(maxlen=1)  # the progress and the parameters to end with
+    try:
+        progress, theta, found = prepare(reached)
+        monitor = watch(progress, **follow)
+        outcome, result = _solve(settings, problem, theta, monitor, progress, found)
+    except Interrupted:
+        raise
+    except Stopped:
+        return _outcome_there(problem, partial(watch, **follow), *reached.pop())
+    except KeyboardInterrupt as interrupt:
+        if not reached:
             raise
-        except Stopped:
-            watch = partial(watch, begin=begin, notify=notify)
-            return _outcome_there(problem, watch, *reached.pop())
-        except KeyboardInterrupt as interrupt:
-            if not reached:
-                raise
-            outcome = _outcome_there(problem, watch, *reached.pop())
-            raise Interrupted(_INTERRUPTED_BEFORE, outcome) from interrupt
-        _warn_of_the_end(settings, problem, outcome, result)
-        return outcome
+        outcome = _outcome_there(problem, watch, *reached.pop())
+        raise Interrupted(_INTERRUPTED_BEFORE, outcome) from interrupt
+    _warn_of_the_end(settings, problem, outcome, result)
+    return outcome
 
 
-def _prepare(settings, problem, progress, theta, is_drawn, stops_early, stage, reached):
+def _prepare(settings, problem, progress, theta, is_drawn, may_move, stage, reached):
     """Set alpha, and find where the solver is to start.
 
     Parameters
     ----------
-    is_drawn, stops_early : bool
-        Whether theta was drawn, and whether held-out rows end the training.
+    is_drawn, may_move : bool
+        Whether theta was drawn, and whether the solver may start elsewhere.
     stage : callable
         See `train`.
     reached : deque
@@ -178,11 +200,10 @@ def _prepare(settings, problem, progress, theta, is_drawn, stops_early, stage, r
         settings, problem, progress, theta, is_drawn, stage, reached
     )
     theta, found = choice.theta, choice.found
-    if is_drawn and not stops_early and not settings.method.has_epochs:
-        if choice.is_stage and found is not None:
-            theta = found
-        else:
-            theta = _approach(settings, problem, theta, progress, stage, reached)
+    if may_move and choice.is_stage and found is not None:
+        theta = found
+    elif may_move:
+        theta = _approach(settings, problem, theta, progress, stage, reached)
     return progress, theta, found
 
 
@@ -440,7 +461,9 @@ def _fit_to_part(settings, problem, theta, progress, n_rows, reached):
     result = settings.method.run(
         settings, objective, theta, on_iteration=monitor, other=None
     )
-    return result.theta.astype(theta.dtype, copy=False)
+    theta = result.theta.astype(theta.dtype, copy=False)
+    reached.append((progress, theta))
+    return theta
 
 
 def _parts(data):

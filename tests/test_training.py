@@ -375,4 +375,4 @@ def test_what_is_kept_is_the_best_candidate_or_the_last_iteration(
         fit_until(monkeypatch, n, model, *data)
         losses.append(model.loss_)
         assert model.alpha_search_ is None
-    assert losses[-1] < losses[0] < 1
+    assert len(set(losses)) == 4
