@@ -234,7 +234,7 @@ class MLPClassifierManual(
         Whether to print a line after each iteration: the training loss, the validation loss
         and score if there is a validation set, and the seconds since the start. Before, a
         line for each candidate of the search for alpha, with its held-out loss, and one
-        for each part that many rows start from.
+        for each iteration of the parts that many rows start from.
 
     Attributes
     ----------
@@ -285,7 +285,8 @@ class MLPClassifierManual(
         early stopping.
 
     n_iter_ : int
-        Iterations of the last call, over all rows.
+        Iterations of the last call, over all rows. (If it was ended before the first, the
+        evaluation of what was trained by then counts as one.)
 
     t_ : int
         Training rows seen: the sum of rows times iterations over all calls that went on

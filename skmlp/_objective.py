@@ -218,8 +218,8 @@ class Objective:
 
         Rows that `batches` would standardise to single precision in every epoch, in a tenth
         to a quarter of its time, are standardised once. One epoch would not make up for
-        that; rows of a memory map are not to be copied; and a copy of those that are in
-        single precision would be as large as they are, and save a third as much time.
+        that; rows of a large memory map are not to be copied; and a copy of those that are
+        in single precision would be as large as they are, and save a third as much time.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Rows of data in memory, or in a memory map, with their targets and weights."""
+"""Rows of data in memory, or in a large memory map, with their targets and weights."""
 
 import math
 
@@ -201,7 +201,7 @@ class Rows:
         -------
         rows : Rows
         basis : DenseBasis, SparseBasis or None
-            None for rows of a memory map, too, which are not to be copied.
+            None for rows of a large memory map, too, which are not to be copied.
         """
         if memory_map(self.X) is not None:
             return self, None
@@ -339,7 +339,7 @@ def _entropy(groups, weight):
 
 
 def weigh(X, targets, sample_weight, class_weights, groups=None):
-    """Rows with weights; those without any are left out, but of a memory map.
+    """Rows with weights; those without any are left out, but of a large memory map.
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def weigh(X, targets, sample_weight, class_weights, groups=None):
     if class_weights is not None:
         weights = class_weights[targets] * (1.0 if weights is None else weights)
     rows = Rows(X, targets, weights, sample_weight, groups)
-    # to leave rows of a memory map out would be to load the others; they add 0 as they are
+    # to leave rows of a large map out would be to load the others; they add 0 as they are
     if weights is None or weights.all() or memory_map(X) is not None:
         return rows
     return rows.with_weight()

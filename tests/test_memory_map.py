@@ -213,6 +213,28 @@ def test_a_map_trains_to_the_bits_of_the_array(tmp_path, solver, given):
 
 
 @short_fits
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"alpha": "auto"}, {"early_stopping": True}, {"weights": np.arange(6000) % 3 + 1}],
+    ids=lambda given: ", ".join(given) or "plain",
+)
+def test_a_large_map_trains_to_the_bits_of_the_array(
+    tmp_path, solver, given, every_map_is_large
+):
+    X, y = table()
+    assert_same_fit(X, on_disk(X, tmp_path), y, solver, **given)
+
+
+@short_fits
+def test_a_large_map_has_the_parts_of_the_array(tmp_path, every_map_is_large, monkeypatch):
+    monkeypatch.setattr("skmlp._training._MANY_ROWS", 6000)
+    monkeypatch.setattr("skmlp._training._PART_ROWS", 100)
+    X, y = table()
+    assert_same_fit(X, on_disk(X, tmp_path), y, "lbfgs")
+
+
+@short_fits
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 @pytest.mark.parametrize(
     "view",
