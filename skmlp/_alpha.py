@@ -1,13 +1,14 @@
 """The strength of the penalty, chosen on held-out rows, at the size where it is used."""
 
 import math
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from skmlp._holdout import folds
-from skmlp._race import STRONGEST, WEAKEST, Race, Rules
+from skmlp._race import STRONGEST, WEAKEST, Race, Rules, tell_nobody
 from skmlp._solvers import minimize_lbfgs
 
 # Candidates that every search sees, from the strongest on, in half decades
@@ -79,7 +80,18 @@ class Choice(NamedTuple):
         return {"n_samples": n_samples, "alpha": alpha, "held_out_loss": loss}
 
 
-def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
+def choose_alpha(
+    problem,
+    theta,
+    *,
+    seed,
+    make_monitor,
+    draw_start,
+    max_iter,
+    stage=nullcontext,
+    report=tell_nobody,
+    show=tell_nobody,
+):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
 
     First there is a search on few rows. The penalty that suits them need not suit ten times
@@ -99,6 +111,13 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
         ``draw_start(random_state)`` returns another start; None if theta is to be kept.
     max_iter : float
         Iterations of the fit that alpha is for: a candidate makes no more.
+    stage : callable, default=nullcontext
+        ``stage(name)`` is a context for each of the later stages.
+    report : callable
+        ``report(choice)`` is called whenever candidates have been measured, with what the
+        choice would be if the search ended there: theta is where the best one's fit ended.
+    show : callable
+        ``show(table)`` is called with the candidates of each stage at its end.
 
     Returns
     -------
@@ -117,7 +136,8 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
             starts = [theta, *_other_starts(draw_start, seed)]
             theta = best_start(few, alpha, starts, make_monitor, train)
         return Choice(alpha, theta)
-    rules = Rules(train, make_monitor, unit, problem.entropy, problem.map_rows)
+    tell = _best_so_far(report)
+    rules = Rules(train, make_monitor, unit, problem.entropy, problem.map_rows, tell)
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
     start, steeper = theta, []
@@ -128,7 +148,23 @@ def choose_alpha(problem, theta, *, seed, make_monitor, draw_start, max_iter):
     if is_lost and (split := _second_split(sample, seed)):
         splits = [problem.part(*split).in_row_space()]
         race, theta = search_alpha(rules, splits, start, steeper)
-    return _climb(problem, rules, race, theta, stages)
+    show(race.table())
+    return _climb(problem, rules, race, theta, stages, stage, show)
+
+
+def _best_so_far(report):
+    """What tells, of a race, the candidate with the lowest held-out loss so far."""
+    lowest, best_choice = math.inf, None
+
+    def tell(race, before=()):
+        nonlocal lowest, best_choice
+        best = race.best()
+        if race.mean(best) <= lowest:
+            theta = race.trained[best]
+            lowest, best_choice = race.mean(best), Choice(race.alpha(best), theta)
+        report(best_choice._replace(table=(*before, *race.table())))
+
+    return tell
 
 
 def search_alpha(rules, splits, theta, steeper=()):
@@ -185,7 +221,7 @@ def _run_decades(race):
         race.run([beyond])
 
 
-def _climb(problem, rules, race, theta, stages):
+def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nobody):
     """Let the best candidates compete on more and more rows."""
     if not stages:
         best = race.best()
@@ -193,8 +229,13 @@ def _climb(problem, rules, race, theta, stages):
     table = []
     for split in stages:
         table += race.table()
-        race = _race_on(race, rules, problem.part(*split).in_row_space(), theta)
-    race.run([race.quarter()])
+        rules = rules._replace(report=partial(rules.report, before=table))
+        larger = problem.part(*split).in_row_space()
+        with stage(f"choose alpha on {larger.data.n_rows} rows"):
+            race = _race_on(race, rules, larger, theta)
+            if split is stages[-1]:
+                race.run([race.quarter()])
+            show(race.table())
     best, shift = race.best(), _half_decades(problem.data, race.training_weight)
     found = race.start_for(best - shift, otherwise=None)
     return Choice(race.alpha(best), theta, found, True, table + race.table())

@@ -5,9 +5,11 @@ and `set_callbacks` says what it needs.
 """
 
 import functools
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sklearn.utils.metaestimators import available_if
+
+from skmlp._monitor import Stopped
 
 try:
     from sklearn.callback import CallbackContext, CallbackSupportMixin, with_callbacks
@@ -61,7 +63,7 @@ class FitTask:
     estimator : estimator
         With `CallbackSupportMixin`, in a method decorated by `with_callbacks`.
     n_stages : int
-        Stages before the first iteration.
+        Stages before the first iteration, at the most.
     max_iter : int
         Iterations at the most.
     X, y : array-like
@@ -77,39 +79,48 @@ class FitTask:
             "y": y,
             "metadata": metadata,
         }
-        self._n_stages, self._n_left = n_stages, max_iter
+        self._n_left = max_iter
         self._iteration = None
         self._has_to_stop = False
         self._fit = estimator._init_callback_context(max_subtasks=n_stages + max_iter)
         self._fit.call_on_fit_task_begin(**self._hook_arguments)
-        self._begin_iteration()
+        self._stage = self._fit  # what is under way, of which the next one is a part
 
-    def _begin_iteration(self):
-        if self._n_left and not self._n_stages:
+    def begin_iteration(self):
+        """Tell the callbacks that an iteration begins, if there may be one more."""
+        if self._n_left:
             self._n_left -= 1
             self._iteration = self._begin("iteration")
 
     def _begin(self, task_name, **options):
-        task = self._fit.subcontext(task_name=task_name, **options)
+        task = self._stage.subcontext(task_name=task_name, **options)
         return task.call_on_fit_task_begin(**self._hook_arguments)
 
     @contextmanager
     def stage(self, task_name):
         """Tell the callbacks when a stage before the iterations begins, and when it ends.
 
-        At an error it does not end, as no task of scikit-learn's does. Who asks to stop
-        here gets what can be had: a fit of one iteration, without which there is none.
+        Stages may have stages. At an error they do not end, as no task of scikit-learn's
+        does.
 
         Parameters
         ----------
         task_name : str
+
+        Raises
+        ------
+        Stopped
+            At the end, if a callback asks to end the fit.
         """
+        whole = self._stage
         # not a leaf, which would have no bar: how much there is to do is not known
-        task = self._begin(task_name, max_subtasks=None)
-        yield
-        self._has_to_stop |= task.call_on_fit_task_end(**self._hook_arguments)
-        self._n_stages -= 1
-        self._begin_iteration()
+        self._stage = self._begin(task_name, max_subtasks=None)
+        with suppress(Stopped):  # by a part of this stage, which then ends, too
+            yield
+        self._has_to_stop |= self._stage.call_on_fit_task_end(**self._hook_arguments)
+        self._stage = whole
+        if self._has_to_stop:
+            raise Stopped
 
     def end_iteration(self, fitted_attributes):
         """Tell the callbacks.
@@ -129,7 +140,7 @@ class FitTask:
             **self._hook_arguments, reconstruction_attributes=fitted_attributes
         )
         if not self._has_to_stop:
-            self._begin_iteration()
+            self.begin_iteration()
         return self._has_to_stop
 
     def end(self, fitted_attributes):

@@ -26,7 +26,7 @@ from skmlp._settings import Settings, announce_unused
 from skmlp._sklearn import Interval, Options, StrOptions, fit_context
 from skmlp._solvers import SOLVERS
 from skmlp._targets import KINDS, targets_of_fitted
-from skmlp._training import Interrupted, train
+from skmlp._training import Interrupted, most_stages, train
 from skmlp._warnings import warn
 
 
@@ -236,7 +236,7 @@ class MLPClassifierManual(
         Whether to print a line after each iteration: the training loss, the validation loss
         and score if there is a validation set, and the seconds since the start. Before, a
         line for each candidate of the search for alpha, with its held-out loss, and one
-        for each part that many rows start from.
+        for each iteration of the parts that many rows start from.
 
     Attributes
     ----------
@@ -287,7 +287,8 @@ class MLPClassifierManual(
         early stopping.
 
     n_iter_ : int
-        Iterations of the last call, over all rows.
+        Iterations of the last call, over all rows. (If it was ended before the first, the
+        evaluation of what was trained by then counts as one.)
 
     t_ : int
         Training rows seen: the sum of rows times iterations over all calls that went on
@@ -831,13 +832,21 @@ class MLPClassifierManual(
             is_given = any(part is not None for part in initial)
             if self.warm_start and hasattr(self, "coefs_") and not is_given:
                 earlier = Progress.of(self)
-            task = begin_fit_task(self, int(settings.searches_alpha(earlier)), *given)
             taken = take(self, settings, earlier, *given, validation_set)
+            is_drawn = earlier is None and not is_given
+            n_stages = most_stages(
+                settings, taken.data, taken.validation, earlier, is_drawn
+            )
+            task = begin_fit_task(self, n_stages, *given)
             publish = partial(self._publish, taken, earlier)
             options = {"initial": initial}
             if task is not None:
                 notify = partial(self._notify, taken, earlier, task)
-                options |= {"notify": notify, "stage": task.stage}
+                options |= {
+                    "notify": notify,
+                    "stage": task.stage,
+                    "begin": task.begin_iteration,
+                }
             self._train(settings, taken, earlier, publish, **options)
             if task is not None:
                 task.end(dict)

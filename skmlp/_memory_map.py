@@ -1,11 +1,17 @@
-"""Data in a memory map are read in pieces, and what was read is given back.
+"""Data in a large memory map are read in pieces, and what was read is given back.
 
 The pages of a file that a process has touched count as its memory until the system takes
 them back, which it does only when it has to. Giving them back costs little, since they
 stay in the system's cache.
+
+A map that fits in memory with ease is an array like any other. Its user may not know of
+it: joblib hands arrays of a megabyte and more to its workers as maps.
 """
 
 import mmap
+import os
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from sklearn.utils import assert_all_finite
@@ -13,19 +19,56 @@ from sklearn.utils import assert_all_finite
 _BLOCK_BYTES = 2**24
 # Rows to gather at a time: systems read 64 kB around each, if they are in their cache
 _GATHERED_ROWS = 256
+# A map fits in memory with ease if it is one in so many parts of each processor's share,
+# since each may have a worker that holds copies; or if it takes less than the modules that
+# a worker loads
+_PARTS_OF_SHARE, _FEW_BYTES = 64, 2**26
+# Where Linux says what a container may take
+_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 
 
 def memory_map(X):
-    """The memory map that an array is a view of, or None.
+    """The large memory map that an array is a view of, or None.
 
-    Maps of mode "c" are left alone: pages that are given back would lose their changes.
+    A map is large if what the array spans of it does not fit in memory with ease. Maps of
+    mode "c" are left alone: pages that are given back would lose their changes.
     """
     base = X
     while isinstance(base, np.ndarray):
         if isinstance(base, np.memmap):
-            return None if base.mode == "c" else base._mmap
+            is_left = base.mode == "c" or _span(X) <= _most_bytes()
+            return None if is_left else base._mmap
         base = base.base
     return None
+
+
+def _span(X):
+    """Bytes from the first entry of an array to its last."""
+    return sum((n - 1) * abs(step) for n, step in zip(X.shape, X.strides, strict=True))
+
+
+@cache
+def _most_bytes():
+    """What fits in memory with ease, even if each processor has a worker."""
+    share = _memory() // (os.cpu_count() or 1)
+    return max(share // _PARTS_OF_SHARE, _FEW_BYTES)
+
+
+def _memory():
+    """Bytes of memory that the machine or the container has; 0 if it does not tell."""
+    try:
+        sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (AttributeError, OSError, ValueError):
+        return 0
+    for path in _LIMITS:
+        try:
+            sizes.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # there is none, or it is "max"
+            continue
+    return min(sizes)
 
 
 def give_back(mapped):

@@ -10,6 +10,10 @@ from skmlp._solvers import Verdict
 _GAINING = 1.25
 
 
+class Stopped(Exception):
+    """A callback asks to end the fit before its first iteration."""
+
+
 class Monitor:
     """Called by the solver after each iteration; says when progress has stalled.
 
@@ -31,6 +35,8 @@ class Monitor:
         loss is, and the held-out data are looked at for the record only.
     verbose : bool
         Print a line an iteration.
+    title : str, default=""
+        What the lines begin with.
     best_loss, n_stalled : float and int
         Where to take up from an earlier call; the defaults start afresh.
 
@@ -59,6 +65,7 @@ class Monitor:
         *,
         watches_score=False,
         verbose=False,
+        title="",
         best_loss=np.inf,
         n_stalled=0,
     ):
@@ -67,6 +74,7 @@ class Monitor:
         self.score_held_out = score_held_out
         self.watches_score = watches_score
         self.verbose = verbose
+        self._title = title
         self.best_loss = best_loss
         self.n_stalled = n_stalled
         self.losses = []
@@ -139,7 +147,9 @@ class Monitor:
         return falls_faster or np.median(younger) > _GAINING * np.median(older)
 
     def _print_line(self):
-        line = f"Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
+        line = (
+            f"{self._title}Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
+        )
         if self.scores:
             line += f", validation loss = {self.validation_losses[-1]:10.6f}"
             if self.scores[-1] != -self.validation_losses[-1]:

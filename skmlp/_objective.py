@@ -71,7 +71,7 @@ class Objective:
     Parameters
     ----------
     network : Network
-    X : {ndarray, CSR} of shape (n, d), float32 or float64
+    X : {ndarray, CSR, StandardisedMap} of shape (n, d), float32 or float64
     targets : ndarray of shape (n,) of int, or of shape (n, K)
         Class index of each row, or 1 for each of its labels and 0 for the others.
     sample_weight : ndarray of shape (n,), float64, or None
@@ -121,7 +121,7 @@ class Objective:
         self.dropout = float(dropout)
         self.coordinates = coordinates or Coordinates.identity(network)
         self._map = map
-        self._mapped = memory_map(X)
+        self._mapped = X.mapped if isinstance(X, StandardisedMap) else memory_map(X)
         self._axpy = get_blas_funcs("axpy", dtype=X.dtype)  # y += a x in one pass
         self._local = threading.local()
         # no cached_property, whose lock in Python 3.11 a forked child may find taken
@@ -176,7 +176,7 @@ class Objective:
             make = self.network.linearization
 
             def keep(block):
-                at = linearize(block, make)
+                at = linearize(_loaded(block), make)
                 give_back(self._mapped)
                 return *block, at
 
@@ -205,11 +205,10 @@ class Objective:
         Returns
         -------
         objective : Objective or None
-            None for few rows, for those of a memory map, which are not to be copied, and
-            for those that are in single precision or can't be.
+            None for few rows, and for those that are in single precision or can't be.
         """
         is_short = len(row_blocks(self.X, self.network)) < _FEWEST_ROUGH_BLOCKS
-        if is_short or self._mapped is not None or self.dtype == np.float32:
+        if is_short or self.dtype == np.float32:
             return None
         rough = self._in_single_precision()
         return None if rough.X is self.X else rough
@@ -219,8 +218,8 @@ class Objective:
 
         Rows that `batches` would standardise to single precision in every epoch, in a tenth
         to a quarter of its time, are standardised once. One epoch would not make up for
-        that; rows of a memory map are not to be copied; and a copy of those that are in
-        single precision would be as large as they are, and save a third as much time.
+        that; rows of a large memory map are not to be copied; and a copy of those that are
+        in single precision would be as large as they are, and save a third as much time.
 
         Parameters
         ----------
@@ -237,7 +236,11 @@ class Objective:
         return self
 
     def _in_single_precision(self):
-        X, coordinates = in_single_precision(self.X, self.coordinates)
+        if self._mapped is not None and _can_standardise(self.X, self.coordinates):
+            X = StandardisedMap(self.X, self.coordinates, self._mapped)
+            coordinates = self.coordinates.without_features(np.float32)
+        else:
+            X, coordinates = in_single_precision(self.X, self.coordinates)
         return Objective(
             self.network,
             X,
@@ -379,7 +382,7 @@ class Objective:
 
     def _group_loss(self, parameters, blocks):
         total = 0.0
-        for X, targets, weights in blocks:
+        for X, targets, weights in map(_loaded, blocks):
             workspace = self._workspace(len(targets), self.dtype)
             total += self.network.loss(parameters, X, targets, weights, workspace)
             give_back(self._mapped)
@@ -429,7 +432,7 @@ class Objective:
     def _group_sum(self, evaluate, blocks, out):
         """Sum over the blocks of one group; that of the vectors goes to `out`."""
         gradient, total = self.network.parameters(out), 0.0
-        for block in blocks:
+        for block in map(_loaded, blocks):
             total += evaluate(block, gradient)
             give_back(self._mapped)
             if gradient.vector is not out:
@@ -537,6 +540,29 @@ def _can_standardise(X, coordinates):
     return isinstance(X, np.ndarray) and coordinates.scales[0] is not None
 
 
+class StandardisedMap:
+    """Rows of a large memory map in single precision, standardised whenever they are read.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        In the map.
+    coordinates : Coordinates
+        Of a network of its rows, with a scale of each feature.
+    mapped : mmap
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, X, coordinates, mapped):
+        self._X, self._coordinates, self.mapped = X, coordinates, mapped
+        self.shape = X.shape
+
+    def rows(self, some):
+        """A slice of the rows, in memory."""
+        return in_single_precision(self._X[some], self._coordinates)[0]
+
+
 def in_single_precision(X, coordinates):
     """Rows in float32, standardised first, lest they lose the digits that tell them apart.
 
@@ -561,10 +587,18 @@ def in_single_precision(X, coordinates):
     return standardised, gather.coordinates
 
 
+def _loaded(block):
+    """A block of rows (X, ...), which are in memory."""
+    X, *others = block
+    return (X() if callable(X) else X, *others)
+
+
 def _slice_rows(X, rows):
-    """Rows of X; those of a CSR matrix as views of its data."""
+    """Rows of X; those of a CSR matrix as views of its data, of a map what loads them."""
     if isinstance(X, np.ndarray):
         return X[rows]
+    if isinstance(X, StandardisedMap):
+        return partial(X.rows, rows)
     indptr = X.indptr[rows.start : rows.stop + 1]
     entries = slice(indptr[0], indptr[-1])
     return sparse.csr_array(

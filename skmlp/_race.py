@@ -31,6 +31,10 @@ _CONFIRMED = 0.5
 _GAIN = 0.002
 
 
+def tell_nobody(*news, **details):
+    """Where nobody follows the search."""
+
+
 class Rules(NamedTuple):
     """What all races of a search have in common.
 
@@ -46,6 +50,8 @@ class Rules(NamedTuple):
         Mean loss of a prediction by the shares of the classes.
     map_fits : callable
         Runs the fits of several candidates, or the sums over rows of a single one.
+    report : callable
+        ``report(race)`` is called whenever candidates have been measured.
     """
 
     train: Callable
@@ -53,6 +59,7 @@ class Rules(NamedTuple):
     unit: float
     entropy: float
     map_fits: Callable = serial
+    report: Callable = tell_nobody
 
 
 class Race:
@@ -111,6 +118,7 @@ class Race:
                 self.trained[candidate] = result.theta
                 self._objectives[candidate] = result.loss
             self.losses.setdefault(candidate, []).append(loss)
+        self._rules.report(self)
 
     def mean(self, candidate):
         """Mean loss on all held-out rows that a candidate has seen."""

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from skmlp._memory_map import give_back, memory_map
+
 # Contradictions from which on labels are no property of a row that was copied: as a share
 # of the repeated cells that would have several labels, if these did not go by features
 _CONFLICTS = 0.1
@@ -24,6 +26,8 @@ _FREQUENCY = 64
 _LARGEST_COUNT, _TOLERANCES = 1e6, (1e-8, 1e-12)
 # Cells of a truth table, if they are fewer
 _TRUTH_TABLE = 30
+# Rows, and numbers, that are scrambled at a time: copies of them stay small
+_PIECE_ROWS, _PIECE_NUMBERS = 1024, 2**20
 
 
 class Repeats(NamedTuple):
@@ -297,13 +301,20 @@ def _factors(n_features):
 def _products(X, factors, rows=None):
     """Scrambled rows, or some of them, times factors."""
     if isinstance(X, np.ndarray):
-        n_rows = len(X) if rows is None else len(rows)
-        pieces = [slice(i, i + 1024) for i in range(0, n_rows, 1024)]  # copies stay small
-        blocks = (X[piece if rows is None else rows[piece]] for piece in pieces)
-        return np.concatenate([scramble(block) @ factors for block in blocks])
+        return np.concatenate(list(_products_of_pieces(X, factors, rows)))
     scrambled = (scramble(X.data), X.indices, X.indptr)
     products = sparse.csr_array(scrambled, shape=X.shape) @ factors
     return products if rows is None else products[rows]
+
+
+def _products_of_pieces(X, factors, rows):
+    """Of a dense X; what was read of a memory map is given back."""
+    mapped, n_rows = memory_map(X), len(X) if rows is None else len(rows)
+    step = max(min(_PIECE_ROWS, _PIECE_NUMBERS // X.shape[1]), 1)
+    for start in range(0, n_rows, step):
+        piece = slice(start, start + step)
+        yield scramble(X[piece if rows is None else rows[piece]]) @ factors
+        give_back(mapped)
 
 
 def scramble(values):

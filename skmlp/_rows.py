@@ -1,4 +1,4 @@
-"""Rows of data in memory, or in a memory map, with their targets and weights."""
+"""Rows of data in memory, or in a large memory map, with their targets and weights."""
 
 import math
 
@@ -201,7 +201,7 @@ class Rows:
         -------
         rows : Rows
         basis : DenseBasis, SparseBasis or None
-            None for rows of a memory map, too, which are not to be copied.
+            None for rows of a large memory map, too, which are not to be copied.
         """
         if memory_map(self.X) is not None:
             return self, None
@@ -235,8 +235,8 @@ class Rows:
         Copies of a row are drawn together, as one with the weight of all of them. Of equal
         rows that are observations each is drawn on its own, and those that are drawn are
         added up; if that makes few rows, all are drawn. So a weight is as good as copies.
-        (Rows of a memory map are drawn as they are, lest all of it is read.) A smaller
-        sample is a part of a larger one.
+        (Of a large memory map, which keeps its rows without weight, rows are drawn as they
+        are if it has any.) A smaller sample is a part of a larger one.
 
         Parameters
         ----------
@@ -247,8 +247,8 @@ class Rows:
         rows : Rows
         """
         random_state = np.random.RandomState(seed)
-        if memory_map(self.X) is None:
-            return self._sample(random_state, n_most).with_weight()
+        if self.weights is None or self.weights.all():
+            return self._sample(random_state, n_most)
         if self.n_rows <= n_most:
             return self.with_weight()
         drawn = random_state.permutation(self.n_rows)[:n_most]
@@ -339,7 +339,7 @@ def _entropy(groups, weight):
 
 
 def weigh(X, targets, sample_weight, class_weights, groups=None):
-    """Rows with weights; those without any are left out, but of a memory map.
+    """Rows with weights; those without any are left out, but of a large memory map.
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def weigh(X, targets, sample_weight, class_weights, groups=None):
     if class_weights is not None:
         weights = class_weights[targets] * (1.0 if weights is None else weights)
     rows = Rows(X, targets, weights, sample_weight, groups)
-    # to leave rows of a memory map out would be to load the others; they add 0 as they are
+    # to leave rows of a large map out would be to load the others; they add 0 as they are
     if weights is None or weights.all() or memory_map(X) is not None:
         return rows
     return rows.with_weight()

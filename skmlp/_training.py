@@ -1,6 +1,7 @@
 """A training: a function of settings, data and progress, which sets nothing of anything."""
 
 import math
+from collections import deque
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,10 +20,11 @@ from skmlp._coordinates import (
     scaling_of,
     standard_coordinates,
 )
-from skmlp._monitor import Monitor
+from skmlp._monitor import Monitor, Stopped
 from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
 from skmlp._problem import Problem
+from skmlp._race import tell_nobody
 from skmlp._score_test import features_matter
 from skmlp._solvers import SOLVERS, Result, StochasticState
 from skmlp._warnings import warn
@@ -38,6 +40,11 @@ _LAST_PART, _GROWTH = 8, 4
 _PART_ROWS, _PART_BYTES = 3000, 2**28
 # An iteration on a part is cheap: it has to gain a quarter of what it has to on all rows
 _PART_TOLERANCE = 0.25
+# What is said at Ctrl-C if something has been trained by then
+_INTERRUPTED_BEFORE = (
+    "Training was interrupted before its iterations on all rows; the estimator keeps the "
+    "best parameters that were fitted to some of them."
+)
 # Relative difference from the entropy of the classes that is none
 _NO_BETTER = 1e-3
 
@@ -61,6 +68,7 @@ def train(
     make_score=None,
     notify=None,
     stage=nullcontext,
+    begin=None,
 ):
     """Minimise the objective of a network of the data.
 
@@ -83,7 +91,11 @@ def train(
         ``notify(make_outcome)`` is called after each iteration; the training ends if it
         returns True. ``make_outcome()`` is what the training would come to there.
     stage : callable
-        ``stage(name)`` is a context in which the search for alpha is made, if it is.
+        ``stage(name)`` is a context for what is done before the iterations: the search for
+        alpha, its later stages within it, and each fit to a part. It may raise `Stopped`
+        at its end; then the training ends with what it has.
+    begin : callable or None
+        Called before the first iteration.
 
     Returns
     -------
@@ -94,7 +106,7 @@ def train(
     ValueError
         If settings, data and progress do not fit together, or training diverges.
     Interrupted
-        At a KeyboardInterrupt after the first iteration.
+        At a KeyboardInterrupt, if there are parameters that something was fitted to.
     """
     network = settings.network(data.n_features, targets)
     drawn, progress = None, earlier
@@ -119,26 +131,104 @@ def train(
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = theta is drawn
         problem, theta = _narrow(settings, problem, theta, is_drawn)
-        progress, choice = _set_alpha(
-            settings, problem, progress, theta, may_redraw=is_drawn, stage=stage
-        )
-        theta, found = choice.theta, choice.found
-        if is_drawn and not stops_early and not settings.method.has_epochs:
-            if choice.is_stage and found is not None:
-                theta = found
-            else:
-                theta = _approach(settings, problem, theta, progress)
         score = None
         if validation is not None and make_score is not None:
             score = make_score(validation)
-        monitor = _make_monitor(settings, problem, progress, stops_early, score)
-        if notify is not None:
-            monitor.notify = lambda: notify(
-                lambda: _outcome(problem, monitor, _without_state(progress))
-            )
+        watch = partial(_watch, settings, problem, stops_early, score)
+        may_move = is_drawn and not stops_early and not settings.method.has_epochs
+        prepare = partial(
+            _prepare, settings, problem, progress, theta, is_drawn, may_move, stage
+        )
+        return _run(settings, problem, prepare, watch, {"begin": begin, "notify": notify})
+
+
+def _run(settings, problem, prepare, watch, follow):
+    """Prepare and solve; or end with what was reached, if someone asks to stop before.
+
+    Parameters
+    ----------
+    settings : Settings
+    problem : Problem
+    prepare : callable
+        `_prepare`, but for what was reached.
+    watch : callable
+        ``watch(progress, **follow)`` returns a monitor of the iterations, which begin.
+    follow : dict
+        `begin` and `notify` of `train`.
+
+    Returns
+    -------
+    outcome : Outcome
+    """
+    reached = deque(maxlen=1)  # the progress and the parameters to end with
+    try:
+        progress, theta, found = prepare(reached)
+        monitor = watch(progress, **follow)
         outcome, result = _solve(settings, problem, theta, monitor, progress, found)
-        _warn_of_the_end(settings, problem, outcome, result)
-        return outcome
+    except Interrupted:
+        raise
+    except Stopped:
+        return _outcome_there(problem, partial(watch, **follow), *reached.pop())
+    except KeyboardInterrupt as interrupt:
+        if not reached:
+            raise
+        outcome = _outcome_there(problem, watch, *reached.pop())
+        raise Interrupted(_INTERRUPTED_BEFORE, outcome) from interrupt
+    _warn_of_the_end(settings, problem, outcome, result)
+    return outcome
+
+
+def _prepare(settings, problem, progress, theta, is_drawn, may_move, stage, reached):
+    """Set alpha, and find where the solver is to start.
+
+    Parameters
+    ----------
+    is_drawn, may_move : bool
+        Whether theta was drawn, and whether the solver may start elsewhere.
+    stage : callable
+        See `train`.
+    reached : deque
+        Is given the progress and the parameters of the best fit so far.
+
+    Returns
+    -------
+    progress : Progress
+    theta : ndarray of shape (P,)
+    found : ndarray of shape (P,) or None
+        See `Choice`.
+    """
+    progress, choice = _set_alpha(
+        settings, problem, progress, theta, is_drawn, stage, reached
+    )
+    theta, found = choice.theta, choice.found
+    if may_move and choice.is_stage and found is not None:
+        theta = found
+    elif may_move:
+        theta = _approach(settings, problem, theta, progress, stage, reached)
+    return progress, theta, found
+
+
+def _watch(settings, problem, stops_early, score, progress, begin=None, notify=None):
+    """A monitor of the iterations, which begin now; it tells of each."""
+    if begin is not None:
+        begin()
+    monitor = _make_monitor(settings, problem, progress, stops_early, score)
+    if notify is not None:
+        monitor.notify = lambda: notify(
+            lambda: _outcome(problem, monitor, _without_state(progress))
+        )
+    return monitor
+
+
+def _outcome_there(problem, watch, progress, theta):
+    """Of a training that ends where it is, before its iterations.
+
+    The objective is evaluated on all rows, which is recorded as an iteration that has left
+    the parameters as they are.
+    """
+    monitor = watch(progress)
+    monitor(theta, problem.objective(progress.alpha).loss(theta))
+    return _outcome(problem, monitor, _without_state(progress), keep_best=True)
 
 
 def problem_at(settings, data, targets, progress):
@@ -289,8 +379,8 @@ def _fill(arrays, values, name):
         array[...] = value
 
 
-def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
-    """Take alpha as it is given, keep that of before, or search for it.
+def _set_alpha(settings, problem, progress, theta, may_redraw, stage, reached):
+    """Take alpha as it is given, keep that of before, or search for it; see `_prepare`.
 
     Returns
     -------
@@ -304,26 +394,51 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
     if not settings.searches_alpha(progress):
         alpha = _ALPHA_OF_PARTS if progress.alpha is None else progress.alpha
         return replace(progress, alpha=alpha), Choice(alpha, theta)
-    draw_start = partial(problem.draw, standardized=settings.standardize)
-    with stage("choose alpha"):
-        choice = choose_alpha(
-            problem,
-            theta,
-            seed=progress.seed,
-            make_monitor=partial(
-                Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
-            ),
-            draw_start=draw_start if may_redraw else None,
-            max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
-        )
+    choice = None
+    try:
+        with stage("choose alpha"):
+            choice = _search_alpha(
+                settings, problem, progress, theta, may_redraw, stage, reached
+            )
+    except Stopped:
+        if reached:
+            raise  # else nothing is trained yet: the first iteration ends the fit
     if settings.verbose:
-        for n_rows, alpha, loss in choice.table:
-            print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
         print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
-    return replace(progress, alpha=choice.alpha, alpha_search=choice.record), choice
+    progress = _with_choice(progress, choice)
+    if choice.found is not None:
+        reached.append((progress, choice.found))
+    return progress, choice
 
 
-def _approach(settings, problem, theta, progress):
+def _search_alpha(settings, problem, progress, theta, may_redraw, stage, reached):
+    """See `_prepare`."""
+    draw_start = partial(problem.draw, standardized=settings.standardize)
+    return choose_alpha(
+        problem,
+        theta,
+        seed=progress.seed,
+        make_monitor=partial(
+            Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
+        ),
+        draw_start=draw_start if may_redraw else None,
+        max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
+        stage=stage,
+        report=lambda best: reached.append((_with_choice(progress, best), best.theta)),
+        show=_print_candidates if settings.verbose else tell_nobody,
+    )
+
+
+def _with_choice(progress, choice):
+    return replace(progress, alpha=choice.alpha, alpha_search=choice.record)
+
+
+def _print_candidates(table):
+    for n_rows, alpha, loss in table:
+        print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
+
+
+def _approach(settings, problem, theta, progress, stage, reached):
     """Where L-BFGS should start on many rows: the optimum of a part of them.
 
     That fit starts from the optimum of a smaller part, and so on: each has to make up only
@@ -338,36 +453,62 @@ def _approach(settings, problem, theta, progress):
        learning", ICML 2018.
     """
     for n_rows in reversed(_parts(problem.data)):
-        rows = problem.data.sample(progress.seed, n_rows)
-        alpha = progress.alpha * rows.total_weight / problem.data.total_weight
-        tol = _PART_TOLERANCE * problem.tolerance(settings.tol)
-        monitor = Monitor(tol, settings.n_iter_no_change)
-        result = settings.method.run(
-            settings,
-            problem.part(rows).objective(alpha),
-            theta,
-            on_iteration=monitor,
-            other=None,
-        )
-        theta = result.theta.astype(theta.dtype, copy=False)
-        if settings.verbose:
-            print(
-                f"Fit to {rows.n_rows} of {problem.data.n_rows} rows: {result.n_iter} "
-                f"iterations, loss = {result.loss:10.6f}"
-            )
+        with stage(f"fit to {n_rows} rows"):
+            theta = _fit_to_part(settings, problem, theta, progress, n_rows, reached)
+    return theta
+
+
+def _fit_to_part(settings, problem, theta, progress, n_rows, reached):
+    """See `_approach`."""
+    rows = problem.data.sample(progress.seed, n_rows)
+    monitor = Monitor(
+        _PART_TOLERANCE * problem.tolerance(settings.tol),
+        settings.n_iter_no_change,
+        verbose=settings.verbose,
+        title=f"Fit to {rows.n_rows} of {problem.data.n_rows} rows: ",
+    )
+    monitor.notify = lambda: reached.append((progress, monitor.theta))
+    alpha = progress.alpha * rows.total_weight / problem.data.total_weight
+    objective = problem.part(rows).objective(alpha)
+    result = settings.method.run(
+        settings, objective, theta, on_iteration=monitor, other=None
+    )
+    theta = result.theta.astype(theta.dtype, copy=False)
+    reached.append((progress, theta))
     return theta
 
 
 def _parts(data):
     """Numbers of rows of the parts, the largest one first."""
-    parts = []
     if data.n_rows < _MANY_ROWS:
-        return parts
-    n_rows = min(data.n_rows // _LAST_PART, _PART_BYTES // data.row_bytes)
+        return []
+    return _shrinking(min(data.n_rows // _LAST_PART, _PART_BYTES // data.row_bytes))
+
+
+def _shrinking(n_rows):
+    """Numbers of rows of a part and of those before it."""
+    parts = []
     while n_rows >= _PART_ROWS:
         parts.append(n_rows)
         n_rows //= _GROWTH
     return parts
+
+
+def most_stages(settings, data, validation, earlier, is_drawn):
+    """Stages before the iterations, at the most; those within others do not count.
+
+    Parameters
+    ----------
+    settings, data, validation, earlier
+        See `train`.
+    is_drawn : bool
+        Whether the parameters to start from will be drawn.
+    """
+    n_stages = int(settings.searches_alpha(earlier))
+    is_whole = not (settings.method.has_epochs or settings.stops_early(data, validation))
+    if is_drawn and is_whole and data.n_rows >= _MANY_ROWS:
+        n_stages += len(_shrinking(data.n_rows // _LAST_PART))
+    return n_stages
 
 
 def _score_held_out(problem, held_out, score, theta):

@@ -1,5 +1,6 @@
 """Callbacks of `sklearn.callback` where it exists; everything else where it does not."""
 
+import itertools
 import subprocess
 import sys
 
@@ -15,6 +16,10 @@ import skmlp
 from skmlp import MLPClassifierManual
 from skmlp._alpha import choose_alpha
 from skmlp._callbacks import _is_known
+from skmlp._outcome import Progress
+from skmlp._rows import Rows
+from skmlp._settings import Settings
+from skmlp._training import most_stages
 
 needs_callbacks = pytest.mark.skipif(not _is_known, reason="needs scikit-learn >= 1.9")
 
@@ -158,6 +163,138 @@ def test_who_asks_to_stop_after_the_search_gets_one_iteration(iris, solver, recw
         "teardown",
     ]
     assert not recwarn.list
+
+
+@pytest.fixture
+def many():
+    """Rows, and a validation set, lest fewer are left to train on."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = (X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=600) > 0).astype(int)
+    return {"X": X, "y": y, "X_val": X[:200], "y_val": y[:200]}
+
+
+@pytest.fixture
+def small_stages(monkeypatch):
+    """A stage of the search on 400 rows or more, and fits to parts of 600 rows."""
+    monkeypatch.setattr("skmlp._alpha._STAGE_ROWS", 400)
+    monkeypatch.setattr("skmlp._alpha.TRAINING_ROWS", 240)
+    monkeypatch.setattr("skmlp._alpha.MOST_ROWS", 480)
+    monkeypatch.setattr("skmlp._training._MANY_ROWS", 600)
+    monkeypatch.setattr("skmlp._training._PART_ROWS", 18)
+
+
+STAGES = {
+    "auto": ["choose alpha", "choose alpha on 600 rows"],
+    0.3: ["fit to 18 rows", "fit to 75 rows"],
+}
+
+
+def of_stages(events):
+    return [event for event in events if "alpha" in event or "rows" in event]
+
+
+@short_fits
+@needs_callbacks
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg"])
+def test_what_precedes_the_iterations_is_in_stages(many, small_stages, solver):
+    recorder = Recorder()
+    model = short(solver, alpha="auto", max_iter=40).set_callbacks(recorder).fit(**many)
+    whole, stage = STAGES["auto"]
+    assert of_stages(recorder.events) == [
+        f"begin {whole}",
+        f"begin {stage}",
+        f"end {stage}",
+        f"end {whole}",
+    ]
+    assert recorder.n_subtasks == 1 + 2 + 40  # at the most: the parts are left out
+    recorder.events.clear()
+    model.set_params(alpha=0.3).fit(**many)
+    expected = [f"{when} {name}" for name in STAGES[0.3] for when in ("begin", "end")]
+    assert of_stages(recorder.events) == expected
+    assert recorder.n_subtasks == 2 + 40
+    assert recorder.events[2 + len(expected)] == "begin iteration"
+    plain = short(solver, alpha=0.3, max_iter=40).fit(**many)
+    assert_array_equal(model.predict_proba(many["X"]), plain.predict_proba(many["X"]))
+
+
+@needs_callbacks
+@pytest.mark.parametrize(
+    ("stage", "solver", "early_stopping"),
+    [
+        *itertools.product(STAGES["auto"], SOLVERS, [False, True]),
+        *itertools.product(STAGES[0.3], ["lbfgs", "newton-cg"], [False]),
+    ],
+)
+def test_who_asks_to_stop_in_a_stage_gets_what_there_is(
+    many, small_stages, solver, early_stopping, stage, recwarn
+):
+    """All that was begun ends, and nothing else begins but an iteration."""
+    X, y = many["X"], many["y"]
+    alpha = "auto" if stage in STAGES["auto"] else 0.3
+    recorder = Recorder(stop_after=stage)
+    model = short(solver, alpha=alpha, early_stopping=early_stopping, max_iter=40)
+    model.set_callbacks(recorder).fit(**many)
+    names = STAGES[alpha][:1] if stage == "fit to 18 rows" else STAGES[alpha]
+    events = of_stages(recorder.events)
+    for when in ("begin", "end"):
+        assert {e for e in events if e.startswith(when)} == {f"{when} {n}" for n in names}
+    assert len(events) == 2 * len(names)
+    assert recorder.events[-4:] == [
+        "begin iteration",
+        "end iteration",
+        "end fit",
+        "teardown",
+    ]
+    assert model.n_iter_ == len(model.loss_curve_) == len(recorder.fitted) == 1
+    assert model.t_ == 600
+    assert_array_equal(recorder.fitted[0].predict_proba(X), model.predict_proba(X))
+    assert model.loss_ == model.loss_curve_[0]
+    if alpha == "auto":
+        assert model.loss_ < 0.99 * np.log(2)  # an epoch of sgd has learnt less
+        assert model.score(X, y) > 0.6
+    assert not recwarn.list
+
+
+@short_fits
+@needs_callbacks
+@pytest.mark.parametrize("when", ["begin", "end"])
+@pytest.mark.parametrize("stage", STAGES["auto"] + STAGES[0.3])
+def test_ctrl_c_in_a_callback_of_a_stage(many, small_stages, when, stage):
+    class Interrupting(Recorder):
+        def on_fit_task_begin(self, estimator, context):
+            self.interrupt("begin", context)
+
+        def on_fit_task_end(self, estimator, context):
+            self.interrupt("end", context)
+
+        def interrupt(self, when_now, context):
+            if (when_now, context.task_name) == (when, stage):
+                raise KeyboardInterrupt
+
+    alpha = "auto" if stage in STAGES["auto"] else 0.3
+    model = short("lbfgs", alpha=alpha).set_callbacks(Interrupting())
+    with pytest.raises(KeyboardInterrupt) as caught:
+        model.fit(**many)
+    is_early = when == "begin" and stage in ("choose alpha", "fit to 18 rows")
+    assert ("before its iterations" in str(caught.value)) != is_early
+    assert hasattr(model, "coefs_") != is_early
+
+
+def test_stages_at_the_most():
+    """What may have fewer in the end: parts of wide rows, or after a search."""
+    rows = Rows(np.zeros((400_000, 1)), np.zeros(400_000, int))
+    for params, earlier, is_drawn, n_stages in (
+        ({"alpha": 1.0}, None, True, 3),
+        ({}, None, True, 4),
+        ({}, None, False, 1),
+        ({"solver": "adam"}, None, True, 1),
+        ({"early_stopping": True}, None, True, 1),
+        ({"early_stopping": "auto"}, None, True, 1),
+        ({}, Progress(0, alpha=1.0), False, 0),
+    ):
+        settings = Settings(MLPClassifierManual(**params))
+        assert most_stages(settings, rows, None, earlier, is_drawn) == n_stages
 
 
 @needs_callbacks

@@ -13,7 +13,12 @@ from threadpoolctl import threadpool_limits
 from skmlp import MLPClassifierManual
 from skmlp._coordinates import standard_coordinates
 from skmlp._network import Network
-from skmlp._objective import Objective, in_single_precision, row_blocks
+from skmlp._objective import (
+    Objective,
+    StandardisedMap,
+    in_single_precision,
+    row_blocks,
+)
 from skmlp._parallel import row_threads
 
 
@@ -184,7 +189,9 @@ def test_rows_that_are_standardised_once_make_the_same_batches(activation, optio
         assert relative_error(gradient, exact) < 1e-5
 
 
-def test_rows_are_standardised_once_only_where_it_pays(tmp_path):
+def test_rows_are_standardised_once_only_where_it_pays(tmp_path, monkeypatch):
+    monkeypatch.setattr("skmlp._memory_map._most_bytes", lambda: 0)
+
     def is_prepared(*arguments, n_epochs=2, batch_size=1000, **options):
         objective, _, _ = make_standardised(*arguments, **options)
         return objective.for_epochs(n_epochs, batch_size) is not objective
@@ -400,7 +407,7 @@ def test_rough_is_the_same_function_in_single_precision(weighted):
     assert relative_error(rough_gradient, gradient) < 1e-5
 
 
-def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective(tmp_path):
+def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective():
     X = np.random.default_rng(0).normal(size=(4000, 5))
     network = Network((5, 100, 3), "logistic")
 
@@ -410,14 +417,33 @@ def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective(tmp
         k, coordinates = np.zeros(X.shape[0], int), coordinates if standardized else None
         return Objective(network, X, k, None, 1.0, coordinates=coordinates).rough()
 
-    mapped = np.memmap(tmp_path / "X", np.float64, "w+", shape=X.shape)
-    mapped[:] = X
     assert rough(X) is not None
     assert rough(X[:1000]) is None
-    assert rough(mapped) is None
     assert rough(X.astype(np.float32), np.float32) is None
     assert rough(sparse.csr_array(X)) is None
     assert rough(X, standardized=False) is None
+
+
+def test_the_rough_objective_of_a_large_map_copies_no_rows(tmp_path, monkeypatch):
+    """They are standardised block by block, whenever they are read: to the same bits."""
+    monkeypatch.setattr("skmlp._memory_map._most_bytes", lambda: 0)
+    X = np.random.default_rng(0).normal(size=(4000, 5))
+    mapped = np.memmap(tmp_path / "X", np.float64, "w+", shape=X.shape)
+    mapped[:] = X
+    network = Network((5, 100, 3), "logistic")
+    coordinates = standard_coordinates(network, X.mean(axis=0), X.std(axis=0), X.dtype)
+    theta = network.initialize(np.random.RandomState(1), np.float64, standardized=True)
+    one, other = (
+        Objective(network, data, np.arange(4000) % 3, None, 1.0, coordinates=coordinates)
+        for data in (X, mapped)
+    )
+    one, other = one.rough(), other.rough()
+    assert isinstance(other.X, StandardisedMap)
+    assert other.dtype == np.float32
+    assert one.loss(theta) == other.loss(theta)
+    assert_array_equal(one.loss_gradient(theta)[1], other.loss_gradient(theta)[1])
+    products = [objective.hessian_product(theta)(theta) for objective in (one, other)]
+    assert_array_equal(*products)
 
 
 def in_float32(objective):

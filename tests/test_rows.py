@@ -279,7 +279,7 @@ def test_equal_observations_are_added_up():
     assert_array_equal(of_classes.weights, factors * added[0].weights)
 
 
-def test_what_is_no_observation_is_not_added_up(tmp_path):
+def test_what_is_no_observation_is_not_added_up(tmp_path, monkeypatch):
     rows = make_rows(100)
     copied = Rows(np.tile(rows.X, (3, 1)), np.tile(rows.targets, 3))
     assert rows.added_up() is rows
@@ -287,4 +287,6 @@ def test_what_is_no_observation_is_not_added_up(tmp_path):
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", shape=(500, 1))
     X[:] = 1
     mapped = Rows(X, np.arange(500) % 2)
+    assert mapped.added_up().n_rows == 2
+    monkeypatch.setattr("skmlp._memory_map._most_bytes", lambda: 0)
     assert mapped.added_up() is mapped

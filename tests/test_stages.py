@@ -382,7 +382,7 @@ def test_there_is_no_record_of_an_alpha_that_was_given(iris):
     assert model.set_params(alpha=2.0).fit(*iris).alpha_search_ is None
 
 
-def test_ctrl_c_in_the_search_leaves_nothing_behind(monkeypatch):
+def test_ctrl_c_in_a_stage_keeps_the_best_of_the_stage_before(monkeypatch):
     run = Race.run
 
     def interrupted(race, candidates, split=0):
@@ -392,9 +392,13 @@ def test_ctrl_c_in_the_search_leaves_nothing_behind(monkeypatch):
 
     monkeypatch.setattr(Race, "run", interrupted)
     model = MLPClassifierManual(5, random_state=0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="before its iterations on all rows"):
         model.fit(*weak(6000))
-    assert vars(model) == vars(MLPClassifierManual(5, random_state=0))
+    n_samples, alpha, loss = model.alpha_search_.values()
+    assert (n_samples == 2400).all()
+    assert model.alpha_ == alpha[loss.argmin()]
+    whole = MLPClassifierManual(5, alpha=model.alpha_, random_state=0).fit(*weak(2400))
+    assert model.score(*weak(6000)) > whole.score(*weak(6000)) - 0.05
 
 
 def test_a_steeper_start_has_a_steeper_first_layer():

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from common import assert_same_state, short, short_fits
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 
 import skmlp._training
 from skmlp import MLPClassifierManual
+from skmlp._network import Network
 from skmlp._rows import Rows
 from skmlp._settings import Settings
 from skmlp._solvers import SOLVERS
@@ -234,7 +236,12 @@ def test_parts_are_at_most_so_large_and_tell_of_themselves(
     monkeypatch.setattr("skmlp._training._PART_BYTES", 40 * 3 * 8)
     estimator = MLPClassifierManual(5, alpha=0.3, random_state=0, verbose=True)
     train(Settings(estimator), *tall())
-    assert capsys.readouterr().out.startswith("Fit to 40 of 600 rows: ")
+    lines = capsys.readouterr().out.splitlines()
+    of_part = [line for line in lines if line.startswith("Fit to 40 of 600 rows: ")]
+    assert of_part == lines[: len(of_part)]
+    assert of_part[0].startswith("Fit to 40 of 600 rows: Iteration    1, loss =   0.")
+    assert of_part[1].startswith("Fit to 40 of 600 rows: Iteration    2, loss =   0.")
+    assert lines[len(of_part)].startswith("Iteration    1, loss =   0.")
 
 
 def test_fewer_rows_have_no_parts():
@@ -242,3 +249,129 @@ def test_fewer_rows_have_no_parts():
     assert skmlp._training._parts(data) == []
     data = Rows(np.zeros((400_000, 1)), np.zeros(400_000, int))
     assert skmlp._training._parts(data) == [50_000, 12_500, 3125]
+
+
+@pytest.fixture
+def small_stages(small_parts, monkeypatch):
+    """A search on 240 rows, a stage on 480, and fits to parts of 600 rows."""
+    monkeypatch.setattr("skmlp._alpha._STAGE_ROWS", 400)
+    monkeypatch.setattr("skmlp._alpha.TRAINING_ROWS", 240)
+    monkeypatch.setattr("skmlp._alpha.MOST_ROWS", 480)
+
+
+def fit_until(monkeypatch, n, model, X, y, X_val, y_val):
+    """Fit with Ctrl-C in the n-th evaluation of a gradient, 0 for never.
+
+    Returns the number of evaluations, and the interrupt.
+    """
+    calls, original = [], Network.loss_gradient
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == n:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "loss_gradient", interrupted)
+        try:
+            model.fit(X, y, X_val=X_val, y_val=y_val)
+        except KeyboardInterrupt as interrupt:
+            return len(calls), interrupt
+    return len(calls), None
+
+
+def objective_at(model, X, y):
+    """With standardize=False."""
+    penalty = sum((W**2).sum() for W in model.coefs_)
+    return log_loss(y, model.predict_proba(X)) + model.alpha_ * penalty / 2 / len(y)
+
+
+def assert_usable(model, X, y, X_val, y_val, is_before):
+    """What is kept at an interrupt, before the iterations over all rows or in them."""
+    assert len(model.loss_curve_) == len(model.validation_loss_curve_) == model.n_iter_
+    assert model.n_iter_ == 1 or not is_before
+    assert model.t_ == model.n_iter_ * len(X)
+    if is_before or model.solver != "adam":  # whose loss is a mean over an epoch
+        assert model.loss_ == pytest.approx(objective_at(model, X, y), rel=1e-9)
+    held_out_loss = log_loss(y_val, model.predict_proba(X_val))
+    if model.early_stopping:
+        assert model.loss_ == model.loss_curve_[model.best_iteration_]
+        assert model.best_validation_score_ == max(model.validation_scores_)
+        assert model.best_validation_score_ == pytest.approx(-held_out_loss, rel=1e-9)
+    else:
+        assert model.loss_ == model.loss_curve_[-1]
+        assert model.validation_loss_curve_[-1] == pytest.approx(held_out_loss, rel=1e-9)
+    if model.alpha == "auto":
+        assert model.alpha_ in model.alpha_search_["alpha"]
+    else:
+        assert model.alpha_ == model.alpha
+
+
+@short_fits
+@pytest.mark.parametrize("is_fitted", [False, True])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"solver": "lbfgs"},
+        {"solver": "lbfgs", "alpha": 0.3},
+        {"solver": "lbfgs", "early_stopping": True},
+        {"solver": "newton-cg"},
+        {"solver": "newton-cg", "alpha": 0.3},
+        {"solver": "adam", "batch_size": 150},
+        {"solver": "adam", "batch_size": 150, "early_stopping": True},
+    ],
+    ids=str,
+)
+def test_an_interrupt_keeps_what_there_is(small_stages, params, is_fitted, monkeypatch):
+    """At whatever evaluation it comes: of the search, its stage, a part, an iteration."""
+    rows, _ = tall(700)
+    data = rows.X[:600], rows.targets[:600], rows.X[600:], rows.targets[600:]
+    model = MLPClassifierManual(5, standardize=False, max_iter=6, random_state=0)
+    model.set_params(**params)
+    n_all, interrupt = fit_until(monkeypatch, 0, clone(model), *data)
+    assert interrupt is None
+    if is_fitted:
+        model.fit(*data[:2])
+    before = copy.deepcopy(vars(model))
+    kept, n_before = [], 0
+    for n in np.unique(np.r_[1:10, np.linspace(10, n_all, 20)].astype(int)):
+        tried = copy.deepcopy(model)
+        n_made, interrupt = fit_until(monkeypatch, n, tried, *data)
+        assert n_made == n
+        kept.append(isinstance(interrupt, Interrupted))
+        if kept[-1]:
+            is_before = "before its iterations" in str(interrupt)
+            n_before += is_before
+            assert_usable(tried, *data, is_before)
+        else:
+            assert_same_state(before, vars(tried))
+    assert kept == sorted(kept)  # from some point on always
+    assert not kept[0]
+    assert sum(kept) > len(kept) / 3
+    assert n_before >= 5
+
+
+def test_what_is_kept_is_the_best_candidate_or_the_last_iteration(
+    small_stages, monkeypatch
+):
+    rows, _ = tall(700)
+    data = rows.X[:600], rows.targets[:600], rows.X[600:], rows.targets[600:]
+    model = MLPClassifierManual(5, standardize=False, random_state=0)
+    sizes, (n_all, _) = set(), fit_until(monkeypatch, 0, model, *data)
+    for n in np.linspace(1, n_all, 30).astype(int):
+        _, interrupt = fit_until(monkeypatch, n, model, *data)
+        if "before its iterations" not in str(interrupt):
+            continue
+        n_samples, alpha, loss = model.alpha_search_.values()
+        sizes.add(n_samples.max())
+        assert model.alpha_ == alpha[loss.argmin()]
+        assert model.validation_loss_curve_ == pytest.approx([loss.min()], rel=1e-6)
+    assert sizes == {240, 600}
+    model.set_params(alpha=0.3)
+    losses = []
+    for n in (8, 12, 40, 60):  # the first two are of the smallest part
+        fit_until(monkeypatch, n, model, *data)
+        losses.append(model.loss_)
+        assert model.alpha_search_ is None
+    assert len(set(losses)) == 4
