@@ -54,7 +54,8 @@ def measure(case):
             warnings.simplefilter("ignore")
             verdict = case.judge(rng, case.seed)
     except Exception as error:  # an error is an answer, too
-        return about | {"error": f"{type(error).__name__}: {error}", "right": False}
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return about | {"error": said, "right": False}
     right = bool(verdict.ours <= verdict.limit)
     return about | verdict._asdict() | {"error": "", "right": right}
 
