@@ -20,6 +20,9 @@ from skmlp import MLPClassifierManual
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "benchmarks"))
 stress = pytest.importorskip("stress", reason="needs joblib, which scikit-learn brings")
 generated = sys.modules["generated"]
+stress_report = sys.modules["stress_report"]
+stress_data = pytest.importorskip("stress_data", reason="needs joblib")
+verdict = sys.modules["stress_verdict"]
 
 
 def split(draw, n, seed, n_test=2000):
@@ -163,3 +166,60 @@ def test_duplicate_entries_of_csr_are_added_up():
     model = MLPClassifierManual(**settings).fit(twice, y)
     assert_allclose(model.predict_proba(twice), canonical.predict_proba(once), rtol=1e-9)
     assert_array_equal(twice.data, before)
+
+
+# of each kind of data as they come, a few cases that take a second or less
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("heavy tails", "log-normal, sigma 1, n = 1000"),
+        ("heavy tails", "flows, n = 1000"),
+        ("heavy tails", "an outlier of 50, n = 1000"),
+        ("tiny units", "float32 of 1e+30, adam"),
+        ("tiny units", "constants in CSR, n = 20000"),
+        ("columns of one unit", "percentages"),
+        ("streams after fits", "breast cancer, default, by 50"),
+    ],
+)
+def test_data_as_they_come(group, name):
+    cases = [case for case in stress_data.cases() if case[:2] == (group, name)]
+    row = verdict.measure(cases[0])
+    assert row["right"], row
+
+
+@pytest.mark.parametrize("name", ["5000 + 1", "1 + 5000", "sorted by class"])
+def test_partitions_as_they_come(name):
+    pytest.importorskip("dask")
+    cases = [c for c in stress_data.cases() if c.name == f"{name}, alpha given, weights"]
+    row = verdict.measure(cases[0])
+    assert row["right"], row
+
+
+def test_every_case_has_a_name_of_its_own():
+    names = [case[:3] for case in stress_data.cases()]
+    assert len(set(names)) == len(names)
+
+
+def test_arrays_for_maps_are_large_enough_to_be_mapped():
+    ways = sys.modules["stress_ways"]
+    for draw in ways.OF_MAPS.values():
+        X, _ = draw(np.random.default_rng(0))
+        assert (X.data if sparse.issparse(X) else X).nbytes > 2**20  # joblib's max_nbytes
+
+
+@pytest.mark.parametrize(
+    ("ours", "is_right"), [(0.5, True), (0.51, False), (np.nan, False), (None, False)]
+)
+def test_a_case_is_right_if_ours_is_at_most_the_limit(ours, is_right):
+    def judge(rng, seed):
+        warnings.warn("this excuses nothing", stacklevel=1)
+        if ours is None:
+            raise ValueError("there are no rows")
+        return verdict.Verdict("log-loss", ours, 0.5, {"another": 0.48})
+
+    row = verdict.measure(verdict.Case("a group", "a case", 0, judge))
+    assert row["right"] is is_right
+    assert row["error"] == ("" if ours is not None else "ValueError: there are no rows")
+    said = stress_report.wrong([row])
+    assert (said == "None.") is is_right
+    assert is_right or said.startswith("- a group: a case, seed 0: ")

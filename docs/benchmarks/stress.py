@@ -5,7 +5,8 @@
 
 A case is right if the held-out log-loss is at most 0.02 above the better of MLPClassifier()
 behind a scaler and LogisticRegression(), or if a warning says why not. Results go to
-`stress.json`, `stress.md` and `stress.png`; `tests/test_stress.py` runs a few of the cases.
+`stress.json`; from it and from what `stress_data.py` recorded, `stress_report.py` writes
+`stress.md` and `stress.png`. `tests/test_stress.py` runs a few of the cases.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import generated
 import joblib
 import numpy as np
+import stress_report
 from generated import labels, one_hot, rare
 from quality import machine
 from sklearn import datasets
@@ -29,11 +31,11 @@ from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from stress_report import TOLERANCE
 
 from skmlp import MLPClassifierManual
 
 HERE = Path(__file__).parent
-TOLERANCE = 0.02
 N_TEST = 4000
 
 
@@ -454,75 +456,6 @@ def measure(case):
     }
 
 
-def draw_picture(rows, path):
-    """How far each case is from the better of the others, by group."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    groups = list(dict.fromkeys(row["group"] for row in rows))
-    figure, ax = plt.subplots(figsize=(8, 7), layout="constrained")
-    jitter = np.random.default_rng(0).uniform(-0.25, 0.25, size=len(rows))
-    for label, colour, kept in (
-        ("right", "#0072B2", lambda row: row["excess"] <= TOLERANCE),
-        ("warned", "#E69F00", lambda row: row["right"] and row["excess"] > TOLERANCE),
-        ("wrong", "#D55E00", lambda row: not row["right"]),
-    ):
-        points = [
-            (row["excess"], groups.index(row["group"]) + offset)
-            for row, offset in zip(rows, jitter, strict=True)
-            if kept(row)
-        ]
-        if points:
-            ax.plot(*zip(*points, strict=True), "o", ms=5, alpha=0.7, c=colour, label=label)
-    ax.axvline(TOLERANCE, color="0.4", lw=1, ls="--")
-    ax.set_xscale("symlog", linthresh=0.02)
-    ax.set(
-        yticks=range(len(groups)),
-        yticklabels=groups,
-        xlabel="log-loss minus that of the better of MLPClassifier and LogisticRegression\n"
-        "(left is better; dashed: 0.02)",
-    )
-    ax.invert_yaxis()
-    ax.grid(alpha=0.3, axis="x")
-    ax.legend(loc="lower right")
-    figure.savefig(path, dpi=110)
-
-
-def write_page(rows, where, path):
-    """The result as a page."""
-    groups = list(dict.fromkeys(row["group"] for row in rows))
-    lines = ["| group | cases | right | mean log-loss | `MLPClassifier()` | "]
-    lines[0] += "`LogisticRegression()` |"
-    lines.append("|" + " --- |" * 6)
-    for group in [*groups, "all"]:
-        those = [row for row in rows if group in (row["group"], "all")]
-        means = [
-            np.mean([row[name] for row in those])
-            for name in ("ours", "MLPClassifier", "LogisticRegression")
-        ]
-        n_right = sum(row["right"] for row in those)
-        cells = [group, len(those), n_right, *(f"{mean:.3f}" for mean in means)]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    others = [
-        f"- {row['group']}: {row['case']}: {row['ours']:.3f}; MLPClassifier "
-        f"{row['MLPClassifier']:.3f}, LogisticRegression {row['LogisticRegression']:.3f}. "
-        + (f"It warned: {row['warning']}" if row["warning"] else "")
-        for row in rows
-        if row["excess"] > TOLERANCE
-    ]
-    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
-    text = (HERE / "stress.md.in").read_text()
-    for name, value in {
-        "table": "\n".join(lines),
-        "others": "\n".join(others) or "None.",
-        "machine": f"{where['date']}; {versions}",
-    }.items():
-        text = text.replace(f"@{name}@", value)
-    path.write_text(text)
-
-
 def main():
     groups = list(dict.fromkeys(case.group for case in cases()))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -539,8 +472,7 @@ def main():
     (HERE / "stress.json").write_text(
         f'{{"machine": {json.dumps(where)},\n"rows": [\n{content}\n]}}\n'
     )
-    write_page(rows, where, HERE / "stress.md")
-    draw_picture(rows, HERE / "stress.png")
+    stress_report.main()
 
 
 if __name__ == "__main__":
