@@ -57,7 +57,8 @@ class Parts:
 
     def sample(self, seed, n_most):
         """Rows of all partitions, in this process; see `Rows.sample`."""
-        return sample(self.rows, self._sizes, seed, n_most, self._has_groups)
+        of_all = self._sizes, self.row_bytes
+        return sample(self.rows, *of_all, seed, n_most, self._has_groups)
 
     @property
     def n_given(self):

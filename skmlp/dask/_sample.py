@@ -1,9 +1,10 @@
 """Rows drawn from partitions as they are from all rows together.
 
-Copies of a row may be in several partitions. So each makes a table of its entries, the
-combinations of features and target that it has, by fingerprints; tables are added up, and
-only then rows are fetched, one for each entry. A table is as long as the sample: it keeps
-the entries with the lowest places, which are at random, but the same in all partitions.
+All rows are fetched, if they take no more memory than a sample may. Of more, copies of a
+row may be in several partitions. So each makes a table of its entries, the combinations of
+features and target that it has, by fingerprints; tables are added up, and only then rows
+are fetched, one for each entry. A table is as long as the sample: it keeps the entries with
+the lowest places, which are at random, but the same in all partitions.
 """
 
 from functools import partial
@@ -24,6 +25,8 @@ from skmlp._repeats import (
 from skmlp._rows import Rows
 from skmlp.dask._tasks import tree
 
+# Memory of rows that are fetched, all of them
+_FETCHED_BYTES = 2**28
 # How the columns of entries with equal prints are added up
 _TOGETHER = {
     "place": "first",
@@ -38,7 +41,7 @@ _TOGETHER = {
 }
 
 
-def sample(rows, sizes, seed, n_most, has_groups):
+def sample(rows, sizes, row_bytes, seed, n_most, has_groups):
     """Some rows of partitions; see `Rows.sample`.
 
     Parameters
@@ -47,6 +50,8 @@ def sample(rows, sizes, seed, n_most, has_groups):
         Of `Rows`, none of them empty.
     sizes : list of int
         Number of rows of each.
+    row_bytes : int
+        Memory that a row takes.
     seed, n_most : int
     has_groups : bool
 
@@ -54,13 +59,14 @@ def sample(rows, sizes, seed, n_most, has_groups):
     -------
     rows : Rows
     """
-    if sum(sizes) <= n_most:
+    n_rows = sum(sizes)
+    if n_rows <= max(n_most, _FETCHED_BYTES // row_bytes):
         return _stacked(dask.compute(*rows)).sample(seed, n_most)
     drawn, table = _draw_entries(rows, seed, n_most, by_group=False)
     repeats = _judge(drawn, table)
     if has_groups:
         drawn, table = _draw_entries(rows, seed, n_most, by_group=True)
-    are_all = table["n_rows"].sum() == sum(sizes)
+    are_all = table["n_rows"].sum() == n_rows
     if repeats.are_observations and (repeats.unit is None or not are_all):
         drawn = _draw_rows(rows, sizes, seed, n_most)
     return drawn.judged(repeats).sample(seed, n_most)
