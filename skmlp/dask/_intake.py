@@ -101,7 +101,11 @@ def _take_validation_set(
     in_memory = not any(map(dask.is_dask_collection, (X, y, sample_weight)))
     try:
         given = X, y, sample_weight, None
-        parts = [tuple(map(sent, given))] if in_memory else _partitions(*given)
+        parts = (
+            [[sent(piece, [piece]) for piece in given]]
+            if in_memory
+            else _partitions(*given)
+        )
         data = _read(parts, persist)
         _check_features(probe, data.summaries[0], reset=False)
         return _encode(data, targets, class_weights, dtype, persist)

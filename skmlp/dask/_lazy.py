@@ -88,12 +88,12 @@ def _lazily(estimator, method, X, **arguments):
     if not dask.is_dask_collection(X):
         return getattr(local, method)(X, **arguments)
     nothing = _empty(estimator, method, arguments)
-    call = partial(_call, method, arguments)
+    call, model = partial(_call, method, arguments), sent(local, local.coefs_)
     if isinstance(X, da.Array):
-        return _of_array(X, call, nothing, sent(local))
+        return _of_array(X, call, nothing, model)
     meta = _empty_frame(estimator, method, X._meta.index, nothing)
     return X.map_partitions(
-        partial(_predict_frame, call, meta), sent(local), meta=meta, enforce_metadata=False
+        partial(_predict_frame, call, meta), model, meta=meta, enforce_metadata=False
     )
 
 

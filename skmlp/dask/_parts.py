@@ -93,7 +93,8 @@ class SumOfParts:
     def __init__(self, network, data, alpha, coordinates):
         self.network = network
         self.coordinates = coordinates
-        self._sent_coordinates = delayed(sent(coordinates))
+        arrays = *coordinates.means, *coordinates.scales
+        self._sent_coordinates = delayed(sent(coordinates, arrays))
         self.dtype, self.n_rows = data.dtype, data.n_rows
         self._rows = data.rows
         self._alphas = [alpha] + [0.0] * (len(data.rows) - 1)
@@ -111,7 +112,8 @@ class SumOfParts:
         """Nothing: the partitions are not to be copied."""
 
     def _sum(self, method, theta):
-        theta = delayed(sent(theta.astype(self.dtype, copy=False)))
+        theta = theta.astype(self.dtype, copy=False)
+        theta = delayed(sent(theta, [theta]))
         shared = method, theta, self.network, self._sent_coordinates
         values = [
             delayed(_evaluate)(*shared, rows, alpha, self._total_weight)

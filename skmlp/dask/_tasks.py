@@ -10,15 +10,21 @@ _LARGE = 2**20
 _SUMMANDS = 8
 
 
-def sent(value):
+def sent(value, arrays):
     """A value as an argument of tasks; a large one as the `Future` that has it.
 
     It is then on every worker of the cluster, so that the loss of one does not matter, and
     not in the graph of the tasks. Without a cluster nothing is sent.
+
+    Parameters
+    ----------
+    value : object
+    arrays : iterable
+        What there is in it that may be large.
     """
     # the way to the client in use that does not import `distributed` where there is none
     client = getattr(dask.base.get_scheduler(), "__self__", None)
-    if not hasattr(client, "scatter") or _n_bytes(value) < _LARGE:
+    if not hasattr(client, "scatter") or sum(map(sizeof, arrays)) < _LARGE:
         return value
     return client.scatter([value], broadcast=True, hash=False)[0]
 
@@ -31,8 +37,3 @@ def tree(values, add):
             for start in range(0, len(values), _SUMMANDS)
         ]
     return values[0]
-
-
-def _n_bytes(value):
-    """Size of an array or a frame, or of what an object has for attributes."""
-    return max(sizeof(value), sizeof(getattr(value, "__dict__", None)))
