@@ -252,9 +252,9 @@ def _check_numbers(given):
         if number != numbers["X"]:
             raise ValueError(
                 f"X has {numbers['X']} partitions, but {name} has {number}. Repartition "
-                "one as the other. Arrays are rechunked here if their chunks are known: "
-                "call their compute_chunk_sizes(), as Dask divides each of the arrays that "
-                "are made of a Parquet frame in its own way."
+                "one as the other. What is made or persisted of some columns of a Parquet "
+                "file is divided by what was read: persist the frame as a whole, and then "
+                "select columns; of arrays, call compute_chunk_sizes()."
             )
 
 
