@@ -71,7 +71,27 @@ class Identity(NamedTuple):
         return Identity(self.cells[mask], self.prints[mask], self.repeats)
 
 
-def identify(X, kinds, sample_weight, groups):
+class Entries(NamedTuple):
+    """Each combination of features and a target that there is, once.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (E,) of int
+        A row that is like it.
+    cells : ndarray of shape (E,) of uint64
+    kinds : ndarray of shape (E,) of int
+    n_rows, weight : ndarray of shape (E,)
+        Number and total weight of all rows like it.
+    """
+
+    rows: np.ndarray
+    cells: np.ndarray
+    kinds: np.ndarray
+    n_rows: np.ndarray
+    weight: np.ndarray
+
+
+def identify(X, kinds, sample_weight, groups, repeats=None):
     """The `Identity` of rows.
 
     Parameters
@@ -81,21 +101,58 @@ def identify(X, kinds, sample_weight, groups):
         Equal for equal targets.
     sample_weight : ndarray of shape (n,) or None
     groups : ndarray of shape (n,) of uint64, or None
+    repeats : Repeats, optional
+        What it means that rows are equal, if that is known from more rows.
 
     Returns
     -------
     identity : Identity
     """
-    cells = fingerprints(X)
-    prints = cells + scramble(kinds + 1.0)
-    repeats = judge(X, kinds, cells, prints, sample_weight)
+    cells, prints = cells_and_prints(X, kinds)
+    if repeats is None:
+        repeats = judge(X, kinds, cells, prints, sample_weight)
     if groups is not None:
-        mixed = scramble(groups.astype(np.float64) + 0.5)
-        cells, prints = cells + mixed, prints + mixed
+        cells, prints = of_groups(cells, prints, groups)
     return Identity(cells, prints, repeats)
 
 
+def cells_and_prints(X, kinds):
+    """Fingerprints of the features, and of features and targets."""
+    cells = fingerprints(X)
+    return cells, cells + scramble(kinds + 1.0)
+
+
+def of_groups(cells, prints, groups):
+    """Fingerprints that tell rows of different groups apart."""
+    mixed = scramble(groups.astype(np.float64) + 0.5)
+    return cells + mixed, prints + mixed
+
+
 def judge(X, kinds, cells, prints, sample_weight):
+    """Tell from rows whether equal ones are observations or copies; see `judge_entries`.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    kinds : ndarray of shape (n,) of int
+        Equal for equal targets.
+    cells, prints : ndarray of shape (n,) of uint64
+        See `Identity`.
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    repeats : Repeats
+    """
+    if sample_weight is None and len(values_of(cells)) == len(cells):
+        return Repeats(False)
+    weight = np.ones(len(cells)) if sample_weight is None else sample_weight
+    first, entry, entry_weight = distinct(prints, weight)
+    entries = Entries(first, cells[first], kinds[first], np.bincount(entry), entry_weight)
+    return judge_entries(X, entries, weight[0] if np.ptp(weight) == 0 else None)
+
+
+def judge_entries(X, entries, row_weight):
     """Tell from the data whether equal rows are observations or copies.
 
     A cell is what rows with equal features are in. Equal rows are observations in either
@@ -123,11 +180,10 @@ def judge(X, kinds, cells, prints, sample_weight):
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    kinds : ndarray of shape (n,) of int
-        Equal for equal targets.
-    cells, prints : ndarray of shape (n,) of uint64
-        See `Identity`.
-    sample_weight : ndarray of shape (n,) or None
+        Rows, among them one like each entry.
+    entries : Entries
+    row_weight : float or None
+        Weight of each row, if it is the same for all.
 
     Returns
     -------
@@ -138,20 +194,16 @@ def judge(X, kinds, cells, prints, sample_weight):
     .. [1] I. J. Good, "The population frequencies of species and the estimation of
        population parameters", Biometrika 40 (1953).
     """
-    if sample_weight is None and len(values_of(cells)) == len(cells):
-        return Repeats(False)
-    weight = np.ones(len(cells)) if sample_weight is None else sample_weight
-    _, first, cell = np.unique(cells, return_index=True, return_inverse=True)
-    entry_first, entry, entry_weight = distinct(prints, weight)
-    unit = _unit(weight, entry_weight, len(first))
-    is_even = np.ptp(np.bincount(entry)) == np.ptp(weight) == 0
+    _, of_cells, cell = np.unique(entries.cells, return_index=True, return_inverse=True)
+    first = entries.rows[of_cells]
+    unit = _unit(entries.n_rows.sum(), entries.weight, len(first))
+    is_even = row_weight is not None and np.ptp(entries.n_rows) == 0
     if is_even:
-        unit = weight[0]
-    counts = np.bincount(entry) if unit is None else entry_weight / unit
-    cell_of_entry = cell[entry_first]
-    if _have_conflicts(cell_of_entry, kinds[entry_first], counts):
+        unit = row_weight
+    counts = entries.n_rows if unit is None else entries.weight / unit
+    if _have_conflicts(cell, entries.kinds, counts):
         return Repeats(True, unit)
-    counts = np.bincount(cell_of_entry, counts)
+    counts = np.bincount(cell, counts)
     if not _are_all_known(counts) or _are_redundant(X, first):
         return Repeats(False)
     if is_even and not _are_a_grid(X, first):
@@ -185,7 +237,7 @@ def _are_all_known(counts):
     return counts.mean() >= _OFTEN and n_alone <= _SINGLES * counts.sum()
 
 
-def _unit(weight, entry_weight, n_cells):
+def _unit(n_rows, entry_weight, n_cells):
     """Weight of one observation, None if weights are no frequencies.
 
     They are in a table that has each combination of features and label once, and several
@@ -194,9 +246,9 @@ def _unit(weight, entry_weight, n_cells):
     """
     unit = common_divisor(entry_weight)
     n_entries = len(entry_weight)
-    if n_entries >= 0.9 * len(weight) and n_cells <= 0.75 * n_entries:
+    if n_entries >= 0.9 * n_rows and n_cells <= 0.75 * n_entries:
         return entry_weight.min() if unit is None else unit
-    if unit is None or weight.sum() >= _FREQUENCY * unit * len(weight):
+    if unit is None or entry_weight.sum() >= _FREQUENCY * unit * n_rows:
         return None
     return unit
 

@@ -180,6 +180,13 @@ class Rows:
         arrays = (self.targets, self.weights, self.sample_weight, self.groups)
         return Rows(self.X.astype(dtype, copy=False), *arrays, self._identity)
 
+    def judged(self, repeats):
+        """The same rows; what it means that some are equal is known from more of them."""
+        arrays = self.kinds, self.sample_weight, self.groups
+        identity = identify(self.X, *arrays, repeats)
+        arrays = self.targets, self.weights, self.sample_weight, self.groups
+        return Rows(self.X, *arrays, identity)
+
     def _weighed(self, weights, sample_weight):
         """The same rows with other weights."""
         arrays = weights, sample_weight, self.groups, self._identity

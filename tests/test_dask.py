@@ -19,6 +19,7 @@ from sklearn.metrics import log_loss
 
 from skmlp import MLPClassifierManual
 from skmlp._coordinates import Coordinates
+from skmlp._intake import take
 from skmlp._objective import Objective
 from skmlp._race import Race
 from skmlp._settings import Settings
@@ -434,12 +435,14 @@ def test_labels_of_a_cell_in_partitions():
             model = DaskMLPClassifierManual(20, random_state=0).fit(*given)
         local = MLPClassifierManual(20, random_state=0).fit(X[:n], y[:n])
         assert model.alpha_ < 10
-        assert n > 4000 or model.alpha_ == local.alpha_
+        assert model.alpha_ == local.alpha_
         assert log_loss(y, model.predict_proba(X)) < 0.36  # best is 0.325
     with dask.config.set(scheduler="threads"):
         parts, _ = parts_of(model, [*given, None])
         drawn = parts.sample(0, 1000)
-    assert drawn.n_observations() == drawn.total_weight == 1000
+    # cells and labels are fewer than 1000: each is drawn, with the weight of all like it
+    assert drawn.n_rows == 2 * 81
+    assert drawn.n_observations() == drawn.total_weight == 20_000
 
 
 @busy_cluster
@@ -738,6 +741,307 @@ def test_a_sample_of_uneven_partitions(chunks):
         local = MLPClassifierManual(**settings).fit(cells, y)
         model = DaskMLPClassifierManual(**settings)
         model.fit(partitioned(cells, chunks), partitioned(y, chunks))
-    # cells and labels, each once, with nearly the same weights
+    # cells and labels, each once
     assert set(model.alpha_search_["n_samples"]) <= {126, 127, 128}
-    assert 0.1 < model.alpha_ / local.alpha_ < 10
+    assert model.alpha_ == local.alpha_
+
+
+UNEVEN = {
+    "a last row": (1500, 1),
+    "first rows": (1, 1, 1, 1498),
+    "a short end": (400, 400, 400, 301),
+    "tiny": (7,) * 214 + (3,),
+}
+
+
+@busy_cluster
+@pytest.mark.parametrize("chunks", UNEVEN.values(), ids=UNEVEN)
+@pytest.mark.parametrize("weights", [None, "uneven", "zero in partitions"])
+def test_uneven_partitions_choose_what_memory_chooses(chunks, weights):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1501, 4))
+    y = (X[:, 0] * X[:, 1] + rng.logistic(scale=0.5, size=1501) > 0).astype(int)
+    if weights is not None:
+        weights = np.linspace(0.1, 2, 1501) * (
+            weights == "uneven" or np.arange(1501) < 1200
+        )
+    model = DaskMLPClassifierManual(4, random_state=0)
+    with dask.config.set(scheduler="threads"):
+        model.fit(
+            partitioned(X, chunks),
+            partitioned(y, chunks),
+            None if weights is None else partitioned(weights, chunks),
+        )
+    local = MLPClassifierManual(4, random_state=0).fit(X, y, weights)
+    assert_allclose(model.alpha_, local.alpha_, rtol=1e-12)
+    assert_allclose(model.loss_, local.loss_, rtol=1e-3)
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("class_weight", [{0: 0, 1: 1, 2: 3}, {0: 0, 1: 0, 2: 1}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_partition_whose_classes_weigh_nothing(rows, class_weight, weighted):
+    X, y, weights = rows
+    order = np.argsort(y, kind="stable")
+    X, y, weights = X[order], y[order], weights[order]
+    chunks = tuple(np.bincount(y))
+    weights = weights if weighted else None
+    settings = SETTINGS | {"class_weight": class_weight}
+    local = MLPClassifierManual(5, **settings).fit(X, y, weights)
+    parts = [partitioned(array, chunks) for array in (X, y)]
+    given = parts if weights is None else [*parts, partitioned(weights, chunks)]
+    model = DaskMLPClassifierManual(5, **settings).fit(
+        *given, X_val=parts[0], y_val=parts[1]
+    )
+    assert_allclose(parameters(model), parameters(local), atol=1e-5)
+    assert_allclose(model.validation_loss_curve_[-1], model.loss_curve_[-1], rtol=0.5)
+    fails(*parts, match="must be positive", class_weight={0: 0, 1: 0, 2: 0})
+
+
+@busy_cluster
+def test_rows_of_no_weight_are_not_counted(rows):
+    X, y, _ = rows
+    weights = (np.arange(1000) % 4 > 0) * 1.0
+    model = DaskMLPClassifierManual(5, **(SETTINGS | {"class_weight": {0: 0, 1: 1, 2: 1}}))
+    with dask.config.set(scheduler="threads"):
+        parts, _ = parts_of(model, [partitioned(a, CHUNKS[17]) for a in (X, y, weights)])
+        n_rows = [part.n_rows for part in dask.compute(*parts.rows)]
+    assert parts.n_rows == sum(n_rows) == ((weights > 0) & (y > 0)).sum()
+    assert all(n_rows)
+
+
+def some_rows(kind):
+    """(X, y, sample_weight, groups), and how many of them a sample may have."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = (X[:, 0] + rng.logistic(size=600) > 0).astype(int)
+    cells = rng.integers(3, size=(6000, 3)).astype(float)
+    labels = (rng.random(6000) < 0.2 + 0.2 * cells[:, 0]).astype(int)
+    many = rng.normal(size=(6000, 3))
+    if kind == "copies":
+        return np.repeat(X, 10, axis=0), np.repeat(y, 10), None, None
+    if kind == "copies of some rows":
+        n_copies = np.where(np.arange(600) < 50, 61, 1)
+        return np.repeat(X, n_copies, axis=0), np.repeat(y, n_copies), None, None
+    if kind == "frequencies":
+        return cells, labels, 0.5 * rng.integers(1, 6, 6000), None
+    if kind == "weights of a survey":
+        return cells, labels, rng.gamma(2, size=6000), None
+    if kind == "groups of copies":
+        return np.repeat(X, 10, axis=0), np.repeat(y, 10), None, np.repeat(range(100), 60)
+    if kind == "groups in cells":
+        return cells, labels, None, rng.integers(50, size=6000)
+    if kind == "labels":
+        indicators = np.column_stack([labels, 1 - labels, cells[:, 1] > 1]).astype(int)
+        return cells, indicators, None, None
+    return many, (many[:, 0] > 0).astype(int), rng.uniform(size=6000), None
+
+
+KINDS = (
+    "copies",
+    "copies of some rows",
+    "frequencies",
+    "weights of a survey",
+    "groups of copies",
+    "groups in cells",
+    "labels",
+    "rows once",
+)
+
+
+@busy_cluster
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("all_at_once", [True, False])
+def test_a_sample_of_partitions_is_one_of_the_whole(kind, all_at_once, monkeypatch):
+    """Of more bytes than are fetched at once, observations and weights are the same."""
+    X, y, weights, groups = some_rows(kind)
+    n_most = 400
+    if not all_at_once:
+        monkeypatch.setattr("skmlp.dask._sample._FETCHED_BYTES", 0)
+    chunks = (1, len(X) // 2, len(X) // 2 - 2, 1)
+    model = DaskMLPClassifierManual(3, **SETTINGS)
+    given = [None if a is None else partitioned(a, chunks) for a in (X, y, weights, groups)]
+    with dask.config.set(scheduler="threads"):
+        taken = take_parts(
+            model, Settings(model), None, *given, validation_set=None, persist=True
+        )
+        drawn = taken.data.sample(0, n_most)
+    local = take(
+        MLPClassifierManual(), Settings(model), None, X, y, weights, groups, None
+    ).data
+    exact = local.sample(0, n_most)
+    assert drawn.identity.repeats == local.identity.repeats
+    # where rows are drawn one by one, their weights differ from one draw to the next
+    rtol = 1e-9 if all_at_once or local.identity.repeats.unit or kind == "copies" else 0.15
+    assert_allclose(drawn.n_rows, exact.n_rows, rtol=0 if rtol < 0.1 else rtol)
+    assert_allclose(drawn.total_weight, exact.total_weight, rtol=rtol)
+    assert_allclose(drawn.n_observations(), exact.n_observations(), rtol=rtol)
+    originals = set(map(tuple, X))
+    assert all(tuple(row) in originals for row in drawn.X)
+    if all_at_once:
+        assert_array_equal(drawn.X, exact.X)
+        assert_allclose(drawn.weights, exact.weights)
+
+
+@busy_cluster
+def test_copies_in_one_partition_choose_what_memory_chooses():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30_000, 4))
+    y = (X[:, 0] * X[:, 1] + rng.logistic(scale=0.7, size=30_000) > 0).astype(int)
+    X = np.concatenate([X, np.repeat(X[:300], 100, axis=0)])
+    y = np.concatenate([y, np.repeat(y[:300], 100)])
+    settings = {"hidden_layer_sizes": 4, "max_iter": 10, "random_state": 0}
+    with warnings.catch_warnings(), dask.config.set(scheduler="threads"):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # ten iterations
+        local = MLPClassifierManual(**settings).fit(X, y)
+        model = DaskMLPClassifierManual(**settings)
+        model.fit(*(partitioned(array, (30_000, 30_000)) for array in (X, y)))
+    assert model.alpha_ == local.alpha_
+
+
+@busy_cluster
+@short_fits
+def test_some_chunks_are_sparse(rows):
+    X, y, _ = rows
+    chunks = (500, 300, 200)
+    X_parts = partitioned(X, chunks).map_blocks(
+        lambda block: sparse.csr_matrix(block) if len(block) == 300 else block
+    )
+    settings = {"max_iter": 20, "random_state": 0}
+    model = DaskMLPClassifierManual(5, **settings).fit(X_parts, partitioned(y, chunks))
+    local = MLPClassifierManual(5, **settings).fit(sparse.csr_matrix(X), y)
+    assert model.alpha_ == local.alpha_
+
+
+# --- Parquet, where partitions depend on the columns that are read -------------------------
+
+
+PARQUET = {
+    "as it is": lambda file, frame: file,
+    "without an index": lambda file, frame: file.reset_index(drop=True),
+    "filtered": lambda file, frame: file[file["i"] < 350],
+    "some of each partition": lambda file, frame: file[file["a"] > 0],
+    "concatenated": lambda file, frame: dd.concat([file, file]),
+    "concatenated with another": lambda file, frame: dd.concat([file, frame]),
+    "mapped": lambda file, frame: file.map_partitions(lambda part: part.assign(a=1.0)),
+    "repartitioned": lambda file, frame: file.repartition(npartitions=2),
+    "some partitions": lambda file, frame: file.partitions[1:4],
+}
+FEATURES = ["a", "b", "c", "flag"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Columns and labels of many types."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 900))
+    label = np.select([a + b / 3 + rng.normal(size=900) > 1, a < -0.5], ["u", "v"], "w")
+    columns = {
+        "a": a,
+        "b": b,
+        "c": pd.array(rng.integers(0, 4, 900), "Int64"),
+        "flag": pd.array(rng.random(900) < 0.5, "boolean"),
+        "w": rng.uniform(0.1, 2, 900),
+        "i": np.arange(900),
+        "text": label,
+        "category": pd.Categorical(label),
+        "bool": a + rng.normal(size=900) > 0,
+        "boolean": pd.array(a + rng.normal(size=900) > 0, "boolean"),
+        "Int64": pd.array((a + rng.normal(size=900) > 0).astype(int), "Int64"),
+    }
+    return pd.DataFrame(columns)
+
+
+@pytest.fixture(scope="module")
+def parquet(table, tmp_path_factory):
+    """A folder with five files, and the frame that they are of."""
+    pytest.importorskip("pyarrow", reason="reads and writes Parquet")
+    folder = str(tmp_path_factory.mktemp("parquet"))
+    frame = dd.from_pandas(table, npartitions=5)
+    with warnings.catch_warnings(), dask.config.set(scheduler="threads"):
+        warnings.simplefilter("ignore")  # of pandas, about what Dask calls
+        frame.to_parquet(folder)
+    return folder, frame
+
+
+def gives_what_memory_gives(data, label="text", weight="w"):
+    settings = SETTINGS | {"tol": 1e-9, "max_iter": 2000, "alpha": 3.0}
+    whole = data.compute()
+    model = DaskMLPClassifierManual(5, **settings)
+    model.fit(data[FEATURES], data[label], data[weight])
+    local = MLPClassifierManual(5, **settings)
+    local.fit(whole[FEATURES], whole[label], whole[weight])
+    exact = local.predict_proba(whole[FEATURES])
+    assert_array_equal(model.classes_, local.classes_)
+    assert_allclose(model.to_local().predict_proba(whole[FEATURES]), exact, atol=1e-3)
+    with_column = data.assign(predicted=model.predict(data[FEATURES]))
+    computed = with_column.compute()
+    assert computed.index.equals(whole.index)
+    assert computed["predicted"].dtype == with_column.dtypes["predicted"]
+    assert_array_equal(computed["predicted"], local.predict(whole[FEATURES]))
+    score = local.score(whole[FEATURES], whole[label], whole[weight])
+    found = model.score(data[FEATURES], data[label], data[weight])
+    assert_allclose(found, score)
+
+
+@busy_cluster
+@pytest.mark.parametrize("change", PARQUET.values(), ids=PARQUET)
+def test_columns_of_one_parquet_file(parquet, change):
+    folder, frame = parquet
+    with dask.config.set(scheduler="threads"):
+        gives_what_memory_gives(change(dd.read_parquet(folder), frame))
+        gives_what_memory_gives(
+            change(dd.read_parquet(folder, filters=[("i", "<", 800)]), frame)
+        )
+
+
+@busy_cluster
+@pytest.mark.parametrize("label", ["category", "bool", "boolean", "Int64"])
+def test_labels_of_a_parquet_file(parquet, label):
+    with dask.config.set(scheduler="threads"):
+        gives_what_memory_gives(dd.read_parquet(parquet[0]), label)
+
+
+@busy_cluster
+def test_persisted_columns_of_a_parquet_file(parquet):
+    data = dd.read_parquet(parquet[0])
+    with dask.config.set(scheduler="threads"):
+        whole = data.persist()
+        gives_what_memory_gives(whole)
+        fails(
+            whole[FEATURES],
+            data["text"].persist(),
+            match="X has . partitions, but y has .* persist the frame as a whole",
+        )
+
+
+# --- what goes to a cluster --------------------------------------------------------------
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_no_large_graph_is_sent(cluster, as_frame):
+    """Parameters of 3 MB, where a graph of 2 MB is large."""
+    X = da.random.default_rng(0).normal(size=(60, 600), chunks=(20, 600))
+    y = (X[:, 0] > 0).astype(int)
+    if as_frame:
+        X = dd.from_dask_array(X, columns=[f"x{i}" for i in range(600)])
+        y = dd.from_dask_array(y, columns="y")
+    in_memory = np.random.default_rng(0).normal(size=(600, 600))
+    if as_frame:
+        in_memory = pd.DataFrame(in_memory, columns=X.columns)
+    labels = np.repeat([0, 1], 300)
+    threshold = {"distributed.admin.large-graph-warning-threshold": "2MB"}
+    with warnings.catch_warnings(), dask.config.set(threshold):
+        warnings.filterwarnings("error", message="Sending large graph")
+        warnings.simplefilter("ignore", ConvergenceWarning)  # one iteration
+        model = DaskMLPClassifierManual(700, alpha=1.0, max_iter=1, random_state=0)
+        model.fit(X, y, X_val=in_memory, y_val=labels)
+        local = model.to_local()
+        for method in ("predict", "predict_proba", "decision_function", "transform"):
+            found = np.asarray(getattr(model, method)(X).compute())
+            assert_allclose(found, getattr(local, method)(X.compute()), rtol=1e-9)
+        assert 0 <= model.score(X, y) <= 1
+    assert sum(W.nbytes for W in model.coefs_) > 3e6

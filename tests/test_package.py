@@ -130,8 +130,10 @@ ALLOWED = {
         "inspection._display",
         "inspection._gradients",
     },
-    "dask._lazy": set(),
-    "dask._parts": {"_coordinates", "_parallel", "_rows"},
+    "dask._tasks": set(),
+    "dask._lazy": {"dask._tasks"},
+    "dask._sample": {"_repeats", "_rows", "dask._tasks"},
+    "dask._parts": {"_coordinates", "_parallel", "_rows", "dask._sample", "dask._tasks"},
     "dask._intake": {
         "_classifier",
         "_intake",
@@ -140,6 +142,7 @@ ALLOWED = {
         "_solvers",
         "_targets",
         "dask._parts",
+        "dask._tasks",
     },
     "dask._estimator": {
         "_callbacks",
@@ -157,6 +160,8 @@ OPTIONAL = {
     "dask._intake": {"dask", "pandas"},
     "dask._lazy": {"dask", "pandas"},
     "dask._parts": {"dask"},
+    "dask._sample": {"dask", "pandas"},
+    "dask._tasks": {"dask"},
     "inspection._display": {"matplotlib"},
     "onnx": {"onnx", "skl2onnx"},
 }

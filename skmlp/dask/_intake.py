@@ -6,6 +6,7 @@ import dask
 import numpy as np
 from dask import array as da
 from dask import delayed
+from dask.utils import is_dataframe_like, is_series_like
 
 from skmlp._classifier import MLPClassifierManual
 from skmlp._intake import (
@@ -16,11 +17,12 @@ from skmlp._intake import (
     shallow_copy,
     taken_attributes,
 )
-from skmlp._rows import Rows, check_total, weigh
+from skmlp._rows import check_total, weigh
 from skmlp._sklearn import check_feature_names, check_n_features, count_samples
 from skmlp._solvers import SOLVERS
-from skmlp._targets import ClassLabels, are_texts, targets_of
+from skmlp._targets import ClassLabels, LabelIndicators, are_texts, targets_of
 from skmlp.dask._parts import Parts, SumOfParts
+from skmlp.dask._tasks import sent
 
 
 def take_parts(
@@ -43,14 +45,15 @@ def take_parts(
     """
     probe = estimator if earlier else shallow_copy(estimator)
     data = _read(_partitions(X, y, sample_weight, groups), persist)
-    _check_features(probe, data, reset=not earlier)
+    _check_features(probe, data.summaries[0], reset=not earlier)
     if earlier:
         check_same_classes(estimator, data.targets)
     class_weights = data.targets.class_weights(
         settings.class_weight, data.targets.classes, data.class_counts
     )
     dtype = earlier.coefs[0].dtype if earlier else data.dtype
-    parts = _encode(data, data.targets, class_weights, dtype, persist)
+    has_groups = groups is not None
+    parts = _encode(data, data.targets, class_weights, dtype, persist, has_groups)
     targets = data.targets
     del data  # lets go of the partitions as they were read
     validation = None
@@ -79,13 +82,13 @@ def check_settings(settings, has_validation_set):
         )
 
 
-def _check_features(probe, data, reset):
+def _check_features(probe, summary, reset):
     """Number and names of the features, checked as scikit-learn does, or set."""
-    like = np.empty((0, data.n_features))
-    if data.feature_names is not None:
+    like = np.empty((0, summary.n_features))
+    if summary.feature_names is not None:
         import pandas as pd
 
-        like = pd.DataFrame(like, columns=list(data.feature_names))
+        like = pd.DataFrame(like, columns=list(summary.feature_names))
     check_feature_names(probe, like, reset=reset)
     check_n_features(probe, like, reset=reset)
 
@@ -98,13 +101,51 @@ def _take_validation_set(
     in_memory = not any(map(dask.is_dask_collection, (X, y, sample_weight)))
     try:
         given = X, y, sample_weight, None
-        parts = [given] if in_memory else _partitions(*given)
+        parts = (
+            [[sent(piece, [piece]) for piece in given]]
+            if in_memory
+            else _partitions(*given)
+        )
         data = _read(parts, persist)
-        _check_features(probe, data, reset=False)
+        _check_features(probe, data.summaries[0], reset=False)
         return _encode(data, targets, class_weights, dtype, persist)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"In the validation set: {error}") from error
+
+
+class _Summary(NamedTuple):
+    """What the client learns of a partition.
+
+    Attributes
+    ----------
+    number : int
+    targets : ClassLabels or LabelIndicators
+    n_rows, weight : ndarray of shape (k,)
+        Number of the rows that have a weight, and their total, of each class; of all rows
+        together, if they are of no class.
+    class_counts : ndarray of shape (K,)
+        Weight of the rows of each class or label.
+    n_features : int
+    feature_names : tuple of str or None
+    dtype : {float32, float64}
+    """
+
+    number: int
+    targets: ClassLabels | LabelIndicators
+    n_rows: np.ndarray
+    weight: np.ndarray
+    class_counts: np.ndarray
+    n_features: int
+    feature_names: tuple | None
+    dtype: np.dtype
+
+    def totals(self, targets, class_weights):
+        """Number of the rows with a weight, and the total, under weights of classes."""
+        if class_weights is None:
+            return int(self.n_rows.sum()), float(self.weight.sum())
+        weights = class_weights[targets.encode(self.targets.classes)]
+        return int(self.n_rows[weights > 0].sum()), float(weights @ self.weight)
 
 
 class _Data(NamedTuple):
@@ -112,39 +153,21 @@ class _Data(NamedTuple):
 
     Attributes
     ----------
-    parts : list of (int, Delayed)
-        Number of a partition, and its (X, y, sample_weight, groups), of those with rows.
-    sizes : list of (int, float)
-        Rows and sample weight of each.
+    parts : list of Delayed
+        (X, y, sample_weight, groups) of each partition that has rows.
+    summaries : list of _Summary
     targets : ClassLabels or LabelIndicators
         Of all partitions together.
     class_counts : ndarray of shape (K,)
         Weight of the rows of each class or label.
-    n_features : int
-    feature_names : tuple of str or None
     dtype : {float32, float64}
         float32 if every partition is.
     """
 
     parts: list
-    sizes: list
-    targets: object
+    summaries: list
+    targets: ClassLabels | LabelIndicators
     class_counts: np.ndarray
-    n_features: int
-    feature_names: tuple | None
-    dtype: np.dtype
-
-
-class _Summary(NamedTuple):
-    """What the client learns of a partition."""
-
-    number: int
-    n_rows: int
-    weight: float
-    targets: object
-    class_counts: np.ndarray
-    n_features: int
-    feature_names: tuple | None
     dtype: np.dtype
 
 
@@ -160,19 +183,9 @@ def _read(parts, persist):
     first = summaries[0]
     for other in summaries[1:]:
         _check_that_parts_match(first, other)
-    targets, counts = _merge_targets(summaries)
-    return _Data(
-        [
-            (summary.number, delayed(_first)(checked[summary.number]))
-            for summary in summaries
-        ],
-        [(summary.n_rows, summary.weight) for summary in summaries],
-        targets,
-        counts,
-        first.n_features,
-        first.feature_names,
-        np.result_type(*(summary.dtype for summary in summaries)),
-    )
+    parts = [delayed(_first)(checked[summary.number]) for summary in summaries]
+    dtype = np.result_type(*(summary.dtype for summary in summaries))
+    return _Data(parts, summaries, *_merge_targets(summaries), dtype)
 
 
 def _first(pair):
@@ -185,42 +198,91 @@ def _second(pair):
 
 def _partitions(X, y, sample_weight, groups):
     """Delayed pieces (X, y, sample_weight, groups) of each partition."""
-    if not dask.is_dask_collection(X):
-        raise TypeError(
-            f"X should be a Dask array or dataframe, got {type(X).__name__}. For data in "
-            "memory or in a memory map, use MLPClassifierManual."
-        )
-    pieces = [_blocks(X)]
-    others = {"y": y, "sample_weight": sample_weight, "groups": groups}
-    for name, other in others.items():
-        if other is None:
-            pieces.append([None] * len(pieces[0]))
+    given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups}
+    given = {name: data for name, data in given.items() if data is not None or name == "y"}
+    _check_collections(given)
+    given = {name: _in_chunks_of(X, data) for name, data in given.items()}
+    _check_numbers(given)
+    arrays = {name: data for name, data in given.items() if isinstance(data, da.Array)}
+    frames = {name: data for name, data in given.items() if name not in arrays}
+    pieces = {name: data.to_delayed().ravel().tolist() for name, data in arrays.items()}
+    pieces |= _of_frames(frames)
+    nothing = [None] * len(pieces["X"])
+    names = "X", "y", "sample_weight", "groups"
+    return zip(*(pieces.get(name, nothing) for name in names), strict=True)
+
+
+def _check_collections(given):
+    """Raise TypeError if one of the data is not a Dask array or frame."""
+    for name, data in given.items():
+        if dask.is_dask_collection(data) and (
+            isinstance(data, da.Array) or is_dataframe_like(data) or is_series_like(data)
+        ):
             continue
-        if not dask.is_dask_collection(other):
+        if name == "X":
             raise TypeError(
-                f"{name} should be a Dask collection, as X is, got {type(other).__name__}."
+                f"X should be a Dask array or dataframe, got {type(data).__name__}. For "
+                "data in memory or in a memory map, use MLPClassifierManual."
             )
-        both_known = all(
-            isinstance(data, da.Array) and not np.isnan(data.chunks[0]).any()
-            for data in (X, other)
+        raise TypeError(
+            f"{name} should be a Dask collection, as X is: an array, a series or a "
+            f"dataframe, got {type(data).__name__}."
         )
-        if both_known and len(X) == len(other):
-            other = other.rechunk({0: X.chunks[0]})
-        pieces.append(_blocks(other))
-        if len(pieces[-1]) != len(pieces[0]):
+
+
+def _in_chunks_of(X, data):
+    """An array with all columns in one chunk, and if both are known, in the chunks of X."""
+    if not isinstance(data, da.Array):
+        return data
+    if data.ndim == 2 and data.numblocks[1] > 1:
+        data = data.rechunk({1: -1})
+    if not (_has_known_chunks(X) and _has_known_chunks(data)) or len(X) != len(data):
+        return data
+    return data.rechunk({0: X.chunks[0]})
+
+
+def _has_known_chunks(data):
+    return isinstance(data, da.Array) and not np.isnan(data.chunks[0]).any()
+
+
+def _check_numbers(given):
+    """Raise ValueError if the data are not in equally many partitions."""
+    numbers = {name: data.npartitions for name, data in given.items()}
+    for name, number in numbers.items():
+        if number != numbers["X"]:
             raise ValueError(
-                f"X has {len(pieces[0])} partitions, but {name} has {len(pieces[-1])}. "
-                "Repartition one as the other."
+                f"X has {numbers['X']} partitions, but {name} has {number}. Repartition "
+                "one as the other. What is made or persisted of some columns of a Parquet "
+                "file is divided by what was read: persist the frame as a whole, and then "
+                "select columns; of arrays, call compute_chunk_sizes()."
             )
-    return zip(*pieces, strict=True)
 
 
-def _blocks(data):
-    if isinstance(data, da.Array):
-        if data.ndim == 2 and data.numblocks[1] > 1:
-            data = data.rechunk({1: -1})
-        return data.to_delayed().ravel().tolist()
-    return data.to_delayed()
+def _of_frames(frames):
+    """Delayed pieces of each frame, by its name.
+
+    They are simplified together, so that what they have in common is read, filtered and
+    shuffled once; but no further. Dask's optimizer joins partitions of Parquet files in
+    which few columns are read, of each frame for itself, so that they no longer match.
+    """
+    if not frames:
+        return {}
+    import pandas as pd
+    from dask import dataframe as dd
+
+    together = dd.map_partitions(
+        _as_tuple,
+        *frames.values(),
+        meta=pd.Series(dtype=object),
+        enforce_metadata=False,
+        align_dataframes=False,
+    )
+    parts = together.simplify().to_delayed(optimize_graph=False)
+    return {name: [part[i] for part in parts] for i, name in enumerate(frames)}
+
+
+def _as_tuple(*pieces):
+    return pieces
 
 
 def _check_part(number, X, y, sample_weight, groups):
@@ -248,22 +310,26 @@ def _check_part(number, X, y, sample_weight, groups):
         groups = None if groups is None else group_keys(groups, X.shape[0])
     except (ValueError, TypeError) as error:
         raise ValueError(f"In partition {number}: {error}") from error
-    targets = targets_of(y)
-    rows = Rows(X, targets.encode(y), sample_weight)
-    counts = rows.counts(len(targets.classes))
     names = getattr(probe, "feature_names_in_", None)
     names = None if names is None else tuple(names)
-    summary = _Summary(
+    return (X, y, sample_weight, groups), _summarize(number, X, y, sample_weight, names)
+
+
+def _summarize(number, X, y, sample_weight, names):
+    """The `_Summary` of a validated partition."""
+    targets = targets_of(y)
+    rows = weigh(X, targets.encode(y), sample_weight, None)
+    n_strata = len(targets.classes) if targets.names is not None else 1
+    return _Summary(
         number,
-        rows.n_rows,
-        rows.total_weight,
         targets,
-        counts,
+        np.bincount(rows.strata, minlength=n_strata),
+        np.bincount(rows.strata, rows.weights, n_strata),
+        rows.counts(len(targets.classes)),
         rows.n_features,
         names,
         rows.dtype,
     )
-    return (X, y, sample_weight, groups), summary
 
 
 def _check_that_parts_match(one, other):
@@ -303,26 +369,33 @@ def _merge_targets(summaries):
     return targets, counts
 
 
-def _encode(data, targets, class_weights, dtype, persist):
+def _encode(data, targets, class_weights, dtype, persist, has_groups=False):
     """Rows of each partition, with the targets and weights that all of them share."""
     if isinstance(data.targets, ClassLabels) and isinstance(targets, ClassLabels):
         targets.check(data.targets.classes)
-    total = sum(weight for _, weight in data.sizes)
+    totals = (summary.totals(targets, class_weights) for summary in data.summaries)
+    sizes, weights = zip(*totals, strict=True)
+    check_total(sum(weights))
     counts = np.zeros(len(targets.classes))
     counts[np.searchsorted(targets.classes, data.targets.classes)] = data.class_counts
     if class_weights is not None:
         counts *= class_weights
-        total = float(counts.sum())
-    check_total(total)
     rows = [
-        delayed(_encode_part)(number, part, targets, class_weights, dtype)
-        for (number, part), (_, weight) in zip(data.parts, data.sizes, strict=True)
-        if weight > 0
+        delayed(_encode_part)(summary.number, part, targets, class_weights, dtype)
+        for part, summary, size in zip(data.parts, data.summaries, sizes, strict=True)
+        if size > 0
     ]
     if persist:
         rows = dask.persist(*rows)
-    n_rows = sum(n for n, weight in data.sizes if weight > 0)
-    return Parts(list(rows), n_rows, data.n_features, counts, total, np.dtype(dtype))
+    return Parts(
+        list(rows),
+        [size for size in sizes if size > 0],
+        data.summaries[0].n_features,
+        counts,
+        sum(weights),
+        np.dtype(dtype),
+        has_groups,
+    )
 
 
 def _encode_part(number, part, targets, class_weights, dtype):

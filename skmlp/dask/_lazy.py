@@ -8,6 +8,8 @@ import numpy as np
 from dask import array as da
 from sklearn.utils.validation import check_is_fitted
 
+from skmlp.dask._tasks import sent
+
 # The methods, and the shape of what each returns for the rows of its example
 _METHODS = {
     "predict": "(100,)",
@@ -86,12 +88,12 @@ def _lazily(estimator, method, X, **arguments):
     if not dask.is_dask_collection(X):
         return getattr(local, method)(X, **arguments)
     nothing = _empty(estimator, method, arguments)
-    call = partial(_call, local, method, arguments)
+    call, model = partial(_call, method, arguments), sent(local, local.coefs_)
     if isinstance(X, da.Array):
-        return _of_array(X, call, nothing)
+        return _of_array(X, call, nothing, model)
     meta = _empty_frame(estimator, method, X._meta.index, nothing)
     return X.map_partitions(
-        partial(_predict_frame, call, meta), meta=meta, enforce_metadata=False
+        partial(_predict_frame, call, meta), model, meta=meta, enforce_metadata=False
     )
 
 
@@ -103,13 +105,13 @@ def _empty(estimator, method, arguments):
     return getattr(unnamed, method)(row, **arguments)[:0]
 
 
-def _of_array(X, call, nothing):
+def _of_array(X, call, nothing, model):
     X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     of_block = partial(_predict_block, call, nothing)
     if nothing.ndim == 1:
-        return X.map_blocks(of_block, drop_axis=1, meta=nothing)
+        return X.map_blocks(of_block, model, drop_axis=1, meta=nothing)
     chunks = (X.chunks[0], (nothing.shape[1],))
-    return X.map_blocks(of_block, chunks=chunks, meta=nothing)
+    return X.map_blocks(of_block, model, chunks=chunks, meta=nothing)
 
 
 def _empty_frame(estimator, method, index, nothing):
@@ -123,18 +125,18 @@ def _empty_frame(estimator, method, index, nothing):
     return pd.DataFrame(nothing, index=index, columns=columns)
 
 
-def _call(model, method, arguments, X):
+def _call(method, arguments, X, model):
     return getattr(model, method)(X, **arguments)
 
 
-def _predict_block(call, nothing, X):
-    return call(X) if X.shape[0] else nothing
+def _predict_block(call, nothing, X, model):
+    return call(X, model) if X.shape[0] else nothing
 
 
-def _predict_frame(call, meta, X):
+def _predict_frame(call, meta, X, model):
     if not len(X):
         return meta
-    values = np.asarray(call(X))
+    values = np.asarray(call(X, model))
     if values.ndim == 1:
         return type(meta)(values, index=X.index, name=meta.name, dtype=meta.dtype)
     return type(meta)(values, index=X.index, columns=meta.columns)

@@ -1,19 +1,15 @@
 """Partitions of rows: what `Rows` is for data in memory."""
 
-import math
 from functools import partial, reduce
 
-import dask
 import numpy as np
 from dask import delayed
-from scipy import sparse
 
 from skmlp._coordinates import merge_moments
 from skmlp._parallel import row_threads
 from skmlp._rows import Rows
-
-# Partial sums that one task adds up: a tree, so that no machine receives them all
-_SUMMANDS = 8
+from skmlp.dask._sample import sample
+from skmlp.dask._tasks import sent, tree
 
 
 class Parts:
@@ -22,18 +18,23 @@ class Parts:
     Parameters
     ----------
     rows : list of Delayed
-        Of `Rows`; partitions without weight are left out.
-    n_rows, n_features : int
+        Of `Rows`, none of them empty.
+    sizes : list of int
+        Number of rows of each.
+    n_features : int
     counts : ndarray of shape (K,)
         Weight of the rows of each class or label.
     total_weight : float
     dtype : {float32, float64}
+    has_groups : bool
+        Whether the rows are of groups.
     """
 
     can_be_split = False
 
-    def __init__(self, rows, n_rows, n_features, counts, total_weight, dtype):
-        self.rows, self.n_rows, self.n_features = rows, n_rows, n_features
+    def __init__(self, rows, sizes, n_features, counts, total_weight, dtype, has_groups):
+        self.rows, self._sizes, self._has_groups = rows, sizes, has_groups
+        self.n_rows, self.n_features = sum(sizes), n_features
         self._counts, self.total_weight, self.dtype = counts, total_weight, dtype
 
     def counts(self, n_outputs):
@@ -52,23 +53,12 @@ class Parts:
     def moments(self):
         """Moments of the features in all partitions."""
         moments = [delayed(Rows.moments)(rows) for rows in self.rows]
-        return _tree(moments, partial(reduce, merge_moments)).compute()
+        return tree(moments, partial(reduce, merge_moments)).compute()
 
     def sample(self, seed, n_most):
-        """Rows of all partitions, or of each its share of as many; see `Rows.sample`.
-
-        What it means that rows are equal is asked of all that are drawn, together.
-        """
-        share = min(1.0, n_most / self.n_rows)
-        samples = dask.compute(
-            *(delayed(_sample_part)(rows, seed, share) for rows in self.rows)
-        )
-        arrays = [
-            (rows.X, rows.targets, rows.weights, rows.sample_weight, rows.groups)
-            for rows in samples
-        ]
-        rows = Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
-        return rows.sample(seed, n_most)
+        """Rows of all partitions, in this process; see `Rows.sample`."""
+        of_all = self._sizes, self.row_bytes
+        return sample(self.rows, *of_all, seed, n_most, self._has_groups)
 
     @property
     def n_given(self):
@@ -103,6 +93,8 @@ class SumOfParts:
     def __init__(self, network, data, alpha, coordinates):
         self.network = network
         self.coordinates = coordinates
+        arrays = *coordinates.means, *coordinates.scales
+        self._sent_coordinates = delayed(sent(coordinates, arrays))
         self.dtype, self.n_rows = data.dtype, data.n_rows
         self._rows = data.rows
         self._alphas = [alpha] + [0.0] * (len(data.rows) - 1)
@@ -120,15 +112,14 @@ class SumOfParts:
         """Nothing: the partitions are not to be copied."""
 
     def _sum(self, method, theta):
-        theta = delayed(theta.astype(self.dtype, copy=False))
-        coordinates = delayed(self.coordinates)
+        theta = theta.astype(self.dtype, copy=False)
+        theta = delayed(sent(theta, [theta]))
+        shared = method, theta, self.network, self._sent_coordinates
         values = [
-            delayed(_evaluate)(
-                method, theta, self.network, coordinates, rows, alpha, self._total_weight
-            )
+            delayed(_evaluate)(*shared, rows, alpha, self._total_weight)
             for rows, alpha in zip(self._rows, self._alphas, strict=True)
         ]
-        return _tree(values, _add).compute()
+        return tree(values, _add).compute()
 
 
 def _evaluate(method, theta, network, coordinates, rows, alpha, total):
@@ -138,30 +129,6 @@ def _evaluate(method, theta, network, coordinates, rows, alpha, total):
             network, coordinates, alpha, map_rows, total_weight=total
         )
         return getattr(objective, method)(theta)
-
-
-def _sample_part(rows, seed, share):
-    n_drawn = math.ceil(share * rows.n_rows)
-    drawn = np.random.RandomState(seed).permutation(rows.n_rows)[:n_drawn]
-    return rows.where(np.sort(drawn)).with_weight()
-
-
-def _stack(pieces):
-    if pieces[0] is None:
-        return None
-    if sparse.issparse(pieces[0]):
-        return sparse.vstack(pieces, format="csr")
-    return np.concatenate(pieces)
-
-
-def _tree(values, add):
-    """One delayed value, from tasks that each add up a few."""
-    while len(values) > 1:
-        values = [
-            delayed(add)(values[start : start + _SUMMANDS])
-            for start in range(0, len(values), _SUMMANDS)
-        ]
-    return values[0]
 
 
 def _add(values):

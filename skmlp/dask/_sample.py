@@ -1,0 +1,204 @@
+"""Rows drawn from partitions as they are from all rows together.
+
+All rows are fetched, if they take no more memory than a sample may. Of more, copies of a
+row may be in several partitions. So each makes a table of its entries, the combinations of
+features and target that it has, by fingerprints; tables are added up, and only then rows
+are fetched, one for each entry. A table is as long as the sample: it keeps the entries with
+the lowest places, which are at random, but the same in all partitions.
+"""
+
+from functools import partial
+
+import dask
+import numpy as np
+import pandas as pd
+from dask import delayed
+from scipy import sparse
+
+from skmlp._repeats import (
+    Entries,
+    cells_and_prints,
+    fingerprints,
+    judge_entries,
+    of_groups,
+)
+from skmlp._rows import Rows
+from skmlp.dask._tasks import tree
+
+# Memory of rows that are fetched, all of them
+_FETCHED_BYTES = 2**28
+# How the columns of entries with equal prints are added up
+_TOGETHER = {
+    "place": "first",
+    "cell": "first",
+    "kind": "first",
+    "part": "min",
+    "n_rows": "sum",
+    "weight": "sum",
+    "sample_weight": "sum",
+    "smallest": "min",
+    "largest": "max",
+}
+
+
+def sample(rows, sizes, row_bytes, seed, n_most, has_groups):
+    """Some rows of partitions; see `Rows.sample`.
+
+    Parameters
+    ----------
+    rows : list of Delayed
+        Of `Rows`, none of them empty.
+    sizes : list of int
+        Number of rows of each.
+    row_bytes : int
+        Memory that a row takes.
+    seed, n_most : int
+    has_groups : bool
+
+    Returns
+    -------
+    rows : Rows
+    """
+    n_rows = sum(sizes)
+    if n_rows <= max(n_most, _FETCHED_BYTES // row_bytes):
+        return _stacked(dask.compute(*rows)).sample(seed, n_most)
+    drawn, table = _draw_entries(rows, seed, n_most, by_group=False)
+    repeats = _judge(drawn, table)
+    if has_groups:
+        drawn, table = _draw_entries(rows, seed, n_most, by_group=True)
+    are_all = table["n_rows"].sum() == n_rows
+    if repeats.are_observations and (repeats.unit is None or not are_all):
+        drawn = _draw_rows(rows, sizes, seed, n_most)
+    return drawn.judged(repeats).sample(seed, n_most)
+
+
+def _judge(drawn, table):
+    """What equal rows are, told from entries and a row of each."""
+    smallest, largest = table["smallest"].min(), table["largest"].max()
+    columns = (table[name].to_numpy() for name in ("cell", "kind", "n_rows"))
+    entries = Entries(np.arange(len(table)), *columns, drawn.sample_weight)
+    return judge_entries(drawn.X, entries, smallest if smallest == largest else None)
+
+
+def _draw_rows(rows, sizes, seed, n_most):
+    """Rows drawn one by one, of each partition its share."""
+    # a sample of each size has its place in all rows, so that no partition is left out
+    ends = np.cumsum(sizes) * n_most // sum(sizes)
+    draw = delayed(_draw_from)
+    shares = np.diff(ends, prepend=0).tolist()
+    return _stacked(
+        dask.compute(
+            *(
+                draw(part, number, seed, share)
+                for number, (part, share) in enumerate(zip(rows, shares, strict=True))
+            )
+        )
+    )
+
+
+def _draw_from(rows, number, seed, n_drawn):
+    drawn = np.random.RandomState([seed, number]).permutation(rows.n_rows)[:n_drawn]
+    return rows.where(np.sort(drawn))
+
+
+def _draw_entries(rows, seed, n_most, by_group):
+    """One row for each entry, with the weight of all rows like it, and the table of both.
+
+    If there are more than `n_most` entries, some of them, drawn at random.
+    """
+    numbered = list(enumerate(rows))
+    tables = [
+        delayed(_entries_of)(part, number, seed, n_most, by_group)
+        for number, part in numbered
+    ]
+    (table,) = dask.persist(tree(tables, partial(_add_up, n_most)))
+    owners = delayed(_owners)(table)
+    pieces = [delayed(_fetch)(part, number, owners, by_group) for number, part in numbered]
+    table, *pieces = dask.compute(table, *pieces)
+    table = table.sort_values("part", kind="stable")
+    drawn = _stacked(pieces)
+    weights = table["weight"].to_numpy(), table["sample_weight"].to_numpy()
+    return Rows(drawn.X, drawn.targets, *weights, drawn.groups), table
+
+
+def _entries_of(rows, number, seed, n_most, by_group):
+    """The table of the entries of a partition."""
+    cells, prints = _prints(rows, by_group)
+    ones = np.ones(rows.n_rows)
+    weight = ones if rows.weights is None else rows.weights
+    given = ones if rows.sample_weight is None else rows.sample_weight
+    columns = {
+        "print": prints,
+        "place": _places(cells, seed),
+        "cell": cells,
+        "kind": _kinds(rows),
+        "part": number,
+        "n_rows": 1,
+        "weight": weight,
+        "sample_weight": given,
+        "smallest": given,
+        "largest": given,
+    }
+    return _add_up(n_most, [pd.DataFrame(columns)])
+
+
+def _add_up(n_most, tables):
+    """One table, of the entries with the lowest places: those of a cell are together."""
+    table = pd.concat(tables).groupby("print", as_index=False).agg(_TOGETHER)
+    return table.sort_values(["place", "print"]).head(n_most)
+
+
+def _owners(table):
+    """Which partition is to give the row of each entry, in the order of the table."""
+    return table[["print", "part"]]
+
+
+def _fetch(rows, number, owners, by_group):
+    """The rows of those entries that a partition is to give."""
+    wanted = owners["print"][owners["part"] == number].to_numpy()
+    prints = _prints(rows, by_group)[1]
+    order = np.argsort(prints, kind="stable")
+    return rows.where(order[np.searchsorted(prints[order], wanted)])
+
+
+def _prints(rows, by_group):
+    """Fingerprints of the cells and entries of rows, which are the same in all parts."""
+    prints = cells_and_prints(rows.X, _kinds(rows))
+    return of_groups(*prints, rows.groups) if by_group else prints
+
+
+def _kinds(rows):
+    """A number for the target of each row; `Rows.kinds` depend on what others there are."""
+    return rows.targets if rows.targets.ndim == 1 else fingerprints(rows.targets)
+
+
+def _places(cells, seed):
+    """Where cells are in an order that is at random.
+
+    References
+    ----------
+    G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
+    OOPSLA 2014: the last steps of SplitMix64.
+    """
+    places = cells + np.random.RandomState(seed).randint(2**63, dtype=np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        places ^= places >> np.uint64(shift)
+        places *= np.uint64(factor)
+    return places ^ (places >> np.uint64(31))
+
+
+def _stacked(parts):
+    """Rows of several partitions as one."""
+    arrays = [
+        (rows.X, rows.targets, rows.weights, rows.sample_weight, rows.groups)
+        for rows in parts
+    ]
+    return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
+
+
+def _stack(pieces):
+    if pieces[0] is None:
+        return None
+    if any(map(sparse.issparse, pieces)):
+        return sparse.vstack(list(map(sparse.csr_matrix, pieces)), format="csr")
+    return np.concatenate(pieces)
