@@ -203,13 +203,19 @@ def mean_and_scale(moments):
     -------
     mean, scale : ndarray of shape (d,)
     """
-    mean, variance, _, low, high = moments
+    mean, variance = moments[:2]
     scale = np.sqrt(np.maximum(variance, 0))  # sums over sparse data may end below
     # what rounding leaves of the variance of a constant is no scale
     constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-    scale = np.maximum(scale, np.maximum(high - mean, mean - low) / _LARGEST)
+    scale = np.maximum(scale, largest_deviation(moments) / _LARGEST)
     overflown = ~(np.isfinite(mean) & np.isfinite(scale))  # such features stay as they are
     return np.where(overflown, 0.0, mean), np.where(constant | overflown, 1.0, scale)
+
+
+def largest_deviation(moments):
+    """How far from its mean each feature gets, of shape (d,)."""
+    mean, _, _, low, high = moments
+    return np.maximum(high - mean, mean - low)
 
 
 def have_drifted(scaling, new):

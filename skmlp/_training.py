@@ -13,7 +13,6 @@ from skmlp._alpha import MOST_ROWS, Choice, choose_alpha
 from skmlp._coordinates import (
     Coordinates,
     have_drifted,
-    mean_and_scale,
     merge_moments,
     raw_parameters,
     standard_coordinates,
@@ -22,8 +21,10 @@ from skmlp._monitor import Monitor
 from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
 from skmlp._problem import Problem
+from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
 from skmlp._score_test import features_matter
 from skmlp._solvers import SOLVERS, Result, StochasticState
+from skmlp._unit import choose_unit, share_a_unit, with_unit
 from skmlp._warnings import warn
 
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
@@ -117,6 +118,8 @@ def train(
             theta = _start(network, coordinates, drawn, *initial)
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = theta is drawn
+        if is_drawn and settings.standardize and settings.searches_alpha(earlier):
+            problem, progress = _choose_unit(settings, problem, progress, theta)
         problem, theta = _narrow(settings, problem, theta, is_drawn)
         progress, choice = _set_alpha(
             settings, problem, progress, theta, may_redraw=is_drawn, stage=stage
@@ -187,9 +190,12 @@ def _choose_coordinates(settings, network, data, progress):
     if progress.coefs is None:
         if settings.standardize:
             moments = data.moments()
-            progress = replace(progress, moments=moments, scaling=mean_and_scale(moments))
+            tails = _tails(network, data, progress, moments)
+            progress = replace(
+                progress, moments=moments, tails=tails, scaling=scaling_of(moments, tails)
+            )
     elif settings.is_incremental and progress.moments is not None:
-        progress = _follow_features(network, progress, data.moments())
+        progress = _follow_features(network, data, progress)
     return progress, _coordinates(network, progress.scaling, data.dtype)
 
 
@@ -199,12 +205,23 @@ def _coordinates(network, scaling, dtype):
     return standard_coordinates(network, *scaling, dtype)
 
 
-def _follow_features(network, progress, moments):
+def _tails(network, data, progress, moments):
+    """Features of the data with heavy tails; see `find_tails`."""
+    saturates = network.activation.saturates and len(network.coef_shapes) > 1
+    return find_tails(moments, partial(data.sample, progress.seed, N_ROWS), saturates)
+
+
+def _follow_features(network, data, progress):
     """Let the coordinates follow the features of a stream; see `Coordinates.follow`."""
-    moments = merge_moments(progress.moments, moments)
-    scaling = mean_and_scale(moments)
+    of_call = data.moments()
+    moments = merge_moments(progress.moments, of_call)
+    tails = merge_tails(
+        progress.tails, _tails(network, data, progress, moments), of_call[2] / moments[2]
+    )
+    scaling = scaling_of(moments, tails, progress.unit)
+    progress = replace(progress, moments=moments, tails=tails)
     if not have_drifted(progress.scaling, scaling):
-        return replace(progress, moments=moments)
+        return progress
     dtype, optimizer = progress.coefs[0].dtype, progress.optimizer
     old = _coordinates(network, progress.scaling, dtype)
     new = _coordinates(network, scaling, dtype)
@@ -218,12 +235,30 @@ def _follow_features(network, progress, moments):
     _, coefs, intercepts = raw_parameters(network, new, theta)
     return replace(
         progress,
-        moments=moments,
         scaling=scaling,
         optimizer=optimizer,
         coefs=coefs,
         intercepts=intercepts,
     )
+
+
+def _choose_unit(settings, problem, progress, theta):
+    """Divide features of one unit by one number, if held-out rows say so."""
+    moments = progress.moments
+    if progress.tails is not None or not share_a_unit(moments):
+        return problem, progress
+    unit = choose_unit(
+        problem,
+        theta,
+        moments,
+        seed=progress.seed,
+        make_monitor=_monitors_of_search(settings, problem),
+        max_iter=_most_iterations(settings),
+    )
+    if unit is None:
+        return problem, progress
+    scaling = scaling_of(moments, unit=unit)
+    return with_unit(problem, moments, unit), replace(progress, unit=unit, scaling=scaling)
 
 
 def _take_up(network, coordinates, progress):
@@ -298,17 +333,26 @@ def _set_alpha(settings, problem, progress, theta, *, may_redraw, stage):
             problem,
             theta,
             seed=progress.seed,
-            make_monitor=partial(
-                Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
-            ),
+            make_monitor=_monitors_of_search(settings, problem),
             draw_start=draw_start if may_redraw else None,
-            max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
+            max_iter=_most_iterations(settings),
         )
     if settings.verbose:
         for n_rows, alpha, loss in choice.table:
             print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
         print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
     return replace(progress, alpha=choice.alpha, alpha_search=choice.record), choice
+
+
+def _monitors_of_search(settings, problem):
+    """What makes a monitor for each fit of a search."""
+    tol = problem.tolerance(settings.tol)
+    return partial(Monitor, tol, settings.n_iter_no_change)
+
+
+def _most_iterations(settings):
+    """Iterations that a fit of the search makes at the most, whose own are no epochs."""
+    return math.inf if settings.method.has_epochs else settings.max_iter
 
 
 def _approach(settings, problem, theta, progress):
