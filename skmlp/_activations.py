@@ -38,6 +38,8 @@ class Activation(NamedTuple):
         phi(0), the middle of its outputs if it has one: where they are centred.
     is_smooth : bool
         Whether the slope has no jumps.
+    saturates : bool
+        Whether the outputs are bounded, so that an input cannot be too large.
     """
 
     forward: Callable[[np.ndarray, np.ndarray], None]
@@ -46,6 +48,7 @@ class Activation(NamedTuple):
     glorot_factor: float
     center: float = 0.0
     is_smooth: bool = True
+    saturates: bool = False
 
 
 def _identity(Z, b):
@@ -114,8 +117,10 @@ def _relu_backward(H, delta):
 
 ACTIVATIONS = {
     "identity": Activation(_identity, _identity_backward, _straight, 6.0),
-    "logistic": Activation(_logistic, _logistic_backward, _logistic_bend, 2.0, center=0.5),
-    "tanh": Activation(_tanh, _tanh_backward, _tanh_bend, 6.0),
+    "logistic": Activation(
+        _logistic, _logistic_backward, _logistic_bend, 2.0, center=0.5, saturates=True
+    ),
+    "tanh": Activation(_tanh, _tanh_backward, _tanh_bend, 6.0, saturates=True),
     "relu": Activation(_relu, _relu_backward, _straight, 6.0, is_smooth=False),
 }
 

@@ -12,7 +12,7 @@ from skmlp._race import STRONGEST, WEAKEST, Race, Rules, tell_nobody
 from skmlp._solvers import minimize_lbfgs
 
 # Candidates that every search sees, from the strongest on, in half decades
-_FIRST = (2, 0, -2)
+SEARCH_CANDIDATES = (2, 0, -2)
 # Most iterations of a candidate; the rule that stops the fit stops it, too
 _MAX_ITER = 100
 
@@ -123,21 +123,19 @@ def choose_alpha(
     -------
     choice : Choice
     """
-    splits, stages, sample = _draw_rows(problem, seed)
-    n_rows = sample.n_observations()
-    unit = sample.total_weight / n_rows
+    splits, stages, sample = draw_rows(problem, seed)
+    rules = search_rules(problem, sample, make_monitor, max_iter)
     if problem.entropy == 0:  # a single class: there is nothing to hold back
-        return Choice(unit * 10.0 ** (WEAKEST / 2), theta)
-    train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
+        return Choice(rules.unit * 10.0 ** (WEAKEST / 2), theta)
     if not splits:
-        alpha = unit * _ALPHA_OF_FEW * min(n_rows, _FEWEST_ROWS) ** 2
+        n_rows = sample.n_observations()
+        alpha = rules.unit * _ALPHA_OF_FEW * min(n_rows, _FEWEST_ROWS) ** 2
         if draw_start is not None and n_rows < _FEWEST_ROWS:
             few = problem.part(sample).in_row_space()
             starts = [theta, *_other_starts(draw_start, seed)]
-            theta = best_start(few, alpha, starts, make_monitor, train)
+            theta = best_start(few, alpha, starts, make_monitor, rules.train)
         return Choice(alpha, theta)
-    tell = _best_so_far(report)
-    rules = Rules(train, make_monitor, unit, problem.entropy, problem.map_rows, tell)
+    rules = rules._replace(tell=_best_so_far(report))
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
     start, steeper = theta, []
@@ -165,6 +163,13 @@ def _best_so_far(report):
         report(best_choice._replace(table=(*before, *race.table())))
 
     return tell
+
+
+def search_rules(problem, sample, make_monitor, max_iter):
+    """The `Rules` of a search that has drawn a sample of a problem's rows."""
+    train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
+    unit = sample.total_weight / sample.n_observations()
+    return Rules(train, make_monitor, unit, problem.entropy, problem.map_rows)
 
 
 def search_alpha(rules, splits, theta, steeper=()):
@@ -214,9 +219,9 @@ def search_alpha(rules, splits, theta, steeper=()):
 
 
 def _run_decades(race):
-    race.run(_FIRST)
-    if _FIRST[-1] in race.contenders():
-        race.run([_FIRST[-1] - 2])
+    race.run(SEARCH_CANDIDATES)
+    if SEARCH_CANDIDATES[-1] in race.contenders():
+        race.run([SEARCH_CANDIDATES[-1] - 2])
     while (beyond := race.edge()) is not None:
         race.run([beyond])
 
@@ -317,7 +322,7 @@ def _train(objective, theta, monitor, max_iter):
     )
 
 
-def _draw_rows(problem, seed):
+def draw_rows(problem, seed):
     """Splits of few rows, a split for each later stage, and rows that tell of all.
 
     In the later stages, and in the search before them, the held-out rows are the same: a

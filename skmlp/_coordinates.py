@@ -230,7 +230,7 @@ def _scaling(moments):
     return moments[0], scale * unit, are_constant
 
 
-def scaling_of(moments, dtype):
+def standard_scaling(moments, dtype):
     """The mean and scale of each feature that a network in a precision is trained with.
 
     Weights are divided by scales. So a feature is left out, with a warning, if its scale is
@@ -253,6 +253,18 @@ def scaling_of(moments, dtype):
     if are_lost.any():
         _warn_of_lost(np.flatnonzero(are_lost), np.dtype(dtype))
     return mean, np.where(are_constant | are_lost, np.maximum(np.abs(mean), 1.0), scale)
+
+
+def deviations(moments):
+    """Standard deviation of each feature, and how far from its mean it gets.
+
+    Returns
+    -------
+    deviation, largest : ndarray of shape (d,)
+    """
+    mean, variance, _, low, high = moments
+    deviation = np.sqrt(np.maximum(variance, 0)) * _unit(low, high)
+    return deviation, np.maximum(high - mean, mean - low)
 
 
 def have_no_scale(moments, dtype):

@@ -20,6 +20,10 @@ class Progress:
         Of the features; see `feature_moments`. None if they are not standardised.
     scaling : (ndarray, ndarray) or None
         Mean and scale of the features in training, each of shape (d,).
+    tails : tuple of ndarray, or None
+        Of features with heavy tails; see `Tails`.
+    unit : float or None
+        What features of one unit are divided by; see `scaling_of`.
     n_stalled : int
         Iterations since the last improvement.
     n_epochs, plan_epoch, n_plateaus : int
@@ -42,6 +46,8 @@ class Progress:
     seed: int
     moments: tuple | None = None
     scaling: tuple | None = None
+    tails: tuple | None = None
+    unit: float | None = None
     n_stalled: int = 0
     n_epochs: int = 0
     plan_epoch: int = 0
@@ -149,6 +155,8 @@ class Outcome:
             "best_iteration_": None,
             "n_iter_": len(monitor.losses),
             "t_": progress.n_samples,
+            "feature_mean_": None if progress.scaling is None else progress.scaling[0],
+            "feature_scale_": None if progress.scaling is None else progress.scaling[1],
             "_progress": progress.hidden(),
         }
         if monitor.best_iteration is not None:

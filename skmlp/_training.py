@@ -17,7 +17,6 @@ from skmlp._coordinates import (
     have_no_scale,
     merge_moments,
     raw_parameters,
-    scaling_of,
     standard_coordinates,
 )
 from skmlp._monitor import Monitor, Stopped
@@ -25,8 +24,10 @@ from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
 from skmlp._problem import Problem
 from skmlp._race import tell_nobody
+from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
 from skmlp._score_test import features_matter
 from skmlp._solvers import SOLVERS, Result, StochasticState
+from skmlp._unit import choose_unit, share_a_unit, with_unit
 from skmlp._warnings import warn
 
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
@@ -130,6 +131,8 @@ def train(
             theta = _start(network, coordinates, drawn, *initial)
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = theta is drawn
+        if is_drawn and settings.standardize and settings.searches_alpha(earlier):
+            problem, progress = _choose_unit(settings, problem, progress, theta)
         problem, theta = _narrow(settings, problem, theta, is_drawn)
         score = None
         if validation is not None and make_score is not None:
@@ -277,8 +280,9 @@ def _choose_coordinates(settings, network, data, progress):
     """Those to train in from the start."""
     if settings.standardize:
         moments = data.moments()
-        scaling = scaling_of(moments, data.dtype)
-        progress = replace(progress, moments=moments, scaling=scaling)
+        tails = _tails(network, data, progress, moments)
+        scaling = scaling_of(moments, data.dtype, tails)
+        progress = replace(progress, moments=moments, tails=tails, scaling=scaling)
     return progress, _coordinates(network, progress.scaling, data.dtype)
 
 
@@ -305,22 +309,58 @@ def _go_on(settings, network, data, progress):
         progress = replace(progress, optimizer=progress.optimizer | {"vectors": vectors})
     if not settings.is_incremental or progress.moments is None:
         return progress, coordinates, theta
-    moments = merge_moments(progress.moments, data.moments())
-    return _follow_features(network, coordinates, theta, progress, moments)
+    are_new = have_no_scale(progress.moments, data.dtype)
+    progress = _with_features(network, data, progress)
+    return _follow_features(network, coordinates, theta, progress, are_new)
 
 
-def _follow_features(network, coordinates, theta, progress, moments):
+def _tails(network, data, progress, moments):
+    """Features of the data with heavy tails; see `find_tails`."""
+    saturates = network.activation.saturates and len(network.coef_shapes) > 1
+    return find_tails(moments, partial(data.sample, progress.seed, N_ROWS), saturates)
+
+
+def _with_features(network, data, progress):
+    """With what a call of a stream tells of the features."""
+    of_call = data.moments()
+    moments = merge_moments(progress.moments, of_call)
+    tails, share = _tails(network, data, progress, moments), of_call[2] / moments[2]
+    return replace(
+        progress, moments=moments, tails=merge_tails(progress.tails, tails, share)
+    )
+
+
+def _follow_features(network, coordinates, theta, progress, are_new):
     """Let all follow the features of a stream, in place; see `Coordinates.follow`."""
-    scaling = drifted(progress.scaling, scaling_of(moments, theta.dtype))
+    scaling = scaling_of(progress.moments, theta.dtype, progress.tails, progress.unit)
+    scaling = drifted(progress.scaling, scaling)
     if scaling is None:
-        return replace(progress, moments=moments), coordinates, theta
+        return progress, coordinates, theta
     new, averages = _coordinates(network, scaling, theta.dtype), []
     if progress.optimizer is not None:
         powers = SOLVERS[progress.optimizer["solver"]].powers
         averages = list(zip(powers, progress.optimizer["vectors"], strict=True))
-    are_new = have_no_scale(progress.moments, theta.dtype)
     coordinates.follow(theta, averages, network, new, are_new)
-    return replace(progress, moments=moments, scaling=scaling), new, theta
+    return replace(progress, scaling=scaling), new, theta
+
+
+def _choose_unit(settings, problem, progress, theta):
+    """Divide features of one unit by one number, if held-out rows say so."""
+    moments = progress.moments
+    if progress.tails is not None or not share_a_unit(moments):
+        return problem, progress
+    unit = choose_unit(
+        problem,
+        theta,
+        moments,
+        seed=progress.seed,
+        make_monitor=_monitors_of_search(settings, problem),
+        max_iter=_most_iterations(settings),
+    )
+    if unit is None:
+        return problem, progress
+    scaling = scaling_of(moments, problem.data.dtype, unit=unit)
+    return with_unit(problem, moments, unit), replace(progress, unit=unit, scaling=scaling)
 
 
 def _take_up(network, coordinates, progress):
@@ -418,11 +458,9 @@ def _search_alpha(settings, problem, progress, theta, may_redraw, stage, reached
         problem,
         theta,
         seed=progress.seed,
-        make_monitor=partial(
-            Monitor, problem.tolerance(settings.tol), settings.n_iter_no_change
-        ),
+        make_monitor=_monitors_of_search(settings, problem),
         draw_start=draw_start if may_redraw else None,
-        max_iter=math.inf if settings.method.has_epochs else settings.max_iter,
+        max_iter=_most_iterations(settings),
         stage=stage,
         report=lambda best: reached.append((_with_choice(progress, best), best.theta)),
         show=_print_candidates if settings.verbose else tell_nobody,
@@ -436,6 +474,17 @@ def _with_choice(progress, choice):
 def _print_candidates(table):
     for n_rows, alpha, loss in table:
         print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
+
+
+def _monitors_of_search(settings, problem):
+    """What makes a monitor for each fit of a search."""
+    tol = problem.tolerance(settings.tol)
+    return partial(Monitor, tol, settings.n_iter_no_change)
+
+
+def _most_iterations(settings):
+    """Iterations that a fit of the search makes at the most, whose own are no epochs."""
+    return math.inf if settings.method.has_epochs else settings.max_iter
 
 
 def _approach(settings, problem, theta, progress, stage, reached):

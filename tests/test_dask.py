@@ -914,7 +914,7 @@ def test_some_chunks_are_sparse(rows):
     assert model.alpha_ == local.alpha_
 
 
-# --- Parquet, where partitions depend on the columns that are read -------------------------
+# --- Parquet, where partitions depend on the columns that are read
 
 
 PARQUET = {

@@ -45,6 +45,8 @@ ALLOWED = {
     "_problem": {"_coordinates", "_parallel", "_row_space"},
     "_race": {"_parallel"},
     "_alpha": {"_holdout", "_race", "_solvers"},
+    "_scaling": {"_coordinates"},
+    "_unit": {"_alpha", "_coordinates", "_problem", "_race", "_scaling"},
     "_outcome": {"_monitor"},
     "_rows": {
         "_coordinates",
@@ -65,8 +67,10 @@ ALLOWED = {
         "_parallel",
         "_problem",
         "_race",
+        "_scaling",
         "_score_test",
         "_solvers",
+        "_unit",
         "_warnings",
     },
     "_classifier": {

@@ -1,0 +1,97 @@
+"""Whether columns of one unit are to have one divisor for all of them.
+
+Pixels, or the channels of a spectrum, are numbers of one unit, and a column that varies
+little says little: divided by its own deviation, its noise weighs as much as the others'
+signal. Elsewhere such a column may say all. Held-out rows decide.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from skmlp._alpha import SEARCH_CANDIDATES, draw_rows, search_rules
+from skmlp._coordinates import deviations, standard_coordinates
+from skmlp._problem import Problem
+from skmlp._race import Race
+from skmlp._scaling import scaling_of
+
+# Columns share a unit if so many, and at least half of all, have more than two values; if
+# the root of their mean variance is at least such a part of the range of all values, so
+# that it is not a few columns' alone; and if their deviations differ by such a factor
+_FEWEST_COLUMNS, _PART_OF_RANGE, _FACTOR = 16, 0.08, 3.0
+# Numbers of two values have the largest deviation that their mean and range allow
+_TWO_VALUES = 0.9995
+# Common divisors to try, in roots of the mean variance, and the gain that decides for one
+_UNITS, _GAIN = (1.0, 3.0), 0.02
+
+
+def share_a_unit(moments):
+    """Whether most features seem to be numbers of one unit, some of which vary little.
+
+    Parameters
+    ----------
+    moments : tuple
+        Of `feature_moments`.
+    """
+    mean, _, _, low, high = moments
+    deviation, _ = deviations(moments)
+    varies = (high > low) & (deviation > 0)
+    # by the root, which stays within floats where squares do not
+    largest = np.sqrt(mean - low) * np.sqrt(high - mean)
+    several = varies & (deviation < _TWO_VALUES * largest)
+    if several.sum() < max(_FEWEST_COLUMNS, varies.sum() / 2):
+        return False
+    value_range = high[several].max() - low[several].min()
+    shares = deviation[several] / value_range
+    is_shared = np.sqrt((shares**2).mean()) >= _PART_OF_RANGE
+    return bool(is_shared and shares.max() >= _FACTOR * shares.min())
+
+
+def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
+    """Let held-out rows say what the features are divided by.
+
+    For each divisor there is a short race of strengths of the penalty, on the rows of the
+    search for alpha.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray of shape (P,)
+        Start of every fit.
+    moments : tuple
+        Of `feature_moments`.
+    seed, make_monitor, max_iter
+        See `choose_alpha`.
+
+    Returns
+    -------
+    unit : float or None
+        See `scaling_of`.
+    """
+    splits, _, sample = draw_rows(problem, seed)
+    if not splits or problem.entropy == 0:
+        return None
+    rules = search_rules(problem, sample, make_monitor, max_iter)
+    loss_of = partial(_loss_of_unit, problem, rules, splits, theta, moments)
+    losses = {unit: loss_of(unit) for unit in _UNITS}
+    best = min(losses, key=losses.get)
+    return best if losses[best] < (1 - _GAIN) * loss_of(None) else None
+
+
+def with_unit(problem, moments, unit):
+    """The problem in other coordinates of the features."""
+    scaling = scaling_of(moments, problem.data.dtype, unit=unit)
+    coordinates = standard_coordinates(problem.network, *scaling, problem.data.dtype)
+    return Problem(
+        problem.network, coordinates, problem.data, problem.validation, problem.map_rows
+    )
+
+
+def _loss_of_unit(problem, rules, splits, theta, moments, unit):
+    """The least held-out loss with a divisor."""
+    problem = with_unit(problem, moments, unit)
+    splits = [problem.part(*split).in_row_space() for split in splits]
+    race = Race(rules, splits, lambda candidate: theta)
+    for i in range(len(splits)):
+        race.run(SEARCH_CANDIDATES, i)
+    return race.mean(race.best())
