@@ -135,7 +135,7 @@ def choose_alpha(
             starts = [theta, *_other_starts(draw_start, seed)]
             theta = best_start(few, alpha, starts, make_monitor, rules.train)
         return Choice(alpha, theta)
-    rules = rules._replace(tell=_best_so_far(report))
+    rules = rules._replace(report=_best_so_far(report))
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
     start, steeper = theta, []
