@@ -122,6 +122,10 @@ class MLPClassifierManual(
         by their standard deviation after subtraction of their mean, and the hidden
         layers' logistic outputs centred at 1/2 [8]_. (The divisor is at least a tenth of
         the largest distance from the mean: so rare words and categories get no leverage.
+        Columns with heavy tails, as incomes have, are measured by their median and by the
+        distance from it that nine values of ten do not exceed; columns of one unit, as
+        pixels, get one divisor if held-out rows say so, where `alpha` is chosen. What was
+        subtracted and divided by is in `feature_mean_` and `feature_scale_`.
         Columns whose deviation is too small for weights of X's precision, 2e-37 in float32,
         are left out, with a warning.)
         A change of variables does it: X is not copied, sparse X stays sparse, and `coefs_`
@@ -254,6 +258,10 @@ class MLPClassifierManual(
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer; ``coefs_[0]`` and ``coefs_[1]`` are W and V above. With
         `intercepts_`, they are views of one flat vector, until they are pickled.
+
+    feature_mean_, feature_scale_ : ndarray of shape (n_features_in_,), or None
+        What the features were standardised by: subtracted, and divided by; see
+        `standardize`. None with ``standardize=False``.
 
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer; ``intercepts_[0]`` and ``intercepts_[1]`` are b and d.

@@ -20,8 +20,8 @@ class Progress:
         Of the features; see `feature_moments`. None if they are not standardised.
     scaling : (ndarray, ndarray) or None
         Mean and scale of the features in training, each of shape (d,).
-    tails : tuple of ndarray, or None
-        Of features with heavy tails; see `Tails`.
+    tails : (ndarray, ndarray) or None
+        Median and scale of the features with heavy tails; see `find_tails`.
     unit : float or None
         What features of one unit are divided by; see `scaling_of`.
     n_stalled : int

@@ -5,8 +5,6 @@ values can ruin the deviation of a column, and columns of one unit, as pixels ar
 better off with one divisor for all.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy import sparse
 
@@ -23,19 +21,6 @@ _SHARE, _NORMAL_SHARE = 0.9, 1.645
 _FEWEST_VALUES = 20
 
 
-class Tails(NamedTuple):
-    """The middle of columns with heavy tails; of the others, scale is 0.
-
-    Attributes
-    ----------
-    center, scale : ndarray of shape (d,)
-        The median, and what stands for the standard deviation.
-    """
-
-    center: np.ndarray
-    scale: np.ndarray
-
-
 def scaling_of(moments, dtype, tails=None, unit=None):
     """Mean and scale of the features.
 
@@ -45,7 +30,8 @@ def scaling_of(moments, dtype, tails=None, unit=None):
         Of `feature_moments`.
     dtype : {float32, float64}
         Of the weights; see `standard_scaling`.
-    tails : Tails or None
+    tails : (ndarray of shape (d,), ndarray of shape (d,)) or None
+        Of `find_tails`.
     unit : float or None
         If given, all columns have one scale: so many times the root of their mean variance.
 
@@ -59,9 +45,10 @@ def scaling_of(moments, dtype, tails=None, unit=None):
         deviation = deviations(moments)[0][varies]
         scale = np.where(varies, unit * np.sqrt((deviation**2).mean()), scale)
     if tails is not None:
-        is_heavy = tails.scale > 0
-        mean = np.where(is_heavy, tails.center, mean)
-        scale = np.where(is_heavy, tails.scale, scale)
+        is_heavy = tails[1] > 0
+        mean, scale = (
+            np.where(is_heavy, *pair) for pair in zip(tails, (mean, scale), strict=True)
+        )
     return mean, scale
 
 
@@ -87,8 +74,9 @@ def find_tails(moments, sample, saturates):
 
     Returns
     -------
-    tails : Tails or None
-        None if no column has heavy tails.
+    tails : (ndarray of shape (d,), ndarray of shape (d,)) or None
+        The median, and what stands for the standard deviation, 0 for columns without heavy
+        tails. None if there is no other.
     """
     low, high = moments[3:]
     deviation, largest = deviations(moments)
@@ -101,7 +89,7 @@ def find_tails(moments, sample, saturates):
     if not saturates:
         scale = np.sqrt(scale * deviation)
     scale[~is_heavy] = 0
-    return Tails(center, scale) if scale.any() else None
+    return (center, scale) if scale.any() else None
 
 
 def merge_tails(one, other, share):
@@ -109,14 +97,15 @@ def merge_tails(one, other, share):
 
     Parameters
     ----------
-    one, other : Tails or None
+    one, other : (ndarray of shape (d,), ndarray of shape (d,)) or None
+        Of `find_tails`.
     share : float
         Of the weight of the rows that the second is of.
     """
     if one is None or other is None:
-        return one or other
-    share = np.where(other.scale > 0, np.where(one.scale > 0, share, 1.0), 0.0)
-    return Tails(*(a + share * (b - a) for a, b in zip(one, other, strict=True)))
+        return one if other is None else other
+    share = np.where(other[1] > 0, np.where(one[1] > 0, share, 1.0), 0.0)
+    return tuple(a + share * (b - a) for a, b in zip(one, other, strict=True))
 
 
 def _middle(rows, columns):

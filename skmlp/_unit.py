@@ -72,10 +72,13 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
     if not splits or problem.entropy == 0:
         return None
     rules = search_rules(problem, sample, make_monitor, max_iter)
-    loss_of = partial(_loss_of_unit, problem, rules, splits, theta, moments)
-    losses = {unit: loss_of(unit) for unit in _UNITS}
-    best = min(losses, key=losses.get)
-    return best if losses[best] < (1 - _GAIN) * loss_of(None) else None
+    run = partial(_race_of_unit, problem, rules, splits, theta, moments)
+    races = {unit: run(unit) for unit in _UNITS}
+    losses = {unit: race.mean(race.best()) for unit, race in races.items()}
+    unit, own = min(losses, key=losses.get), run(None)
+    has_learnt = not races[unit].is_plateau(races[unit].best())
+    is_better = losses[unit] < (1 - _GAIN) * own.mean(own.best())
+    return unit if has_learnt and is_better else None
 
 
 def with_unit(problem, moments, unit):
@@ -87,11 +90,11 @@ def with_unit(problem, moments, unit):
     )
 
 
-def _loss_of_unit(problem, rules, splits, theta, moments, unit):
-    """The least held-out loss with a divisor."""
+def _race_of_unit(problem, rules, splits, theta, moments, unit):
+    """A short race with a divisor."""
     problem = with_unit(problem, moments, unit)
     splits = [problem.part(*split).in_row_space() for split in splits]
     race = Race(rules, splits, lambda candidate: theta)
     for i in range(len(splits)):
         race.run(SEARCH_CANDIDATES, i)
-    return race.mean(race.best())
+    return race

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from common import SOLVERS, STOCHASTIC, short_fits
+from common import SOLVERS, STOCHASTIC, mean_and_scale, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse
 from scipy.special import logsumexp
@@ -18,11 +18,10 @@ from skmlp._activations import ACTIVATIONS
 from skmlp._coordinates import (
     drifted,
     feature_moments,
-    mean_and_scale,
     merge_moments,
     raw_parameters,
-    scaling_of,
     standard_coordinates,
+    standard_scaling,
 )
 from skmlp._network import Network
 from skmlp._objective import Objective
@@ -415,11 +414,11 @@ def test_many_columns_that_are_left_out_are_counted():
     X[1:, 5:] = 1e-320
     moments = feature_moments(X, None)
     with pytest.warns(match="left out: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 15 more "):
-        _, scale = scaling_of(moments, np.float64)
+        _, scale = standard_scaling(moments, np.float64)
     assert_array_equal(scale, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        scaling_of(feature_moments(X[1:], None), np.float64)  # constants
+        standard_scaling(feature_moments(X[1:], None), np.float64)  # constants
 
 
 def texts(n, n_features):

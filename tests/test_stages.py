@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 
 import skmlp._alpha
 from skmlp import MLPClassifierManual
-from skmlp._alpha import _climb, _draw_rows, search_alpha, steepened
+from skmlp._alpha import _climb, draw_rows, search_alpha, steepened
 from skmlp._race import Race, Rules
 from skmlp._rows import Rows
 from skmlp._settings import Settings
@@ -23,7 +23,7 @@ from skmlp._targets import ClassLabels
 def drawn(data, validation=None):
     """Sizes of the stages, and the rows of each split: to train on, and held out."""
     problem = SimpleNamespace(data=data, validation=validation)
-    splits, stages, _ = _draw_rows(problem, seed=0)
+    splits, stages, _ = draw_rows(problem, seed=0)
     return [train.n_rows for train, _ in stages], [*splits, *stages]
 
 
