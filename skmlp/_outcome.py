@@ -102,11 +102,13 @@ def upgrade(state):
     """The attributes of an estimator; those that are given may be of an earlier version."""
     if "coefs_" in state:
         state = {"alpha_search_": None} | state
-    if "_seed_" not in state:
-        return state
-    hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
-    kept = {name: value for name, value in state.items() if name not in _HIDDEN_BEFORE}
-    return kept | {"_progress": Progress(**hidden).hidden()}
+    if "_seed_" in state:
+        hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
+        kept = {name: value for name, value in state.items() if name not in _HIDDEN_BEFORE}
+        state = kept | {"_progress": Progress(**hidden).hidden()}
+    if "_progress" in state:
+        state = scaling_attributes(state["_progress"]["scaling"]) | state
+    return state
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ class Outcome:
         progress, monitor = self.progress, self.monitor
         earlier = before.get("loss_curve_", [])
         n_before = len(earlier)
-        attributes = network_attributes(progress.coefs, progress.intercepts) | {
+        attributes = network_attributes(progress.coefs, progress.intercepts)
+        attributes |= scaling_attributes(progress.scaling) | {
             "alpha_": progress.alpha,
             "alpha_search_": progress.alpha_search,
             "loss_": self.loss,
@@ -155,8 +158,6 @@ class Outcome:
             "best_iteration_": None,
             "n_iter_": len(monitor.losses),
             "t_": progress.n_samples,
-            "feature_mean_": None if progress.scaling is None else progress.scaling[0],
-            "feature_scale_": None if progress.scaling is None else progress.scaling[1],
             "_progress": progress.hidden(),
         }
         if monitor.best_iteration is not None:
@@ -170,6 +171,12 @@ class Outcome:
                 known = before.get(name) or [np.nan] * n_before
                 attributes[name] = join(known, values)
         return attributes
+
+
+def scaling_attributes(scaling):
+    """What tells how the features are standardised."""
+    mean, scale = (None, None) if scaling is None else scaling
+    return {"feature_mean_": mean, "feature_scale_": scale}
 
 
 def network_attributes(coefs, intercepts):

@@ -22,6 +22,8 @@ HIDDEN = {
     "seed": 3,
     "moments": (150.0, np.zeros(4), np.ones(4)),
     "scaling": (np.zeros(4), np.ones(4)),
+    "tails": None,
+    "unit": None,
     "n_stalled": 1,
     "n_epochs": 7,
     "plan_epoch": 5,
@@ -72,12 +74,15 @@ def test_attributes_of_version_0_2_0(n_attributes):
     state = {"solver": "sgd", "_sklearn_version": "1.7", "note_": 1, **PUBLIC}
     del state["alpha_search_"]  # which is newer
     upgraded = upgrade(state | old)
-    assert upgraded.keys() == state.keys() | {"_progress", "alpha_search_"}
+    newer = {"_progress", "alpha_search_", "feature_mean_", "feature_scale_"}
+    assert upgraded.keys() == state.keys() | newer
     assert upgraded["alpha_search_"] is None
     assert all(upgraded[name] is state[name] for name in state)
     hidden = upgraded["_progress"]
     assert hidden["optimizer"] is HIDDEN["optimizer"]
     assert hidden["seed"] == 3
+    assert upgraded["feature_mean_"] is HIDDEN["scaling"][0]
+    assert upgraded["feature_scale_"] is HIDDEN["scaling"][1]
     if n_attributes == 8:
         assert hidden == HIDDEN
     else:
