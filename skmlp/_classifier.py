@@ -21,6 +21,7 @@ from skmlp._callbacks import CallbackSupportMixin, begin_fit_task, with_callback
 from skmlp._inference import layer_outputs
 from skmlp._intake import check_features, is_plain, shallow_copy, take, take_chunk
 from skmlp._outcome import Progress, upgrade
+from skmlp._scaling import UNITS
 from skmlp._schedules import SCHEDULES
 from skmlp._settings import Settings, announce_unused
 from skmlp._sklearn import Interval, Options, StrOptions, fit_context
@@ -117,15 +118,16 @@ class MLPClassifierManual(
         that are not named weigh 1. 'balanced' gives every class of the training set the
         same total weight. Not for multilabel y.
 
-    standardize : bool, default=True
+    standardize : bool or {'common', 'wide'}, default=True
         Whether to train in standardised coordinates: as if the features had been divided
         by their standard deviation after subtraction of their mean, and the hidden
         layers' logistic outputs centred at 1/2 [8]_. (The divisor is at least a tenth of
         the largest distance from the mean: so rare words and categories get no leverage.
         Columns with heavy tails, as incomes have, are measured by their median and by the
-        distance from it that nine values of ten do not exceed; columns of one unit, as
-        pixels, get one divisor if held-out rows say so, where `alpha` is chosen. What was
-        subtracted and divided by is in `feature_mean_` and `feature_scale_`.
+        distance from it that nine values of ten do not exceed. For columns of one unit, as
+        pixels, 'common' is one divisor, the root of their mean variance, and 'wide' three
+        times that; True takes one of these, where `alpha` is chosen, if held-out rows say
+        so: see `standardize_`.
         Columns whose deviation is too small for weights of X's precision, 2e-37 in float32,
         are left out, with a warning.)
         A change of variables does it: X is not copied, sparse X stays sparse, and `coefs_`
@@ -263,6 +265,10 @@ class MLPClassifierManual(
         What the features were standardised by: subtracted, and divided by; see
         `standardize`. None with ``standardize=False``.
 
+    standardize_ : bool or {'common', 'wide'}
+        Which way of `standardize` was taken. With it and `alpha_` as parameters, a fit has
+        the objective of this one, without a search.
+
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer; ``intercepts_[0]`` and ``intercepts_[1]`` are b and d.
 
@@ -381,7 +387,7 @@ class MLPClassifierManual(
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "standardize": ["boolean"],
+        "standardize": ["boolean", StrOptions(set(UNITS))],
         "solver": [StrOptions({"auto", *SOLVERS})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],

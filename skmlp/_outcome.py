@@ -22,8 +22,8 @@ class Progress:
         Mean and scale of the features in training, each of shape (d,).
     tails : (ndarray, ndarray) or None
         Median and scale of the features with heavy tails; see `find_tails`.
-    unit : float or None
-        What features of one unit are divided by; see `scaling_of`.
+    unit : {"common", "wide"} or None
+        What all features are divided by, if it is one number; see `scaling_of`.
     n_stalled : int
         Iterations since the last improvement.
     n_epochs, plan_epoch, n_plateaus : int
@@ -47,7 +47,7 @@ class Progress:
     moments: tuple | None = None
     scaling: tuple | None = None
     tails: tuple | None = None
-    unit: float | None = None
+    unit: str | None = None
     n_stalled: int = 0
     n_epochs: int = 0
     plan_epoch: int = 0
@@ -107,7 +107,8 @@ def upgrade(state):
         kept = {name: value for name, value in state.items() if name not in _HIDDEN_BEFORE}
         state = kept | {"_progress": Progress(**hidden).hidden()}
     if "_progress" in state:
-        state = scaling_attributes(state["_progress"]["scaling"]) | state
+        hidden = state["_progress"]
+        state = scaling_attributes(hidden["scaling"], hidden.get("unit")) | state
     return state
 
 
@@ -146,7 +147,7 @@ class Outcome:
         earlier = before.get("loss_curve_", [])
         n_before = len(earlier)
         attributes = network_attributes(progress.coefs, progress.intercepts)
-        attributes |= scaling_attributes(progress.scaling) | {
+        attributes |= scaling_attributes(progress.scaling, progress.unit) | {
             "alpha_": progress.alpha,
             "alpha_search_": progress.alpha_search,
             "loss_": self.loss,
@@ -173,10 +174,11 @@ class Outcome:
         return attributes
 
 
-def scaling_attributes(scaling):
+def scaling_attributes(scaling, unit):
     """What tells how the features are standardised."""
     mean, scale = (None, None) if scaling is None else scaling
-    return {"feature_mean_": mean, "feature_scale_": scale}
+    standardize = scaling is not None if unit is None else unit
+    return {"feature_mean_": mean, "feature_scale_": scale, "standardize_": standardize}
 
 
 def network_attributes(coefs, intercepts):

@@ -10,6 +10,8 @@ from scipy import sparse
 
 from skmlp._coordinates import deviations, have_no_scale, standard_scaling
 
+# What all columns may be divided by, in roots of their mean variance
+UNITS = {"common": 1.0, "wide": 3.0}
 # Rows that the middle of a column is looked for in
 N_ROWS = 4800
 # Columns whose largest value is further from the mean, in deviations, are looked at; they
@@ -32,8 +34,8 @@ def scaling_of(moments, dtype, tails=None, unit=None):
         Of the weights; see `standard_scaling`.
     tails : (ndarray of shape (d,), ndarray of shape (d,)) or None
         Of `find_tails`.
-    unit : float or None
-        If given, all columns have one scale: so many times the root of their mean variance.
+    unit : {"common", "wide"} or None
+        If given, all columns have one scale; see `UNITS`.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def scaling_of(moments, dtype, tails=None, unit=None):
     if unit is not None:
         varies = ~have_no_scale(moments, dtype)
         deviation = deviations(moments)[0][varies]
-        scale = np.where(varies, unit * np.sqrt((deviation**2).mean()), scale)
+        scale = np.where(varies, UNITS[unit] * np.sqrt((deviation**2).mean()), scale)
     if tails is not None:
         is_heavy = tails[1] > 0
         mean, scale = (
@@ -112,17 +114,21 @@ def _middle(rows, columns):
     """Median and robust deviation of columns; this is 0 where too few values tell it."""
     X = rows.X[:, columns]
     weights = np.ones(rows.n_rows) if rows.weights is None else rows.weights
-    center, scale = np.zeros((2, len(columns)))
-    is_full = np.ones(len(columns), bool)
-    if sparse.issparse(X):  # of most columns, the median is 0
-        X = sparse.csc_array(X)
-        is_full = np.diff(X.indptr) > rows.n_rows / 2
-        scale[~is_full] = _typical(abs(X[:, ~is_full]), weights)
-        X = X[:, is_full].toarray()
-    X = X.astype(np.float64, copy=False)
-    center[is_full] = _medians(X, weights)
-    scale[is_full] = _typical(sparse.csc_array(np.abs(X - center[is_full])), weights)
+    if not sparse.issparse(X):
+        return _middle_of_dense(X, weights)
+    X = sparse.csc_array(X)
+    center, scale = np.zeros(len(columns)), _typical(abs(X), weights)
+    # of most columns the median is 0, but not of those that are full
+    for column in np.flatnonzero(np.diff(X.indptr) > rows.n_rows / 2):
+        dense = X[:, [column]].toarray()
+        center[[column]], scale[[column]] = _middle_of_dense(dense, weights)
     return center, scale
+
+
+def _middle_of_dense(X, weights):
+    X = X.astype(np.float64, copy=False)
+    center = _medians(X, weights)
+    return center, _typical(sparse.csc_array(np.abs(X - center)), weights)
 
 
 def _medians(X, weights):

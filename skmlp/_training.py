@@ -131,7 +131,7 @@ def train(
             theta = _start(network, coordinates, drawn, *initial)
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = theta is drawn
-        if is_drawn and settings.standardize and settings.searches_alpha(earlier):
+        if is_drawn and settings.searches_alpha(earlier):
             problem, progress = _choose_unit(settings, problem, progress, theta)
         problem, theta = _narrow(settings, problem, theta, is_drawn)
         score = None
@@ -281,8 +281,11 @@ def _choose_coordinates(settings, network, data, progress):
     if settings.standardize:
         moments = data.moments()
         tails = _tails(network, data, progress, moments)
-        scaling = scaling_of(moments, data.dtype, tails)
-        progress = replace(progress, moments=moments, tails=tails, scaling=scaling)
+        unit = settings.standardize if isinstance(settings.standardize, str) else None
+        scaling = scaling_of(moments, data.dtype, tails, unit)
+        progress = replace(
+            progress, moments=moments, tails=tails, unit=unit, scaling=scaling
+        )
     return progress, _coordinates(network, progress.scaling, data.dtype)
 
 
@@ -347,7 +350,8 @@ def _follow_features(network, coordinates, theta, progress, are_new):
 def _choose_unit(settings, problem, progress, theta):
     """Divide features of one unit by one number, if held-out rows say so."""
     moments = progress.moments
-    if progress.tails is not None or not share_a_unit(moments):
+    is_set = not settings.standardize or progress.unit or progress.tails is not None
+    if is_set or not share_a_unit(moments):
         return problem, progress
     unit = choose_unit(
         problem,

@@ -13,7 +13,7 @@ from skmlp._alpha import SEARCH_CANDIDATES, draw_rows, search_rules
 from skmlp._coordinates import deviations, standard_coordinates
 from skmlp._problem import Problem
 from skmlp._race import Race
-from skmlp._scaling import scaling_of
+from skmlp._scaling import UNITS, scaling_of
 
 # Columns share a unit if so many, and at least half of all, have more than two values; if
 # the root of their mean variance is at least such a part of the range of all values, so
@@ -21,8 +21,8 @@ from skmlp._scaling import scaling_of
 _FEWEST_COLUMNS, _PART_OF_RANGE, _FACTOR = 16, 0.08, 3.0
 # Numbers of two values have the largest deviation that their mean and range allow
 _TWO_VALUES = 0.9995
-# Common divisors to try, in roots of the mean variance, and the gain that decides for one
-_UNITS, _GAIN = (1.0, 3.0), 0.02
+# The share of the loss that decides for a common divisor
+_GAIN = 0.02
 
 
 def share_a_unit(moments):
@@ -65,7 +65,7 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
 
     Returns
     -------
-    unit : float or None
+    unit : {"common", "wide"} or None
         See `scaling_of`.
     """
     splits, _, sample = draw_rows(problem, seed)
@@ -73,7 +73,7 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
         return None
     rules = search_rules(problem, sample, make_monitor, max_iter)
     run = partial(_race_of_unit, problem, rules, splits, theta, moments)
-    races = {unit: run(unit) for unit in _UNITS}
+    races = {unit: run(unit) for unit in UNITS}
     losses = {unit: race.mean(race.best()) for unit, race in races.items()}
     unit, own = min(losses, key=losses.get), run(None)
     has_learnt = not races[unit].is_plateau(races[unit].best())

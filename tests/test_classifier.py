@@ -866,7 +866,8 @@ def test_early_stopping_keeps_the_best_parameters(digits, solver, scoring):
     assert model.best_loss_ is None
     assert model.loss_ == model.loss_curve_[best]
     # stopping by hand at the best iteration gives the same parameters
-    by_hand = clone(model).set_params(max_iter=best + 1, alpha=model.alpha_).fit(X, y)
+    given = {"alpha": model.alpha_, "standardize": model.standardize_}
+    by_hand = clone(model).set_params(max_iter=best + 1, **given).fit(X, y)
     assert_array_equal(parameters(by_hand), parameters(model))
 
 

@@ -985,7 +985,14 @@ def gives_what_memory_gives(data, label="text", weight="w"):
     assert_allclose(found, score)
 
 
+# pandas, about what Dask calls to read the file
+of_pandas = pytest.mark.filterwarnings(
+    "ignore:The inplace keyword", "ignore:An error occurred while calling the read_parquet"
+)
+
+
 @busy_cluster
+@of_pandas
 @pytest.mark.parametrize("change", PARQUET.values(), ids=PARQUET)
 def test_columns_of_one_parquet_file(parquet, change):
     folder, frame = parquet
@@ -997,6 +1004,7 @@ def test_columns_of_one_parquet_file(parquet, change):
 
 
 @busy_cluster
+@of_pandas
 @pytest.mark.parametrize("label", ["category", "bool", "boolean", "Int64"])
 def test_labels_of_a_parquet_file(parquet, label):
     with dask.config.set(scheduler="threads"):
@@ -1004,6 +1012,7 @@ def test_labels_of_a_parquet_file(parquet, label):
 
 
 @busy_cluster
+@of_pandas
 def test_persisted_columns_of_a_parquet_file(parquet):
     data = dd.read_parquet(parquet[0])
     with dask.config.set(scheduler="threads"):

@@ -75,6 +75,7 @@ def test_attributes_of_version_0_2_0(n_attributes):
     del state["alpha_search_"]  # which is newer
     upgraded = upgrade(state | old)
     newer = {"_progress", "alpha_search_", "feature_mean_", "feature_scale_"}
+    newer |= {"standardize_"}
     assert upgraded.keys() == state.keys() | newer
     assert upgraded["alpha_search_"] is None
     assert all(upgraded[name] is state[name] for name in state)

@@ -79,6 +79,7 @@ ALLOWED = {
         "_inference",
         "_intake",
         "_outcome",
+        "_scaling",
         "_schedules",
         "_settings",
         "_sklearn",

@@ -7,6 +7,7 @@ import pytest
 from common import short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
@@ -188,6 +189,7 @@ def test_held_out_rows_say_whether_there_is_one_divisor(noisy, is_common):
     assert (np.ptp(scale) == 0) == is_common
     if not is_common:
         assert_allclose(scale, X.std(axis=0), rtol=1e-6)
+    assert model.standardize_ in (("common", "wide") if is_common else (True,))
     # in any unit
     again = MLPClassifierManual(random_state=0).fit(X * 256, y)
     assert_allclose(again.feature_scale_, scale * 256, rtol=1e-6)
@@ -230,6 +232,25 @@ def test_a_given_penalty_divides_each_column_by_its_own_deviation():
     model = MLPClassifierManual(alpha=1.0, standardize=False, random_state=0).fit(X, y)
     assert model.feature_scale_ is None
     assert model.feature_mean_ is None
+    assert model.standardize_ is False
+
+
+@pytest.mark.parametrize(("standardize", "factor"), [("common", 1), ("wide", 3)])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_one_divisor_can_be_asked_for(standardize, factor, container):
+    X, _, y = sample(lambda rng, n: pixels(rng, n, True), 0, 400)
+    X[:, 5] = 7.0  # constants count for nothing
+    model = MLPClassifierManual(alpha=1.0, standardize=standardize, random_state=0)
+    model.fit(container(X), y)
+    varies = np.arange(70) != 5
+    root = np.sqrt(X[:, varies].var(axis=0).mean())
+    assert_allclose(model.feature_scale_[varies], factor * root, rtol=1e-6)
+    assert model.standardize_ == standardize
+    # of a convex objective there is one minimum
+    model.set_params(hidden_layer_sizes=(), tol=1e-9, max_iter=999).fit(container(X), y)
+    by_hand = clone(model).set_params(standardize=False)
+    by_hand.fit((X - X.mean(axis=0)) / (factor * root), y)
+    assert_allclose(model.loss_, by_hand.loss_, rtol=1e-6)
 
 
 def test_scales_of_features_with_heavy_tails_and_others():
