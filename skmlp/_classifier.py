@@ -20,7 +20,7 @@ from skmlp._activations import ACTIVATIONS
 from skmlp._callbacks import CallbackSupportMixin, begin_fit_task, with_callbacks
 from skmlp._inference import layer_outputs
 from skmlp._intake import check_features, is_plain, shallow_copy, take, take_chunk
-from skmlp._outcome import Progress, upgrade
+from skmlp._outcome import Progress, upgrade, with_own_curves
 from skmlp._scaling import UNITS
 from skmlp._schedules import SCHEDULES
 from skmlp._settings import Settings, announce_unused
@@ -827,7 +827,7 @@ class MLPClassifierManual(
         return len(self.coefs_[-1])
 
     def __setstate__(self, state):
-        super().__setstate__(upgrade(state))
+        super().__setstate__(with_own_curves(upgrade(state)))
 
     def _fit(self, take, given, validation_set, initial):
         """Take in, train, publish: a fit of data that `take` knows how to take in."""

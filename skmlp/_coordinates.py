@@ -198,6 +198,26 @@ def standard_coordinates(network, mean, scale, dtype):
     )
 
 
+def mean_and_scale(moments):
+    """What to subtract from each feature and to divide it by.
+
+    The scale is the standard deviation, but no value gets larger than `_LARGEST`: a word
+    that is in few texts, or a rare category, would else have a leverage that its few rows
+    do not justify. The scale of a constant is 1.
+
+    Parameters
+    ----------
+    moments : tuple
+        Of `feature_moments`.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (d,)
+    """
+    mean, scale, are_constant = _scaling(moments)
+    return mean, np.where(are_constant, 1.0, scale)
+
+
 def _scaling(moments):
     """Mean, scale, and whether rounding may have made all values of one."""
     mean, variance, _, low, high = moments
@@ -211,11 +231,7 @@ def _scaling(moments):
 
 
 def standard_scaling(moments, dtype):
-    """What to subtract from each feature and to divide it by, in a precision.
-
-    The scale is the standard deviation, but no value gets larger than `_LARGEST`: a word
-    that is in few texts, or a rare category, would else have a leverage that its few rows
-    do not justify.
+    """The mean and scale of each feature, for weights of a precision.
 
     Weights are divided by scales. So a feature is left out, with a warning, if its scale is
     too small for weights of that precision. And a constant is divided by its size, lest the

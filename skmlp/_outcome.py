@@ -1,11 +1,13 @@
 """What a training returns, and what the next one goes on from."""
 
+import math
 import operator
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from skmlp._monitor import Monitor
+from skmlp._passes import Passes
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,14 @@ class Progress:
         steps that have gone into them ('n_steps').
     coefs, intercepts : list of ndarray, or None
         The parameters; None before the first training.
+    passes : tuple or None
+        The weight that a call's penalty weighs against; see `Passes`.
     alpha : float or None
     alpha_search : dict or None
         How alpha was found; see `Choice.record`. None if it was given.
+    chosen_for : float or None
+        Mean weight of an observation in the data that alpha was chosen for: nan if it is
+        not known, None if alpha was not chosen.
     n_samples : int
         Rows seen, those of each iteration.
     best_loss : float or None
@@ -55,6 +62,8 @@ class Progress:
     optimizer: dict | None = None
     coefs: list | None = None
     intercepts: list | None = None
+    passes: tuple | None = None
+    chosen_for: float | None = None
     alpha: float | None = None
     alpha_search: dict | None = None
     n_samples: int = 0
@@ -98,18 +107,48 @@ _HIDDEN_BEFORE = {
 }
 
 
+_CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
+
+
 def upgrade(state):
     """The attributes of an estimator; those that are given may be of an earlier version."""
     if "coefs_" in state:
         state = {"alpha_search_": None} | state
     if "_seed_" in state:
         hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
-        kept = {name: value for name, value in state.items() if name not in _HIDDEN_BEFORE}
-        state = kept | {"_progress": Progress(**hidden).hidden()}
-    if "_progress" in state:
-        hidden = state["_progress"]
-        state = scaling_attributes(hidden["scaling"], hidden.get("unit")) | state
-    return state
+        state = {key: value for key, value in state.items() if key not in _HIDDEN_BEFORE}
+        state["_progress"] = Progress(**hidden).hidden() | _not_recorded(state, hidden)
+    if "_progress" not in state:
+        return state
+    hidden = state["_progress"]
+    if "passes" not in hidden:
+        hidden = hidden | _not_recorded(state, hidden)
+    scaling = scaling_attributes(hidden["scaling"], hidden.get("unit"))
+    return scaling | state | {"_progress": hidden}
+
+
+def _not_recorded(state, hidden):
+    """What models of version 0.2.0 do not tell of the weights that alpha is for.
+
+    It is taken for the weight of a fit, or of a stream's mean call.
+    """
+    moments, n_calls = hidden.get("moments"), 1
+    was_chosen = state.get("alpha") == "auto"
+    if state["alpha_search_"] is None and not hidden.get("plan_epoch"):
+        n_calls = max(hidden.get("n_epochs", 0), 1)
+        was_chosen &= hidden.get("n_epochs", 0) == 0
+    weight = state["t_"] / state.get("n_iter_", 1) if moments is None else moments[2]
+    return {
+        "passes": tuple(Passes(longest=float(weight / n_calls))),
+        "chosen_for": math.nan if was_chosen else None,
+    }
+
+
+def with_own_curves(attributes):
+    """Attributes of a copy: `partial_fit` appends to its curves in place."""
+    return attributes | {
+        name: attributes[name].copy() for name in _CURVES if attributes.get(name)
+    }
 
 
 @dataclass(frozen=True)

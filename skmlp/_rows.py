@@ -16,7 +16,7 @@ from skmlp._holdout import (
 from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
-from skmlp._repeats import distinct, identify, values_of
+from skmlp._repeats import cells_and_prints, distinct, identify, values_of
 
 # Values of a column that are few, and columns of a table of all combinations, at the most
 _FEW_VALUES, _MOST_COLUMNS = 4, 20
@@ -91,6 +91,10 @@ class Rows:
         """Fingerprints of the rows, targets included."""
         return self.identity.prints
 
+    def fingerprint(self):
+        """A number that is the same for the same rows, targets included, in any order."""
+        return int(cells_and_prints(self.X, self.kinds)[1].sum())
+
     @property
     def row_bytes(self):
         """Memory that a row takes, in the mean."""
@@ -109,6 +113,33 @@ class Rows:
         if repeats.unit is None:
             return self.n_rows
         return max(round(self._given_weight().sum() / repeats.unit), 1)
+
+    def observation_weight(self):
+        """Mean weight of an observation; a frequency is the weight of so many."""
+        if self.weights is None:
+            return 1.0
+        repeats = self.identity.repeats
+        if not repeats.are_observations or repeats.unit is None:
+            return self.total_weight / self.n_rows
+        return self.total_weight / self._given_weight().sum() * repeats.unit
+
+    def squared_shares(self, total_weight=None):
+        """Sum of the squares of the observations' shares in the weight.
+
+        Parameters
+        ----------
+        total_weight : float, optional
+            If the rows are a part of the data only: the weight of all.
+        """
+        repeats, given = self.identity.repeats, self._given_weight()
+        weights = given if self.weights is None else self.weights
+        counts = 1.0
+        if not repeats.are_observations:
+            weights = distinct(self.prints, weights)[2]
+        elif repeats.unit is not None:
+            counts = np.maximum(given / repeats.unit, 1.0)
+        shares = weights / (total_weight or self.total_weight)
+        return float((shares**2 / counts).sum())
 
     def features_tell(self, share):
         """Whether rows with equal features differ less in their targets than others.

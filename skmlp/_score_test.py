@@ -6,12 +6,14 @@ from skmlp._activations import mean_square
 _SIGNIFICANT = 25.0
 
 
-def features_matter(network, objective, theta, shares, n_rows):
-    """Rao's score test of the prediction that is the same for all rows.
+def features_matter(network, objective, theta, shares, squared_shares):
+    """Rao's score test of the prediction that is the same for all rows [1]_.
 
     At that prediction, if the features tell nothing, the derivative of the mean loss with
-    respect to a weight of the output layer is a mean of n independent residuals times
-    hidden outputs: it has mean 0 and variance ``E (h - center)^2 p (1 - p) / n``.
+    respect to a weight of the output layer is a weighted mean of independent residuals
+    times hidden outputs: it has mean 0 and variance ``E (h - center)^2 p (1 - p) / n``,
+    where n, of observations of equal weight, is their number, and else
+    ``(sum_i s_i)^2 / sum_i s_i^2`` [2]_.
 
     Parameters
     ----------
@@ -22,8 +24,8 @@ def features_matter(network, objective, theta, shares, n_rows):
         Of `Network.initialize`: its hidden layers' outputs are looked at. Changed in place.
     shares : ndarray of shape (K,)
         p of each class or label.
-    n_rows : int
-        n; the rows of the objective may be fewer, where equal ones were added up.
+    squared_shares : float
+        1 / n: the sum of the squares of the observations' shares in the weight.
 
     Returns
     -------
@@ -31,8 +33,9 @@ def features_matter(network, objective, theta, shares, n_rows):
 
     References
     ----------
-    C. R. Rao, "Large sample tests of statistical hypotheses concerning several parameters",
-    Proc. Cambridge Philosophical Society 44 (1948).
+    .. [1] C. R. Rao, "Large sample tests of statistical hypotheses concerning several
+       parameters", Proc. Cambridge Philosophical Society 44 (1948).
+    .. [2] L. Kish, "Survey Sampling", Wiley 1965, section 11.7.
     """
     parameters = network.parameters(theta)
     present = (shares > 0) & (shares < 1)
@@ -41,5 +44,5 @@ def features_matter(network, objective, theta, shares, n_rows):
     _, gradient = objective.loss_gradient(theta)
     slopes = network.parameters(gradient).coefs[-1][:, present]
     spread = mean_square(network.activation, 1.0) if len(network.coef_shapes) > 1 else 1.0
-    variance = spread * (shares * (1 - shares))[present] / n_rows
+    variance = spread * (shares * (1 - shares))[present] * squared_shares
     return bool((slopes**2 > _SIGNIFICANT * variance).any())

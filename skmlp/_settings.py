@@ -112,8 +112,8 @@ class Settings:
         return bool(self.early_stopping) and not self.is_incremental
 
     def searches_alpha(self, earlier):
-        """Whether alpha is to be found: not where it is given, or known from before."""
-        is_known = earlier is not None and earlier.alpha is not None
+        """Whether alpha is to be found: not where it is given, or was chosen before."""
+        is_known = earlier is not None and earlier.chosen_for is not None
         return self.alpha == "auto" and not (is_known or self.is_incremental)
 
     def unused(self, has_validation_set):

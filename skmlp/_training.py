@@ -22,6 +22,7 @@ from skmlp._coordinates import (
 from skmlp._monitor import Monitor, Stopped
 from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
+from skmlp._passes import Passes, weight_seen, with_call
 from skmlp._problem import Problem
 from skmlp._race import tell_nobody
 from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
@@ -48,6 +49,8 @@ _INTERRUPTED_BEFORE = (
 )
 # Relative difference from the entropy of the classes that is none
 _NO_BETTER = 1e-3
+# Observations of equal weight that tell nothing, if they are fewer than that
+_FEWEST_EFFECTIVE = 30
 
 
 class Interrupted(KeyboardInterrupt):
@@ -122,6 +125,7 @@ def train(
         )
     if not settings.method.has_epochs:
         data = data.added_up()
+    progress = _count(settings, data, progress)
     # 2 even of few rows: large products of mini-batches are shared by two threads
     with row_threads(max(data.n_blocks(network), 2)) as map_rows:
         if drawn is None:
@@ -130,7 +134,7 @@ def train(
             progress, coordinates = _choose_coordinates(settings, network, data, progress)
             theta = _start(network, coordinates, drawn, *initial)
         problem = Problem(network, coordinates, data, validation, map_rows)
-        is_drawn = theta is drawn
+        is_drawn = earlier is None and all(part is None for part in initial)
         if is_drawn and settings.searches_alpha(earlier):
             problem, progress = _choose_unit(settings, problem, progress, theta)
         problem, theta = _narrow(settings, problem, theta, is_drawn)
@@ -143,6 +147,15 @@ def train(
             _prepare, settings, problem, progress, theta, is_drawn, may_move, stage
         )
         return _run(settings, problem, prepare, watch, {"begin": begin, "notify": notify})
+
+
+def _count(settings, data, progress):
+    """With the weight of the rows of this call."""
+    if settings.is_incremental:
+        passes = with_call(progress.passes, data.fingerprint(), data.total_weight)
+    else:
+        passes = tuple(Passes(of_fit=data.total_weight))
+    return replace(progress, passes=passes)
 
 
 def _run(settings, problem, prepare, watch, follow):
@@ -230,7 +243,7 @@ def _outcome_there(problem, watch, progress, theta):
     the parameters as they are.
     """
     monitor = watch(progress)
-    monitor(theta, problem.objective(progress.alpha).loss(theta))
+    monitor(theta, problem.objective(_alpha_of_call(problem, progress)).loss(theta))
     return _outcome(problem, monitor, _without_state(progress), keep_best=True)
 
 
@@ -305,6 +318,7 @@ def _go_on(settings, network, data, progress):
     coordinates : Coordinates
     theta : ndarray of shape (P,)
     """
+    _check_standardize(settings, progress)
     coordinates = _coordinates(network, progress.scaling, data.dtype)
     theta = _take_up(network, coordinates, progress)
     if progress.optimizer is not None:
@@ -315,6 +329,17 @@ def _go_on(settings, network, data, progress):
     are_new = have_no_scale(progress.moments, data.dtype)
     progress = _with_features(network, data, progress)
     return _follow_features(network, coordinates, theta, progress, are_new)
+
+
+def _check_standardize(settings, progress):
+    """Raise ValueError where parameters of other coordinates are to go on in these."""
+    before = progress.scaling is not None
+    if settings.standardize != before:
+        raise ValueError(
+            "standardize has changed: warm_start and partial_fit go on with "
+            f"standardize={before}, not {settings.standardize}. Set it back, or call fit "
+            "with warm_start=False."
+        )
 
 
 def _tails(network, data, progress, moments):
@@ -434,10 +459,16 @@ def _set_alpha(settings, problem, progress, theta, may_redraw, stage, reached):
     """
     if settings.alpha != "auto":
         alpha = float(settings.alpha)
-        return replace(progress, alpha=alpha, alpha_search=None), Choice(alpha, theta)
-    if not settings.searches_alpha(progress):
+        progress = replace(progress, alpha=alpha, alpha_search=None, chosen_for=None)
+        return progress, Choice(alpha, theta)
+    if settings.is_incremental:
         alpha = _ALPHA_OF_PARTS if progress.alpha is None else progress.alpha
         return replace(progress, alpha=alpha), Choice(alpha, theta)
+    chosen_for = problem.data.observation_weight()
+    if not settings.searches_alpha(progress):
+        progress = _with_alpha_kept(progress, chosen_for)
+        return progress, Choice(progress.alpha, theta)
+    progress = replace(progress, chosen_for=chosen_for)
     choice = None
     try:
         with stage("choose alpha"):
@@ -453,6 +484,14 @@ def _set_alpha(settings, problem, progress, theta, may_redraw, stage, reached):
     if choice.found is not None:
         reached.append((progress, choice.found))
     return progress, choice
+
+
+def _with_alpha_kept(progress, chosen_for):
+    """With the choice of before: in other units of the weights, the same penalty."""
+    factor = chosen_for / progress.chosen_for
+    if math.isnan(factor):
+        factor = 1.0
+    return replace(progress, alpha=factor * progress.alpha, chosen_for=chosen_for)
 
 
 def _search_alpha(settings, problem, progress, theta, may_redraw, stage, reached):
@@ -595,10 +634,21 @@ def _make_monitor(settings, problem, progress, stops_early, score):
     )
 
 
+def _alpha_of_call(problem, progress):
+    """What the penalty weighs against the rows of this call, which may be of a stream.
+
+    That is their share of the weight seen so far: so the penalties of many small calls add
+    up to about the penalty of one large call.
+    """
+    return progress.alpha * (problem.data.total_weight / weight_seen(progress.passes))
+
+
 def _solve(settings, problem, theta, monitor, progress, found):
     """Run the solver; the outcome, and the solver's own result."""
     objective = problem.objective(
-        progress.alpha, shuffle=settings.shuffle, dropout=settings.dropout
+        _alpha_of_call(problem, progress),
+        shuffle=settings.shuffle,
+        dropout=settings.dropout,
     )
     state = StochasticState(
         n_epochs=progress.n_epochs,
@@ -683,13 +733,8 @@ def _warn_of_the_end(settings, problem, outcome, result):
     """Warn where the end is none, or no better than the classes' shares, but could be."""
     monitor = outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
-    if is_over and _is_a_constant(problem, outcome):
-        warn(
-            "The fit is no better than a constant prediction of the classes' shares: "
-            f"its loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. "
-            + _advice(problem, outcome.progress),
-            ConvergenceWarning,
-        )
+    if is_over and outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0:
+        _warn_of_a_constant(problem, outcome)
     if not (result.converged or settings.is_incremental):
         warn(result.message, ConvergenceWarning)
     if monitor.watches_score and monitor.scores and monitor.best_theta is None:
@@ -699,28 +744,40 @@ def _warn_of_the_end(settings, problem, outcome, result):
         )
 
 
-def _is_a_constant(problem, outcome):
-    """Whether the loss is a constant prediction's, and the features could tell more."""
-    if not outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0:
-        return False
+def _warn_of_a_constant(problem, outcome):
+    """Say so, and what may help, unless there is no more to know.
+
+    That is so where equal features have all that differs between the targets, and where a
+    few heavy rows of many are almost all there is.
+    """
     rows = problem.data.sample(outcome.progress.seed, MOST_ROWS)
-    return rows.features_tell(_NO_BETTER)
+    if not rows.features_tell(_NO_BETTER):
+        return
+    alpha, squared_shares = outcome.progress.alpha, problem.data.squared_shares()
+    if _features_matter(problem, outcome.progress, squared_shares):
+        advice = (
+            "Yet the features tell the classes apart. Try a larger n_iter_no_change, "
+            f"another random_state, or a weaker penalty than alpha={alpha:.3g}."
+        )
+    elif 1 / squared_shares < _FEWEST_EFFECTIVE <= rows.n_observations():
+        return
+    else:
+        advice = (
+            "Either the features tell nothing of the classes, or it takes more rows, more "
+            "units or more iterations to see what they tell. A much weaker penalty than "
+            f"alpha={alpha:.3g} reproduces the training rows, but perhaps no others."
+        )
+    warn(
+        "The fit is no better than a constant prediction of the classes' shares: its "
+        f"loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. {advice}",
+        ConvergenceWarning,
+    )
 
 
-def _advice(problem, progress):
-    """What may help where a fit ends with a constant."""
+def _features_matter(problem, progress, squared_shares):
     random_state = np.random.RandomState(progress.seed)
     theta = problem.draw(random_state, standardized=True)
     objective = problem.objective(progress.alpha)
-    n_rows = problem.data.n_given
-    if features_matter(problem.network, objective, theta, problem.shares, n_rows):
-        return (
-            "Yet the features tell the classes apart. Try a larger n_iter_no_change, "
-            "another random_state, or a weaker penalty than "
-            f"alpha={progress.alpha:.3g}."
-        )
-    return (
-        "Either the features tell nothing of the classes, or it takes more rows, more "
-        "units or more iterations to see what they tell. A much weaker penalty than "
-        f"alpha={progress.alpha:.3g} reproduces the training rows, but perhaps no others."
+    return features_matter(
+        problem.network, objective, theta, problem.shares, squared_shares
     )

@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skmlp import MLPClassifierManual
-from skmlp._coordinates import have_no_scale, standard_scaling
 from skmlp._race import Rules
 from skmlp._rows import Rows
 from skmlp._solvers import Result
@@ -23,12 +22,6 @@ shared_settings = pytest.mark.filterwarnings("ignore:.* has no effect with ")
 def parameters(model):
     """All weights and biases, in one vector."""
     return np.concatenate([a.ravel(order="F") for a in (*model.coefs_, *model.intercepts_)])
-
-
-def mean_and_scale(moments):
-    """What features in double precision are standardised by; 1 for constants."""
-    mean, scale = standard_scaling(moments, np.float64)
-    return mean, np.where(have_no_scale(moments, np.float64), 1, scale)
 
 
 def short(**params):

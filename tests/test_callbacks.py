@@ -291,7 +291,7 @@ def test_stages_at_the_most():
         ({"solver": "adam"}, None, True, 1),
         ({"early_stopping": True}, None, True, 1),
         ({"early_stopping": "auto"}, None, True, 1),
-        ({}, Progress(0, alpha=1.0), False, 0),
+        ({}, Progress(0, alpha=1.0, chosen_for=1.0), False, 0),
     ):
         settings = Settings(MLPClassifierManual(**params))
         assert most_stages(settings, rows, None, earlier, is_drawn) == n_stages

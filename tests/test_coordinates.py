@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from common import SOLVERS, STOCHASTIC, mean_and_scale, short_fits
+from common import SOLVERS, STOCHASTIC, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse
 from scipy.special import logsumexp
@@ -18,6 +18,7 @@ from skmlp._activations import ACTIVATIONS
 from skmlp._coordinates import (
     drifted,
     feature_moments,
+    mean_and_scale,
     merge_moments,
     raw_parameters,
     standard_coordinates,

@@ -27,6 +27,7 @@ ALLOWED = {
     "_losses": set(),
     "_memory_map": set(),
     "_parallel": set(),
+    "_passes": set(),
     "_repeats": {"_memory_map"},
     "_schedules": set(),
     "_sklearn": set(),
@@ -47,7 +48,7 @@ ALLOWED = {
     "_alpha": {"_holdout", "_race", "_solvers"},
     "_scaling": {"_coordinates"},
     "_unit": {"_alpha", "_coordinates", "_problem", "_race", "_scaling"},
-    "_outcome": {"_monitor"},
+    "_outcome": {"_monitor", "_passes"},
     "_rows": {
         "_coordinates",
         "_holdout",
@@ -65,6 +66,7 @@ ALLOWED = {
         "_monitor",
         "_outcome",
         "_parallel",
+        "_passes",
         "_problem",
         "_race",
         "_scaling",
@@ -138,7 +140,14 @@ ALLOWED = {
     "dask._tasks": set(),
     "dask._lazy": {"dask._tasks"},
     "dask._sample": {"_repeats", "_rows", "dask._tasks"},
-    "dask._parts": {"_coordinates", "_parallel", "_rows", "dask._sample", "dask._tasks"},
+    "dask._parts": {
+        "_alpha",
+        "_coordinates",
+        "_parallel",
+        "_rows",
+        "dask._sample",
+        "dask._tasks",
+    },
     "dask._intake": {
         "_classifier",
         "_intake",
@@ -152,6 +161,7 @@ ALLOWED = {
     "dask._estimator": {
         "_callbacks",
         "_classifier",
+        "_outcome",
         "_settings",
         "_sklearn",
         "dask._intake",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import mean_and_scale, short_fits
+from common import short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse
 
@@ -11,6 +11,7 @@ from skmlp import MLPClassifierManual
 from skmlp._coordinates import (
     Coordinates,
     feature_moments,
+    mean_and_scale,
     standard_coordinates,
 )
 from skmlp._network import Network

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from common import make_rows, mean_and_scale
+from common import make_rows
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skmlp._alpha import MOST_ROWS
-from skmlp._coordinates import standard_coordinates
+from skmlp._coordinates import mean_and_scale, standard_coordinates
 from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._rows import Rows, check_total, weigh

@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 import skmlp._objective
 from skmlp import MLPClassifierManual
-from skmlp._coordinates import feature_moments, standard_coordinates, standard_scaling
+from skmlp._coordinates import feature_moments, mean_and_scale, standard_coordinates
 from skmlp._monitor import Monitor
 from skmlp._network import Network
 from skmlp._objective import Objective
@@ -103,7 +103,7 @@ def random_objective(n, sizes, dtype):
     rng = np.random.default_rng(0)
     X, k = rng.normal(size=(n, sizes[0])).astype(dtype), rng.integers(sizes[-1], size=n)
     network = Network(sizes, "logistic")
-    moments = standard_scaling(feature_moments(X, None), np.float64)
+    moments = mean_and_scale(feature_moments(X, None))
     coordinates = standard_coordinates(network, *moments, dtype)
     theta, v = rng.normal(size=(2, network.n_parameters)).astype(dtype)
     return Objective(network, X, k, None, 1.0, coordinates=coordinates), 0.3 * theta, v
@@ -281,7 +281,7 @@ def methods():
         network = Network((X.shape[1], *hidden, n_classes), "logistic")
         coordinates = None
         if standardize:
-            moments = standard_scaling(feature_moments(X, None), np.float64)
+            moments = mean_and_scale(feature_moments(X, None))
             coordinates = standard_coordinates(network, *moments, np.float64)
         objective = Objective(network, X, y, None, alpha, coordinates=coordinates)
         theta = network.initialize(np.random.RandomState(0), np.float64, standardize)

@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.neural_network._multilayer_perceptron import _pack
 
 from skmlp import MLPClassifierManual
-from skmlp._coordinates import feature_moments, standard_coordinates, standard_scaling
+from skmlp._coordinates import feature_moments, mean_and_scale, standard_coordinates
 from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._parallel import row_threads
@@ -68,7 +68,7 @@ def skmlp_evaluation(work, standardize):
     theta = network.initialize(np.random.RandomState(0), work.X.dtype, standardize)
     coordinates = None
     if standardize:
-        scaling = standard_scaling(feature_moments(work.X, None), np.float64)
+        scaling = mean_and_scale(feature_moments(work.X, None))
         coordinates = standard_coordinates(network, *scaling, work.X.dtype)
     objective = Objective(network, work.X, work.k, None, ALPHA, coordinates=coordinates)
 

@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skmlp._callbacks import with_callbacks
 from skmlp._classifier import MLPClassifierManual
+from skmlp._outcome import with_own_curves
 from skmlp._settings import Settings
 from skmlp._sklearn import fit_context
 from skmlp.dask._intake import check_settings, take_parts
@@ -163,7 +164,8 @@ class DaskMLPClassifierManual(MLPClassifierManual):
                             solver='lbfgs')
         """
         local = MLPClassifierManual()
-        vars(local).update(vars(self))  # `set_output` and metadata requests are among these
+        # `set_output` and metadata requests are among these
+        vars(local).update(with_own_curves(vars(self)))
         return local
 
     def score(self, X, y, sample_weight=None):

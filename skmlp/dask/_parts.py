@@ -5,6 +5,7 @@ from functools import partial, reduce
 import numpy as np
 from dask import delayed
 
+from skmlp._alpha import MOST_ROWS
 from skmlp._coordinates import merge_moments
 from skmlp._parallel import row_threads
 from skmlp._rows import Rows
@@ -59,6 +60,18 @@ class Parts:
         """Rows of all partitions, in this process; see `Rows.sample`."""
         of_all = self._sizes, self.row_bytes
         return sample(self.rows, *of_all, seed, n_most, self._has_groups)
+
+    def observation_weight(self):
+        """Mean weight of a row."""
+        return self.total_weight / self.n_rows
+
+    def squared_shares(self):
+        """Sum of the squares of the observations' shares; see `Rows.squared_shares`."""
+        repeats = self.sample(0, MOST_ROWS).identity.repeats
+        sums = [
+            delayed(_squared_shares)(rows, repeats, self.total_weight) for rows in self.rows
+        ]
+        return tree(sums, sum).compute()
 
     @property
     def n_given(self):
@@ -129,6 +142,10 @@ def _evaluate(method, theta, network, coordinates, rows, alpha, total):
             network, coordinates, alpha, map_rows, total_weight=total
         )
         return getattr(objective, method)(theta)
+
+
+def _squared_shares(rows, repeats, total):
+    return rows.judged(repeats).squared_shares(total)
 
 
 def _add(values):
