@@ -134,7 +134,7 @@ class Coordinates:
         network : Network
         new : Coordinates
         are_new : ndarray of shape (d,) of bool
-            Features that had no scale; see `have_no_scale`.
+            Features whose scale is not known from before.
         """
         rows = np.flatnonzero(
             (new.means[0] != self.means[0]) | (new.scales[0] != self.scales[0])

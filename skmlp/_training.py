@@ -34,6 +34,9 @@ from skmlp._warnings import warn
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
 # the rows of a call, so what suits the whole would be too strong
 _ALPHA_OF_PARTS = 1e-4
+# A stream that has trained on fewer rows knows neither means nor deviations, and has learnt
+# little: the weights of the standardised features stay what they are where these change
+_FIRST_ROWS = 30
 # From so many rows on there are fits to growing parts of them first. The last part is one
 # in `_LAST_PART` rows; each is `_GROWTH` times as large as the one before; none has fewer
 # rows or more bytes than these
@@ -327,6 +330,7 @@ def _go_on(settings, network, data, progress):
     if not settings.is_incremental or progress.moments is None:
         return progress, coordinates, theta
     are_new = have_no_scale(progress.moments, data.dtype)
+    are_new |= progress.n_samples < _FIRST_ROWS
     progress = _with_features(network, data, progress)
     return _follow_features(network, coordinates, theta, progress, are_new)
 
