@@ -338,11 +338,11 @@ def _go_on(settings, network, data, progress):
 def _check_standardize(settings, progress):
     """Raise ValueError where parameters of other coordinates are to go on in these."""
     before = progress.scaling is not None
-    if settings.standardize != before:
+    if settings.standardize not in (before, progress.unit):
         raise ValueError(
             "standardize has changed: warm_start and partial_fit go on with "
-            f"standardize={before}, not {settings.standardize}. Set it back, or call fit "
-            "with warm_start=False."
+            f"standardize={progress.unit or before!r}, not {settings.standardize!r}. Set "
+            "it back, or call fit with warm_start=False."
         )
 
 

@@ -20,7 +20,7 @@ PUBLIC = {
 }
 HIDDEN = {
     "seed": 3,
-    "moments": (150.0, np.zeros(4), np.ones(4)),
+    "moments": (np.zeros(4), np.ones(4), 150.0, -np.ones(4), np.ones(4)),
     "scaling": (np.zeros(4), np.ones(4)),
     "tails": None,
     "unit": None,
