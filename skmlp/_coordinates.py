@@ -303,6 +303,7 @@ def feature_moments(X, weights):
     mean, variance : ndarray of shape (d,), float64
         The variance in squares of the feature's `_unit`, which is 1 for most.
     total : float
+        In a stream of shape (d,), see `without_idleness`.
     low, high : ndarray of shape (d,), float64
         Of rows that have a weight.
     """
@@ -324,9 +325,9 @@ def merge_moments(one, other):
     T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance",
     The American Statistician 37 (1983), eq. 2.1.
     """
-    if other[2] == 0:
+    if not np.any(other[2]):
         return one
-    if one[2] == 0:
+    if not np.any(one[2]):
         return other
     low, high = np.minimum(one[3], other[3]), np.maximum(one[4], other[4])
     unit = _unit(low, high)
@@ -338,6 +339,26 @@ def merge_moments(one, other):
     step = other_mean - mean
     variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
     return (mean + share * step) * unit, variance, total, low, high
+
+
+def without_idleness(moments, weight):
+    """Moments of a stream in which a feature that has not varied yet counts as one row.
+
+    All rows so far have told of it what one tells. So its mean and deviation are soon right
+    when it begins to vary, as a sensor does that was idle.
+
+    Parameters
+    ----------
+    moments : tuple
+        Of `feature_moments`.
+    weight : float
+        Of a row.
+    """
+    mean, variance, total, low, high = moments
+    is_idle = (low == high) & (total > weight)
+    if is_idle.any():
+        total = np.where(is_idle, weight, total)
+    return mean, variance, total, low, high
 
 
 def _unit(low, high):

@@ -18,6 +18,7 @@ from skmlp._coordinates import (
     merge_moments,
     raw_parameters,
     standard_coordinates,
+    without_idleness,
 )
 from skmlp._monitor import Monitor, Stopped
 from skmlp._outcome import Outcome, Progress, network_attributes
@@ -329,10 +330,20 @@ def _go_on(settings, network, data, progress):
         progress = replace(progress, optimizer=progress.optimizer | {"vectors": vectors})
     if not settings.is_incremental or progress.moments is None:
         return progress, coordinates, theta
-    are_new = have_no_scale(progress.moments, data.dtype)
-    are_new |= progress.n_samples < _FIRST_ROWS
+    are_new = _have_unknown_scale(progress, data)
     progress = _with_features(network, data, progress)
     return _follow_features(network, coordinates, theta, progress, are_new)
+
+
+def _have_unknown_scale(progress, data):
+    """Which features have not varied, or are known from few rows of a stream only."""
+    if progress.n_samples < _FIRST_ROWS:
+        return np.ones(data.n_features, bool)
+    are_new, weight = have_no_scale(progress.moments, data.dtype), progress.moments[2]
+    if np.ndim(weight):
+        few = _FIRST_ROWS * data.total_weight / data.n_rows
+        are_new |= (weight < few) & (weight < weight.max())
+    return are_new
 
 
 def _check_standardize(settings, progress):
@@ -354,8 +365,8 @@ def _tails(network, data, progress, moments):
 
 def _with_features(network, data, progress):
     """With what a call of a stream tells of the features."""
-    of_call = data.moments()
-    moments = merge_moments(progress.moments, of_call)
+    of_call, weight = data.moments(), data.total_weight / data.n_rows
+    moments = merge_moments(without_idleness(progress.moments, weight), of_call)
     tails, share = _tails(network, data, progress, moments), of_call[2] / moments[2]
     return replace(
         progress, moments=moments, tails=merge_tails(progress.tails, tails, share)
