@@ -185,8 +185,15 @@ def test_means_and_scales_follow_a_stream(table):
     model.partial_fit(X + 50, y)
     whole = np.vstack([table[0][:30], X + 50])
     mean, scale = model._progress["scaling"]
-    assert_allclose(mean, whole.mean(axis=0), rtol=1e-9)
-    assert_allclose(scale, whole.std(axis=0), rtol=1e-6)
+    varied = np.ptp(table[0][:30], axis=0) > 0
+    assert_allclose(mean[varied], whole.mean(axis=0)[varied], rtol=1e-9)
+    assert_allclose(scale[varied], whole.std(axis=0)[varied], rtol=1e-6)
+    # all rows in which a feature was constant have told what one tells
+    begun = whole[29:, ~varied]
+    assert begun.size
+    assert_allclose(mean[~varied], begun.mean(axis=0), rtol=1e-9)
+    largest = abs(begun - begun.mean(axis=0)).max(axis=0)
+    assert_allclose(scale[~varied], np.maximum(begun.std(axis=0), largest / 10), rtol=1e-6)
 
 
 def test_following_a_stream_does_not_change_the_function(table):
@@ -194,7 +201,8 @@ def test_following_a_stream_does_not_change_the_function(table):
     before = model.predict_proba(X)
     data = Rows(X + (X - X.mean(axis=0)) + X.std(axis=0), y)
     network = Network((5, 5, 3), "logistic")
-    settings, earlier = SimpleNamespace(is_incremental=True), Progress.of(model)
+    settings = SimpleNamespace(is_incremental=True, standardize=True)
+    earlier = Progress.of(model)
     progress, coordinates, theta = _go_on(settings, network, data, earlier)
     _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
     assert_allclose(model.predict_proba(X), before, rtol=1e-7, atol=1e-10)
@@ -230,6 +238,49 @@ def test_a_first_chunk_that_hardly_varies_is_forgotten():
     for start in range(100, 2000, 100):
         model.partial_fit(X[start : start + 100], y[start : start + 100])
     assert model.score(X[2000:], y[2000:]) > 0.9
+
+
+def accuracy_of_stream(X, y, sizes, known):
+    """On every fourth row, after calls of the others, which a scaler may know."""
+    A, b, T = X[np.arange(len(X)) % 4 > 0], y[np.arange(len(X)) % 4 > 0], X[::4]
+    if known:
+        scaler = StandardScaler().fit(A)
+        A, T = scaler.transform(A), scaler.transform(T)
+    model = MLPClassifierManual(standardize=not known, random_state=0)
+    start = 0
+    for size in sizes(len(A)):
+        rows = slice(start, start + size)
+        model.partial_fit(A[rows], b[rows], classes=np.unique(y))
+        start += size
+    return model.score(T, y[::4])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 255.0])
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_stream_of_single_rows_learns_as_with_known_scales(digits, first, unit):
+    """Whatever the first call, and the unit of the features, is."""
+    X, y = digits
+
+    def sizes(n):
+        return [first] + [1] * (n - first)
+
+    known = accuracy_of_stream(X, y, sizes, known=True)
+    assert accuracy_of_stream(X * unit, y, sizes, known=False) > known - 0.02 > 0.88
+
+
+@pytest.mark.parametrize("n_idle", [1, 300])
+def test_sensors_that_were_idle_are_learnt_from(digits, n_idle):
+    """Half of the columns are constant in the first rows of a stream."""
+    order = np.random.default_rng(0).permutation(len(digits[1]))
+    X, y = (array[order] for array in digits)
+    are_idle = (np.arange(len(X)) < n_idle * 4 / 3) & (np.arange(len(X)) % 4 > 0)
+    X[are_idle, :32] = 5.0
+
+    def sizes(n):
+        return [1] * n
+
+    known = accuracy_of_stream(X, y, sizes, known=True)
+    assert accuracy_of_stream(X, y, sizes, known=False) > known - 0.02 > 0.85
 
 
 def moments_of_parts(X, weights, n_parts):
@@ -492,7 +543,8 @@ def test_features_that_had_no_scale_keep_their_weights(table):
         Z[:30, 1] = 2 * unit
         model = MLPClassifierManual(5, solver="adam", random_state=0)
         model.partial_fit(Z[:30], y[:30], classes=[0, 1, 2])
-        earlier, settings = Progress.of(model), SimpleNamespace(is_incremental=True)
+        settings = SimpleNamespace(is_incremental=True, standardize=True)
+        earlier = Progress.of(model)
         network = Network((2, 5, 3), "logistic")
         _, coordinates, theta = _go_on(settings, network, Rows(Z[30:], y[30:]), earlier)
         exact = network.parameters(earlier.optimizer["theta"]).coefs[0]
