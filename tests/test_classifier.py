@@ -762,7 +762,7 @@ def test_going_on_keeps_the_data_type(iris):
 
 
 def test_partial_fit_averages_over_the_rows_of_its_call(iris):
-    """A step of plain SGD, whatever other rows there were, is on the mean of its own."""
+    """A step of plain SGD is on the mean of its own; the penalty is their share of it."""
     X, y = iris
     weights = np.linspace(0.5, 2, 10)
     model = MLPClassifierManual(
@@ -776,7 +776,8 @@ def test_partial_fit_averages_over_the_rows_of_its_call(iris):
     before = parameters(model)
     network = Network((4, 100, 3), "logistic")
     rows = slice(45, 55)
-    objective = Objective(network, X[rows], y[rows], weights, 3.0)
+    alpha = 3.0 * weights.sum() / (150 + weights.sum())
+    objective = Objective(network, X[rows], y[rows], weights, alpha)
     _, gradient = objective.loss_gradient(before)
     model.partial_fit(X[rows], y[rows], sample_weight=weights)
     assert_allclose(parameters(model), before - 0.1 * gradient, rtol=1e-12, atol=1e-14)

@@ -108,3 +108,45 @@ def test_added_up_rows_count_as_they_were_given():
     y = (rng.random(20_000) < 0.4 + 0.04 * cells[:, 0]).astype(int)
     with pytest.warns(ConvergenceWarning, match="Yet the features tell the classes apart"):
         MLPClassifierManual(5, alpha=1e9, random_state=0).fit(cells, y)
+
+
+def uneven(seed=0, n=300):
+    X, y = noise(n, seed)
+    return X, y, np.where(np.arange(n) < 6, 1000.0, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_heavy_rows_of_noise_tell_nothing(seed):
+    X, y, weights = uneven(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPClassifierManual(10, alpha=1e6, random_state=0).fit(X, y, weights)
+
+
+def test_uneven_weights_do_not_hide_what_the_features_tell():
+    X, _, weights = uneven(n=8000)
+    weights = np.where(weights > 1, 5.0, 1.0)
+    with pytest.warns(ConvergenceWarning, match="Yet the features tell the classes apart"):
+        MLPClassifierManual(10, alpha=1e6, random_state=0).fit(X, X[:, 0] > 0, weights)
+
+
+def test_the_effective_number_of_rows():
+    """Frequencies are so many rows, weights are not; copies are one."""
+    X, y, weights = uneven()
+    assert Rows(X, y).squared_shares() == pytest.approx(1 / 300)
+    kish = (weights**2).sum() / weights.sum() ** 2
+    assert Rows(X, y, weights, weights).squared_shares() == pytest.approx(kish)
+    copied = np.repeat(np.arange(300), np.where(weights > 1, 1000, 1))
+    assert Rows(X[copied], y[copied]).squared_shares() == pytest.approx(kish)
+    rng = np.random.default_rng(0)
+    cells, y = rng.integers(3, size=(5000, 2)).astype(float), rng.integers(2, size=5000)
+    assert Rows(cells, y).squared_shares() == pytest.approx(1 / 5000)
+    table = Rows(cells, y).added_up()
+    assert table.n_rows == 18
+    frequencies = Rows(table.X, table.targets, table.weights, table.sample_weight)
+    doubled = 1.0 + y  # class weights: so each row has one of two weights
+    of_classes = Rows(cells, y, doubled, None).added_up()
+    assert table.squared_shares() == pytest.approx(1 / 5000)
+    assert frequencies.squared_shares() == pytest.approx(1 / 5000)
+    expected = (doubled**2).sum() / doubled.sum() ** 2
+    assert of_classes.squared_shares() == pytest.approx(expected)

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import reduce
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -185,8 +186,15 @@ def test_means_and_scales_follow_a_stream(table):
     model.partial_fit(X + 50, y)
     whole = np.vstack([table[0][:30], X + 50])
     mean, scale = model._progress["scaling"]
-    assert_allclose(mean, whole.mean(axis=0), rtol=1e-9)
-    assert_allclose(scale, whole.std(axis=0), rtol=1e-6)
+    varied = np.ptp(table[0][:30], axis=0) > 0
+    assert_allclose(mean[varied], whole.mean(axis=0)[varied], rtol=1e-9)
+    assert_allclose(scale[varied], whole.std(axis=0)[varied], rtol=1e-6)
+    # all rows in which a feature was constant have told what one tells
+    begun = whole[29:, ~varied]
+    assert begun.size
+    assert_allclose(mean[~varied], begun.mean(axis=0), rtol=1e-9)
+    largest = abs(begun - begun.mean(axis=0)).max(axis=0)
+    assert_allclose(scale[~varied], np.maximum(begun.std(axis=0), largest / 10), rtol=1e-6)
 
 
 def test_following_a_stream_does_not_change_the_function(table):
@@ -194,7 +202,8 @@ def test_following_a_stream_does_not_change_the_function(table):
     before = model.predict_proba(X)
     data = Rows(X + (X - X.mean(axis=0)) + X.std(axis=0), y)
     network = Network((5, 5, 3), "logistic")
-    settings, earlier = SimpleNamespace(is_incremental=True), Progress.of(model)
+    settings = SimpleNamespace(is_incremental=True, standardize=True)
+    earlier = Progress.of(model)
     progress, coordinates, theta = _go_on(settings, network, data, earlier)
     _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
     assert_allclose(model.predict_proba(X), before, rtol=1e-7, atol=1e-10)
@@ -230,6 +239,45 @@ def test_a_first_chunk_that_hardly_varies_is_forgotten():
     for start in range(100, 2000, 100):
         model.partial_fit(X[start : start + 100], y[start : start + 100])
     assert model.score(X[2000:], y[2000:]) > 0.9
+
+
+@pytest.fixture
+def pixels(digits):
+    """Of 0 to 255, in random order, with a scaler that knows them; 750 rows to train on."""
+    order = np.random.default_rng(0).permutation(1000)
+    X, y = (array[order] for array in digits)
+    return X * (255 / 16), y, StandardScaler().fit(X * (255 / 16))
+
+
+def accuracy_of_stream(model, X, y, T, t, first=1):
+    """After calls of one row, but for the first call."""
+    for start, stop in pairwise([0, *range(first, len(y) + 1)]):
+        model.partial_fit(X[start:stop], y[start:stop], classes=np.arange(10))
+    return model.score(T, t)
+
+
+@pytest.mark.parametrize(("first", "unit"), [(1, 1.0), (3, 1.0), (1, 1e-6)])
+def test_a_stream_of_single_rows_learns_as_with_known_scales(pixels, first, unit):
+    """Whatever the first call, and the unit of the features, is."""
+    X, y, scaler = pixels
+    Z, rows, others = scaler.transform(X), slice(750), slice(750, None)
+    model = MLPClassifierManual(random_state=0, standardize=False)
+    known = accuracy_of_stream(model, Z[rows], y[rows], Z[others], y[others])
+    X, model = X * unit, MLPClassifierManual(random_state=0)
+    accuracy = accuracy_of_stream(model, X[rows], y[rows], X[others], y[others], first)
+    assert accuracy > known - 0.03 > 0.85
+
+
+def test_sensors_that_were_idle_are_learnt_from(pixels):
+    """Half of the columns are constant in the first rows of a stream."""
+    X, y, scaler = pixels
+    X[:200, :32] = X[:, :32].mean(axis=0)
+    Z, rows, others = scaler.transform(X), slice(750), slice(750, None)
+    model = MLPClassifierManual(random_state=0, standardize=False)
+    known = accuracy_of_stream(model, Z[rows], y[rows], Z[others], y[others])
+    model = MLPClassifierManual(random_state=0)
+    accuracy = accuracy_of_stream(model, X[rows], y[rows], X[others], y[others])
+    assert accuracy > known - 0.03 > 0.85
 
 
 def moments_of_parts(X, weights, n_parts):
@@ -492,7 +540,8 @@ def test_features_that_had_no_scale_keep_their_weights(table):
         Z[:30, 1] = 2 * unit
         model = MLPClassifierManual(5, solver="adam", random_state=0)
         model.partial_fit(Z[:30], y[:30], classes=[0, 1, 2])
-        earlier, settings = Progress.of(model), SimpleNamespace(is_incremental=True)
+        settings = SimpleNamespace(is_incremental=True, standardize=True)
+        earlier = Progress.of(model)
         network = Network((2, 5, 3), "logistic")
         _, coordinates, theta = _go_on(settings, network, Rows(Z[30:], y[30:]), earlier)
         exact = network.parameters(earlier.optimizer["theta"]).coefs[0]

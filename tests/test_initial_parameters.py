@@ -6,6 +6,8 @@ from common import STOCHASTIC, parameters, short, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
+from skmlp import MLPClassifierManual
+
 
 @short_fits
 @pytest.mark.parametrize("solver", STOCHASTIC)
@@ -55,6 +57,24 @@ def test_initial_weights_of_another_fit_go_on_from_it(iris):
     third = clone(first).set_params(warm_start=True).fit(X, y).fit(X, y)
     assert_array_equal(parameters(second), parameters(third))
     assert len(second.loss_curve_) == 5  # a fit of its own
+
+
+@short_fits
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("only_biases", [True, False])
+@pytest.mark.parametrize("alpha", ["auto", 0.01])
+def test_few_rows_start_where_the_user_says(standardize, only_biases, alpha):
+    """None other is chosen: units that start alike, by hand or biased so, stay alike."""
+    X, y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+    model = MLPClassifierManual(2, alpha=alpha, standardize=standardize, random_state=0)
+    if only_biases:
+        start = {"intercepts_init": [np.full(2, -50.0), np.zeros(2)]}
+        model.fit(X, y, **start)
+        assert_allclose(model.intercepts_[0], -50, rtol=0.2)
+    else:
+        start = {"coefs_init": [np.ones((2, 2)), [[0.5, -0.5], [0.5, -0.5]]]}
+        model.fit(X, y, **start, intercepts_init=[np.zeros(2), np.zeros(2)])
+        assert_allclose(model.coefs_[0][:, 0], model.coefs_[0][:, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

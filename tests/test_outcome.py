@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 
 from skmlp._monitor import Monitor
 from skmlp._outcome import Outcome, Progress, upgrade
+from skmlp._passes import weight_seen
 
 PUBLIC = {
     "coefs_": [np.ones((4, 3))],
@@ -29,6 +30,8 @@ HIDDEN = {
     "plan_epoch": 5,
     "n_plateaus": 2,
     "optimizer": {"solver": "sgd", "theta": np.ones(15), "n_steps": 9, "vectors": []},
+    "passes": (150.0, 7, 20.0, 30.0),
+    "chosen_for": 1.0,
 }
 
 
@@ -84,8 +87,10 @@ def test_attributes_of_version_0_2_0(n_attributes):
     assert hidden["seed"] == 3
     assert upgraded["feature_mean_"] is HIDDEN["scaling"][0]
     assert upgraded["feature_scale_"] is HIDDEN["scaling"][1]
+    assert weight_seen(hidden["passes"]) == 150
     if n_attributes == 8:
-        assert hidden == HIDDEN
+        not_recorded = {name: hidden[name] for name in ("passes", "chosen_for")}
+        assert hidden == HIDDEN | not_recorded
     else:
         assert hidden["moments"] is None
         assert hidden["n_epochs"] == 0
@@ -93,6 +98,32 @@ def test_attributes_of_version_0_2_0(n_attributes):
     found = upgraded | {"alpha_search_": {"alpha": np.ones(2)}}
     assert upgrade(found)["alpha_search_"] is found["alpha_search_"]
     assert upgrade({"solver": "sgd"}) == {"solver": "sgd"}  # not fitted
+
+
+@pytest.mark.parametrize(
+    ("alpha", "of_fit", "weight", "was_chosen"),
+    [
+        # a fit of 150 rows, after a search
+        (
+            "auto",
+            {"alpha_search_": {"alpha": np.ones(2)}, "t_": 600, "n_iter_": 4},
+            150,
+            True,
+        ),
+        # 50 calls of 3 rows
+        ("auto", {"t_": 150, "n_iter_": 1, "_n_epochs_": 50}, 3, False),
+        # epochs of a fit, then a call; moments know all
+        (0.5, {"t_": 603, "_n_epochs_": 5, "_plan_epoch_": 4}, 153, False),
+    ],
+)
+def test_what_version_0_2_0_did_not_record(alpha, of_fit, weight, was_chosen):
+    moments = (*HIDDEN["moments"][:2], 153.0, *HIDDEN["moments"][3:])
+    old = {"_seed_": 3, "_feature_moments_": moments if "_plan_epoch_" in of_fit else None}
+    hidden = upgrade({"alpha": alpha, **PUBLIC, "alpha_search_": None, **old, **of_fit})[
+        "_progress"
+    ]
+    assert weight_seen(hidden["passes"]) == weight
+    assert (hidden["chosen_for"] is not None) == was_chosen
 
 
 def make_outcome(losses, scores=None):
