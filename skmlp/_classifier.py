@@ -109,8 +109,12 @@ class MLPClassifierManual(
         are held out one by one, copies of a row together, and so are the rows of each of
         the `groups` given to `fit`. With fewer than 30 observations it is that weight
         times their number squared over 4000, and the start is the best of eight; in
-        `partial_fit` it is 0.0001. A fit that goes on, by `warm_start` or `partial_fit`,
-        keeps the choice.
+        `partial_fit` it is 0.0001, unless a `fit` has chosen it before. A fit that goes on
+        by `warm_start` keeps what a fit has chosen, in units of the weight of an
+        observation.
+        In `partial_fit` the penalty weighs against the rows seen: those of the last fit,
+        and of the calls since. A call has the share of it that its weight is; a second
+        pass over the same calls, in their order, is not counted again.
 
     class_weight : dict or 'balanced', default=None
         Weights of the classes, ``{label: weight}``; they multiply the weights of the rows
@@ -134,7 +138,8 @@ class MLPClassifierManual(
         act on X as it is. The penalty is then on the weights of the standardised features.
         Data that are standardised already lose nothing; the hidden layers still learn
         faster, and start at a scale that was derived for them [9]_. In `partial_fit` means
-        and deviations follow the data, which does not change what the net computes. With
+        and deviations follow the data, which does not change what the net computes (but
+        for the first 30 rows, and features that were constant until then). With
         `warm_start` those of the first call are kept.
 
     solver : {'auto', 'lbfgs', 'newton-cg', 'sgd', 'adam'}, default='auto'
@@ -579,7 +584,9 @@ class MLPClassifierManual(
 
         Successive calls go on exactly where the last one stopped, momentum included. (After
         a `fit` without `warm_start`, which keeps no momentum, it starts at zero.) The mean
-        in the objective is taken over the rows of this call. Callbacks are not called.
+        in the objective is taken over the rows of this call, and the penalty is the share
+        of it that these rows are of all that were seen (see `alpha`). Callbacks are not
+        called.
 
         Parameters
         ----------
