@@ -128,10 +128,10 @@ class MLPClassifierManual(
         layers' logistic outputs centred at 1/2 [8]_. (The divisor is at least a tenth of
         the largest distance from the mean: so rare words and categories get no leverage.
         Columns with heavy tails, as incomes have, are measured by their median and by the
-        distance from it that nine values of ten do not exceed. For columns of one unit, as
-        pixels, 'common' is one divisor, the root of their mean variance, and 'wide' three
-        times that; True takes one of these, where `alpha` is chosen, if held-out rows say
-        so: see `standardize_`.
+        distance from it that nine values of ten do not exceed. For other columns, if they
+        have one unit, as pixels have, 'common' is one divisor, the root of their mean
+        variance, and 'wide' three times that; True takes one of these, where `alpha` is
+        chosen, if held-out rows say so: see `standardize_`.
         Columns whose deviation is too small for weights of X's precision, 2e-37 in float32,
         are left out, with a warning.)
         A change of variables does it: X is not copied, sparse X stays sparse, and `coefs_`
@@ -874,7 +874,7 @@ class MLPClassifierManual(
             return self
 
     def _train(self, settings, taken, earlier, publish, **options):
-        """Train on what was taken in, and publish what that came to."""
+        """Train on what was taken in, and publish the outcome."""
         make_score = None
         if settings.scoring != "loss":
             scorer = check_scoring(self, settings.scoring)

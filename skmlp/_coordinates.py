@@ -37,7 +37,7 @@ _MOST_NAMED = 10
 _UNKNOWN = 10.0
 # Means that moved by more deviations, and deviations that did relatively, are renewed
 _DRIFT = 0.1
-# Standardised values are at most this large
+# Standardised values are at most this large, but of columns with heavy tails
 _LARGEST = 10.0
 
 
@@ -118,9 +118,9 @@ class Coordinates:
                 dW /= scale[:, np.newaxis]
 
     def follow(self, theta, averages, network, new, are_new):
-        """Change parameters, and averages of gradients, to those of other coordinates.
+        """Change parameters, and averages of gradients, into other coordinates.
 
-        Only those of features that have moved are touched. The function stays as it is,
+        Only the weights of features that have moved are touched. The function stays as it is,
         but for features that had no scale, or whose deviation has grown so much that the
         old one, of a chunk in which they hardly varied, says nothing: they keep their
         weights in the new coordinates, and the function its value at the old mean.
@@ -233,9 +233,9 @@ def _scaling(moments):
 def standard_scaling(moments, dtype):
     """The mean and scale of each feature, for weights of a precision.
 
-    Weights are divided by scales. So a feature is left out, with a warning, if its scale is
-    too small for weights of that precision. And a constant is divided by its size, lest the
-    product of its mean and its weight swallows the bias.
+    Weights are divided by scales. So a feature is left out if its scale is too small for
+    weights of that precision; see `warn_of_lost`. And a constant is divided by its size,
+    lest the product of its mean and its weight swallows the bias.
 
     Parameters
     ----------
@@ -249,10 +249,8 @@ def standard_scaling(moments, dtype):
     mean, scale : ndarray of shape (d,)
     """
     mean, scale, are_constant = _scaling(moments)
-    are_lost = ~are_constant & (scale < _least_scale(dtype))
-    if are_lost.any():
-        _warn_of_lost(np.flatnonzero(are_lost), np.dtype(dtype))
-    return mean, np.where(are_constant | are_lost, np.maximum(np.abs(mean), 1.0), scale)
+    have_none = are_constant | (scale < _least_scale(dtype))
+    return mean, np.where(have_none, np.maximum(np.abs(mean), 1.0), scale)
 
 
 def deviations(moments):
@@ -341,6 +339,24 @@ def merge_moments(one, other):
     return (mean + share * step) * unit, variance, total, low, high
 
 
+def merge_means(one, other):
+    """Mean and weight of two sets of rows together, given those of each.
+
+    Parameters
+    ----------
+    one, other : (ndarray of shape (d,), float)
+
+    Returns
+    -------
+    mean : ndarray of shape (d,)
+    weight : float
+    """
+    (mean, weight), (other_mean, other_weight) = one, other
+    total = weight + other_weight
+    share = other_weight / total if total else 0.0
+    return (1 - share) * mean + share * other_mean, total
+
+
 def without_idleness(moments, weight):
     """Moments of a stream in which a feature that has not varied yet counts as one row.
 
@@ -388,7 +404,24 @@ def _least_scale(dtype):
     return _LARGEST_WEIGHT / float(np.finfo(dtype).max)
 
 
-def _warn_of_lost(columns, dtype):
+def warn_of_lost(moments, dtype, known=None):
+    """Name the features that vary, but by too little for weights of a precision.
+
+    Parameters
+    ----------
+    moments : tuple
+        Of `feature_moments`.
+    dtype : {float32, float64}
+        Of the weights.
+    known : tuple, optional
+        Moments of the rows so far: features that were lost in these are not named again.
+    """
+    are_lost = _are_lost(moments, dtype)
+    if known is not None:
+        are_lost &= ~_are_lost(known, dtype)
+    if not are_lost.any():
+        return
+    columns, dtype = np.flatnonzero(are_lost), np.dtype(dtype)
     named = ", ".join(map(str, columns[:_MOST_NAMED]))
     if len(columns) > _MOST_NAMED:
         named += f" and {len(columns) - _MOST_NAMED} more"
@@ -398,6 +431,11 @@ def _warn_of_lost(columns, dtype):
         f"weights in {dtype}, are left out: {named} (counted from 0). Multiply them by a "
         f"large number{remedy}."
     )
+
+
+def _are_lost(moments, dtype):
+    _, scale, are_constant = _scaling(moments)
+    return ~are_constant & (scale < _least_scale(dtype))
 
 
 def _rows_in_a_block(X):

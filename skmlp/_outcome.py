@@ -20,12 +20,15 @@ class Progress:
         What all that is random follows from, but the initial parameters.
     moments : tuple or None
         Of the features; see `feature_moments`. None if they are not standardised.
+    plain_mean : (ndarray of shape (d,), float) or None
+        Mean of the features over all rows, and the weight of these: in the moments a
+        feature that was idle has less weight.
     scaling : (ndarray, ndarray) or None
         Mean and scale of the features in training, each of shape (d,).
     tails : (ndarray, ndarray) or None
         Median and scale of the features with heavy tails; see `find_tails`.
     unit : {"common", "wide"} or None
-        What all features are divided by, if it is one number; see `scaling_of`.
+        What features of one unit are divided by; see `scaling_of`.
     n_stalled : int
         Iterations since the last improvement.
     n_epochs, plan_epoch, n_plateaus : int
@@ -52,6 +55,7 @@ class Progress:
 
     seed: int
     moments: tuple | None = None
+    plain_mean: tuple | None = None
     scaling: tuple | None = None
     tails: tuple | None = None
     unit: str | None = None
@@ -139,6 +143,7 @@ def _not_recorded(state, hidden):
         was_chosen &= hidden.get("n_epochs", 0) == 0
     weight = state["t_"] / state.get("n_iter_", 1) if moments is None else moments[2]
     return {
+        "plain_mean": moments and (moments[0], moments[2]),
         "passes": tuple(Passes(longest=float(weight / n_calls))),
         "chosen_for": math.nan if was_chosen else None,
     }

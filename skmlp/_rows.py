@@ -16,7 +16,13 @@ from skmlp._holdout import (
 from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
-from skmlp._repeats import cells_and_prints, distinct, identify, values_of
+from skmlp._repeats import (
+    cells_and_prints,
+    distinct,
+    fingerprints,
+    identify,
+    values_of,
+)
 
 # Values of a column that are few, and columns of a table of all combinations, at the most
 _FEW_VALUES, _MOST_COLUMNS = 4, 20
@@ -79,6 +85,11 @@ class Rows:
         return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
 
     @property
+    def target_prints(self):
+        """A number for the target of each row, which does not depend on the other rows."""
+        return self.targets if self.targets.ndim == 1 else fingerprints(self.targets)
+
+    @property
     def identity(self):
         """Which rows are equal, and what that means; see `Identity`."""
         if self._identity is None:
@@ -93,7 +104,7 @@ class Rows:
 
     def fingerprint(self):
         """A number that is the same for the same rows, targets included, in any order."""
-        _, prints = cells_and_prints(self.X, self.kinds)
+        _, prints = cells_and_prints(self.X, self.target_prints)
         return int(prints @ prints)  # a sum would not tell which target is whose
 
     @property
@@ -116,13 +127,8 @@ class Rows:
         return max(round(self._given_weight().sum() / repeats.unit), 1)
 
     def observation_weight(self):
-        """Mean weight of an observation; a frequency is the weight of so many."""
-        if self.weights is None:
-            return 1.0
-        repeats = self.identity.repeats
-        if not repeats.are_observations or repeats.unit is None:
-            return self.total_weight / self.n_rows
-        return self.total_weight / self._given_weight().sum() * repeats.unit
+        """Mean weight of an observation; copies of a row are one."""
+        return self.total_weight / self.n_observations()
 
     def squared_shares(self, total_weight=None):
         """Sum of the squares of the observations' shares in the weight.

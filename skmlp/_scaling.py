@@ -19,6 +19,9 @@ N_ROWS = 4800
 _FAR = 10.0
 # Of normal values, 90% are within so many deviations of the median
 _SHARE, _NORMAL_SHARE = 0.9, 1.645
+# No standardised value is larger: its square, of which Adam has a mean, is a number in
+# single precision
+_LARGEST = 1e18
 # Fewer values besides the most common one tell nothing of others
 _FEWEST_VALUES = 20
 
@@ -35,23 +38,29 @@ def scaling_of(moments, dtype, tails=None, unit=None):
     tails : (ndarray of shape (d,), ndarray of shape (d,)) or None
         Of `find_tails`.
     unit : {"common", "wide"} or None
-        If given, all columns have one scale; see `UNITS`.
+        If given, all columns that vary, and have no heavy tails, have one scale; see
+        `UNITS`.
 
     Returns
     -------
     mean, scale : ndarray of shape (d,)
     """
     mean, scale = standard_scaling(moments, dtype)
+    center, of_tails = np.zeros((2, len(mean))) if tails is None else tails
+    is_heavy = of_tails > 0
     if unit is not None:
-        varies = ~have_no_scale(moments, dtype)
-        deviation = deviations(moments)[0][varies]
-        scale = np.where(varies, UNITS[unit] * np.sqrt((deviation**2).mean()), scale)
-    if tails is not None:
-        is_heavy = tails[1] > 0
-        mean, scale = (
-            np.where(is_heavy, *pair) for pair in zip(tails, (mean, scale), strict=True)
-        )
-    return mean, scale
+        share_one = ~(is_heavy | have_no_scale(moments, dtype))
+        scale = np.where(share_one, UNITS[unit] * _common_scale(moments, share_one), scale)
+    return np.where(is_heavy, center, mean), np.where(is_heavy, of_tails, scale)
+
+
+def _common_scale(moments, are_meant):
+    """The root of the mean variance of some columns; 1 if there are none."""
+    deviation = deviations(moments)[0][are_meant]
+    if not len(deviation):
+        return 1.0
+    largest = deviation.max()  # its square may be no float
+    return largest * np.sqrt(((deviation / largest) ** 2).mean())
 
 
 def find_tails(moments, sample, saturates):
@@ -69,8 +78,8 @@ def find_tails(moments, sample, saturates):
     moments : tuple
         Of `feature_moments`.
     sample : callable
-        ``sample()`` returns `Rows`, some of those of the moments. It is called if there is
-        a column that has to be looked at.
+        ``sample()`` returns `Rows`, some of the rows that the moments are of. It is called
+        if there is a column that has to be looked at.
     saturates : bool
         Whether the units that see the features do.
 
@@ -87,10 +96,11 @@ def find_tails(moments, sample, saturates):
         return None
     center, scale = np.zeros((2, len(low)))
     center[columns], scale[columns] = _middle(sample(), columns)
-    is_heavy = np.maximum(high - center, center - low) > _FAR * scale
+    furthest = np.maximum(high - center, center - low)
+    is_heavy = (scale > 0) & (furthest > _FAR * scale)
     if not saturates:
-        scale = np.sqrt(scale * deviation)
-    scale[~is_heavy] = 0
+        scale = np.sqrt(scale) * np.sqrt(deviation)
+    scale = np.where(is_heavy, np.maximum(scale, furthest / _LARGEST), 0)
     return (center, scale) if scale.any() else None
 
 

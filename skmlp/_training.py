@@ -15,9 +15,11 @@ from skmlp._coordinates import (
     Coordinates,
     drifted,
     have_no_scale,
+    merge_means,
     merge_moments,
     raw_parameters,
     standard_coordinates,
+    warn_of_lost,
     without_idleness,
 )
 from skmlp._monitor import Monitor, Stopped
@@ -29,7 +31,7 @@ from skmlp._race import tell_nobody
 from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
 from skmlp._score_test import features_matter
 from skmlp._solvers import SOLVERS, Result, StochasticState
-from skmlp._unit import choose_unit, share_a_unit, with_unit
+from skmlp._unit import FEWEST_COLUMNS, choose_unit, share_a_unit, with_unit
 from skmlp._warnings import warn
 
 # alpha="auto" in partial_fit, whose calls see parts of the data: the penalty weighs against
@@ -140,7 +142,7 @@ def train(
         problem = Problem(network, coordinates, data, validation, map_rows)
         is_drawn = earlier is None and all(part is None for part in initial)
         if is_drawn and settings.searches_alpha(earlier):
-            problem, progress = _choose_unit(settings, problem, progress, theta)
+            problem, progress = _choose_unit(settings, problem, progress, theta, stage)
         problem, theta = _narrow(settings, problem, theta, is_drawn)
         score = None
         if validation is not None and make_score is not None:
@@ -154,9 +156,10 @@ def train(
 
 
 def _count(settings, data, progress):
-    """With the weight of the rows of this call."""
+    """Add the weight of the rows of this call to what was seen."""
     if settings.is_incremental:
-        passes = with_call(progress.passes, data.fingerprint(), data.total_weight)
+        of_call = data.fingerprint(), data.total_weight, data.n_rows
+        passes = with_call(progress.passes, *of_call)
     else:
         passes = tuple(Passes(of_fit=data.total_weight))
     return replace(progress, passes=passes)
@@ -294,14 +297,20 @@ def _narrow(settings, problem, theta, is_drawn):
 
 
 def _choose_coordinates(settings, network, data, progress):
-    """Those to train in from the start."""
+    """Choose the coordinates of a training that does not go on from another."""
     if settings.standardize:
         moments = data.moments()
+        warn_of_lost(moments, data.dtype)
         tails = _tails(network, data, progress, moments)
         unit = settings.standardize if isinstance(settings.standardize, str) else None
         scaling = scaling_of(moments, data.dtype, tails, unit)
         progress = replace(
-            progress, moments=moments, tails=tails, unit=unit, scaling=scaling
+            progress,
+            moments=moments,
+            plain_mean=(moments[0], moments[2]),
+            tails=tails,
+            unit=unit,
+            scaling=scaling,
         )
     return progress, _coordinates(network, progress.scaling, data.dtype)
 
@@ -364,12 +373,16 @@ def _tails(network, data, progress, moments):
 
 
 def _with_features(network, data, progress):
-    """With what a call of a stream tells of the features."""
+    """Add what a call of a stream tells of the features."""
     of_call, weight = data.moments(), data.total_weight / data.n_rows
     moments = merge_moments(without_idleness(progress.moments, weight), of_call)
+    warn_of_lost(moments, data.dtype, known=progress.moments)
     tails, share = _tails(network, data, progress, moments), of_call[2] / moments[2]
     return replace(
-        progress, moments=moments, tails=merge_tails(progress.tails, tails, share)
+        progress,
+        moments=moments,
+        plain_mean=merge_means(progress.plain_mean, of_call[:3:2]),
+        tails=merge_tails(progress.tails, tails, share),
     )
 
 
@@ -387,20 +400,25 @@ def _follow_features(network, coordinates, theta, progress, are_new):
     return replace(progress, scaling=scaling), new, theta
 
 
-def _choose_unit(settings, problem, progress, theta):
+def _choose_unit(settings, problem, progress, theta, stage):
     """Divide features of one unit by one number, if held-out rows say so."""
     moments = progress.moments
     is_set = not settings.standardize or progress.unit or progress.tails is not None
     if is_set or not share_a_unit(moments):
         return problem, progress
-    unit = choose_unit(
-        problem,
-        theta,
-        moments,
-        seed=progress.seed,
-        make_monitor=_monitors_of_search(settings, problem),
-        max_iter=_most_iterations(settings),
-    )
+    try:
+        with stage("choose divisor"):
+            unit = choose_unit(
+                problem,
+                theta,
+                moments,
+                seed=progress.seed,
+                make_monitor=_monitors_of_search(settings, problem),
+                max_iter=_most_iterations(settings),
+                show=_print_divisors if settings.verbose else tell_nobody,
+            )
+    except Stopped:
+        pass  # there is no alpha to end with yet: the search for it ends the fit
     if unit is None:
         return problem, progress
     scaling = scaling_of(moments, problem.data.dtype, unit=unit)
@@ -502,7 +520,7 @@ def _set_alpha(settings, problem, progress, theta, may_redraw, stage, reached):
 
 
 def _with_alpha_kept(progress, chosen_for):
-    """With the choice of before: in other units of the weights, the same penalty."""
+    """Keep the choice of before: in other units of the weights, the same penalty."""
     factor = chosen_for / progress.chosen_for
     if math.isnan(factor):
         factor = 1.0
@@ -532,6 +550,11 @@ def _with_choice(progress, choice):
 def _print_candidates(table):
     for n_rows, alpha, loss in table:
         print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
+
+
+def _print_divisors(losses):
+    for unit, loss in losses.items():
+        print(f"standardize={unit!r}: held-out loss = {loss:.6f}")
 
 
 def _monitors_of_search(settings, problem):
@@ -611,7 +634,10 @@ def most_stages(settings, data, validation, earlier, is_drawn):
     is_drawn : bool
         Whether the parameters to start from will be drawn.
     """
-    n_stages = int(settings.searches_alpha(earlier))
+    searches_alpha = settings.searches_alpha(earlier)
+    n_stages = int(searches_alpha)
+    if searches_alpha and is_drawn and settings.standardize is True:
+        n_stages += data.n_features >= FEWEST_COLUMNS
     is_whole = not (settings.method.has_epochs or settings.stops_early(data, validation))
     if is_drawn and is_whole and data.n_rows >= _MANY_ROWS:
         n_stages += len(_shrinking(data.n_rows // _LAST_PART))

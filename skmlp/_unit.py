@@ -18,7 +18,7 @@ from skmlp._scaling import UNITS, scaling_of
 # Columns share a unit if so many, and at least half of all, have more than two values; if
 # the root of their mean variance is at least such a part of the range of all values, so
 # that it is not a few columns' alone; and if their deviations differ by such a factor
-_FEWEST_COLUMNS, _PART_OF_RANGE, _FACTOR = 16, 0.08, 3.0
+FEWEST_COLUMNS, _PART_OF_RANGE, _FACTOR = 16, 0.08, 3.0
 # Numbers of two values have the largest deviation that their mean and range allow
 _TWO_VALUES = 0.9995
 # The share of the loss that decides for a common divisor
@@ -39,7 +39,7 @@ def share_a_unit(moments):
     # by the root, which stays within floats where squares do not
     largest = np.sqrt(mean - low) * np.sqrt(high - mean)
     several = varies & (deviation < _TWO_VALUES * largest)
-    if several.sum() < max(_FEWEST_COLUMNS, varies.sum() / 2):
+    if several.sum() < max(FEWEST_COLUMNS, varies.sum() / 2):
         return False
     value_range = high[several].max() - low[several].min()
     shares = deviation[several] / value_range
@@ -47,7 +47,7 @@ def share_a_unit(moments):
     return bool(is_shared and shares.max() >= _FACTOR * shares.min())
 
 
-def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
+def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter, show):
     """Let held-out rows say what the features are divided by.
 
     For each divisor there is a short race of strengths of the penalty, on the rows of the
@@ -62,6 +62,8 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
         Of `feature_moments`.
     seed, make_monitor, max_iter
         See `choose_alpha`.
+    show : callable
+        ``show(losses)`` is called with the held-out loss of each value of `standardize`.
 
     Returns
     -------
@@ -73,11 +75,12 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter):
         return None
     rules = search_rules(problem, sample, make_monitor, max_iter)
     run = partial(_race_of_unit, problem, rules, splits, theta, moments)
-    races = {unit: run(unit) for unit in UNITS}
+    races = {True: run(None)} | {unit: run(unit) for unit in UNITS}
     losses = {unit: race.mean(race.best()) for unit, race in races.items()}
-    unit, own = min(losses, key=losses.get), run(None)
+    show(losses)
+    unit = min(UNITS, key=losses.get)
     has_learnt = not races[unit].is_plateau(races[unit].best())
-    is_better = losses[unit] < (1 - _GAIN) * own.mean(own.best())
+    is_better = losses[unit] < (1 - _GAIN) * losses[True]
     return unit if has_learnt and is_better else None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from common import SOLVERS, STOCHASTIC, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -283,7 +284,7 @@ def test_ctrl_c_in_a_callback_of_a_stage(many, small_stages, when, stage):
 
 def test_stages_at_the_most():
     """What may have fewer in the end: parts of wide rows, or after a search."""
-    rows = Rows(np.zeros((400_000, 1)), np.zeros(400_000, int))
+    few, many = (Rows(np.zeros((400_000, d)), np.zeros(400_000, int)) for d in (1, 16))
     for params, earlier, is_drawn, n_stages in (
         ({"alpha": 1.0}, None, True, 3),
         ({}, None, True, 4),
@@ -294,7 +295,37 @@ def test_stages_at_the_most():
         ({}, Progress(0, alpha=1.0, chosen_for=1.0), False, 0),
     ):
         settings = Settings(MLPClassifierManual(**params))
-        assert most_stages(settings, rows, None, earlier, is_drawn) == n_stages
+        assert most_stages(settings, few, None, earlier, is_drawn) == n_stages
+    for params, is_drawn, n_stages in (
+        ({"solver": "sgd"}, True, 2),
+        ({"solver": "sgd"}, False, 1),
+        ({"solver": "sgd", "standardize": "wide"}, True, 1),
+        ({"solver": "sgd", "standardize": False}, True, 1),
+        ({"solver": "sgd", "alpha": 1.0}, True, 0),
+    ):
+        settings = Settings(MLPClassifierManual(**params))
+        assert most_stages(settings, many, None, None, is_drawn) == n_stages
+
+
+@short_fits
+@needs_callbacks
+@pytest.mark.parametrize("stop_after", [None, "choose divisor"])
+def test_the_choice_of_a_divisor_is_a_stage(stop_after, capsys):
+    X, y = load_digits(return_X_y=True)
+    recorder = Recorder(stop_after=stop_after)
+    model = MLPClassifierManual(4, max_iter=3, tol=1, verbose=1, random_state=0)
+    model.set_callbacks(recorder).fit(X[:300], y[:300])
+    assert [event for event in recorder.events if "choose" in event] == [
+        "begin choose divisor",
+        "end choose divisor",
+        "begin choose alpha",
+        "end choose alpha",
+    ]
+    assert recorder.events.count("begin iteration") == model.n_iter_
+    assert (model.n_iter_ == 1) == (stop_after is not None)
+    out = capsys.readouterr().out
+    for value in (True, "common", "wide"):
+        assert f"standardize={value!r}: held-out loss = " in out
 
 
 @needs_callbacks

@@ -11,7 +11,7 @@ from common import SOLVERS, STOCHASTIC, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse
 from scipy.special import logsumexp
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_digits, load_wine
 from sklearn.preprocessing import StandardScaler
 
 from skmlp import MLPClassifierManual, _coordinates
@@ -24,6 +24,7 @@ from skmlp._coordinates import (
     raw_parameters,
     standard_coordinates,
     standard_scaling,
+    warn_of_lost,
 )
 from skmlp._network import Network
 from skmlp._objective import Objective
@@ -458,12 +459,30 @@ def test_columns_that_weights_cannot_make_up_for_are_named(
         assert MLPClassifierManual(5, **settings).fit(X.astype(float), y).score(X, y) == 1
 
 
+@short_fits
+def test_columns_that_are_left_out_are_named_once():
+    X, y = load_digits(return_X_y=True)
+    X = X.astype(np.float32)
+    X[:, 0] = np.where(y > 4, np.float32(1e-42), 0)
+    model = MLPClassifierManual(3, tol=0.1, random_state=0)
+    with pytest.warns(match="left out: 0 ") as record:
+        model.fit(X[:200], y[:200])
+    assert sum("left out" in str(warning.message) for warning in record) == 1
+    model = MLPClassifierManual(3, random_state=0)
+    with pytest.warns(match="left out: 0 "):
+        model.partial_fit(X[:20], y[:20], classes=np.unique(y))
+    for start in range(20, 100, 20):
+        rows = slice(start, start + 20)
+        model.partial_fit(X[rows], y[rows])  # a warning would be an error
+
+
 def test_many_columns_that_are_left_out_are_counted():
     X = np.zeros((4, 30))
     X[1:, 5:] = 1e-320
     moments = feature_moments(X, None)
+    _, scale = standard_scaling(moments, np.float64)
     with pytest.warns(match="left out: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 15 more "):
-        _, scale = standard_scaling(moments, np.float64)
+        warn_of_lost(moments, np.float64)
     assert_array_equal(scale, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -772,9 +772,10 @@ def test_baselines_of_dictionaries_and_of_lists_of_words():
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_baseline_by_default_is_the_mean_of_a_whole_stream(solver):
-    """Also of the rows after which the coordinates of training have not moved."""
+    """Also of rows after which the coordinates have not moved, or a sensor was idle."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(330, 4)) + np.array([0, 3, -1, 100])
+    X[:210, 2] = 0.0
     y = np.arange(330) % 3
     model = short(solver=solver, alpha=1.0)
     for start in range(0, 330, 30):

@@ -22,6 +22,7 @@ PUBLIC = {
 HIDDEN = {
     "seed": 3,
     "moments": (np.zeros(4), np.ones(4), 150.0, -np.ones(4), np.ones(4)),
+    "plain_mean": (np.zeros(4), 150.0),
     "scaling": (np.zeros(4), np.ones(4)),
     "tails": None,
     "unit": None,
@@ -30,7 +31,7 @@ HIDDEN = {
     "plan_epoch": 5,
     "n_plateaus": 2,
     "optimizer": {"solver": "sgd", "theta": np.ones(15), "n_steps": 9, "vectors": []},
-    "passes": (150.0, 7, 20.0, 30.0),
+    "passes": (150.0, (7,), 30, (), 20.0, 30.0),
     "chosen_for": 1.0,
 }
 
@@ -89,7 +90,8 @@ def test_attributes_of_version_0_2_0(n_attributes):
     assert upgraded["feature_scale_"] is HIDDEN["scaling"][1]
     assert weight_seen(hidden["passes"]) == 150
     if n_attributes == 8:
-        not_recorded = {name: hidden[name] for name in ("passes", "chosen_for")}
+        new = ("passes", "chosen_for", "plain_mean")
+        not_recorded = {name: hidden[name] for name in new}
         assert hidden == HIDDEN | not_recorded
     else:
         assert hidden["moments"] is None

@@ -20,16 +20,30 @@ from skmlp.dask import DaskMLPClassifierManual
 def seen(passes, *calls):
     weights = []
     for fingerprint, weight in calls:
-        passes = with_call(passes, fingerprint, weight)
+        passes = with_call(passes, fingerprint, weight, n_rows=15)
         weights.append(weight_seen(passes))
     return weights
 
 
 def test_a_second_pass_over_the_same_rows_adds_nothing():
-    once = [(7, 2.0), (8, 3.0), (9, 1.0)]
-    assert seen(None, *once) == [2, 5, 6]
-    assert seen(None, *once, *once, (10, 0.5), (7, 2.0)) == [2, 5, 6, 6, 6, 6, 6.5, 6.5]
-    assert seen(tuple(Passes(of_fit=100.0)), *once, *once) == [102, 105, 106, 106, 106, 106]
+    once = [(7, 2.0), (8, 3.0), (9, 5.0)]
+    # the first two calls have to come again, as they were
+    assert seen(None, *once, *once, *once) == [2, 5, 10, 12, 12, 12, 12, 12, 12]
+    assert seen(None, *once, (7, 2.0), *once) == [2, 5, 10, 12, 14, 14, 14]
+    assert seen(None, *once, (8, 3.0), (8, 3.0)) == [2, 5, 10, 13, 16]
+    assert seen(tuple(Passes(of_fit=100.0)), *once, *once)[-1] == 112
+
+
+def test_rows_of_categories_that_come_again_are_no_second_pass():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, size=(600, 6)).astype(float)
+    labels = (bits[:, :2].sum(axis=1) > rng.random(600)).astype(int)
+    for y in (labels, np.column_stack([labels, bits[:, 3] > 0]).astype(int)):
+        model = short(hidden_layer_sizes=3, solver="sgd", alpha=1.0)
+        classes = [0, 1]
+        for i in range(600):
+            model.partial_fit(bits[i : i + 1], y[i : i + 1], classes=classes)
+        assert weight_seen(model._progress["passes"]) == 600
 
 
 def test_the_fingerprint_of_rows():
@@ -138,7 +152,10 @@ def test_a_choice_is_kept_for_a_unit_of_weight(iris, solver, monkeypatch):
     assert model.alpha_ == pytest.approx(heavy / 1000, rel=1e-12)
     kept = model.alpha_
     assert model.fit(X, y).alpha_ == kept  # to the bit
-    assert model.fit(np.vstack([X, X]), np.r_[y, y]).alpha_ == kept  # more rows
+    assert model.fit(np.vstack([X, X + 0.01]), np.r_[y, y]).alpha_ == kept  # more rows
+    copies = np.repeat(X, 50, axis=0), np.repeat(y, 50)
+    assert model.fit(*copies).alpha_ == pytest.approx(50 * kept, rel=0.02)
+    assert model.fit(X, y).alpha_ == pytest.approx(kept, rel=0.02)
     assert model.fit(X, y, np.full(150, 1e-3)).alpha_ == pytest.approx(kept / 1000)
 
 

@@ -253,6 +253,47 @@ def test_one_divisor_can_be_asked_for(standardize, factor, container):
     assert_allclose(model.loss_, by_hand.loss_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("standardize", ["common", "wide"])
+@pytest.mark.parametrize("unit", [1e-170, 1e160])
+def test_one_divisor_of_columns_of_any_unit(standardize, unit):
+    X, _, _ = sample(lambda rng, n: pixels(rng, n, True), 0, 200)
+    scales = [
+        scaling_of(feature_moments(x, None), np.float64, unit=standardize)[1]
+        for x in (X, X * unit)
+    ]
+    assert_allclose(scales[1], scales[0] * unit, rtol=1e-9)
+
+
+@short_fits
+def test_one_divisor_is_for_columns_without_heavy_tails():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 20))
+    y = (X[:, 0] > 0).astype(int)
+    X[3, 5] = 1e6
+    model = MLPClassifierManual(5, standardize="common", tol=1e-2, random_state=0)
+    assert model.fit(X, y).score(X, y) > 0.98
+    others = np.arange(20) != 5
+    assert_allclose(
+        model.feature_scale_[others], np.sqrt(X[:, others].var(axis=0).mean()), rtol=1e-6
+    )
+
+
+def test_one_divisor_of_constants_is_one():
+    moments = feature_moments(np.ones((4, 3)), None)
+    assert_array_equal(scaling_of(moments, np.float64, unit="common")[1], 1)
+
+
+@pytest.mark.parametrize("value", [1e20, 1e45, -1e200])
+@pytest.mark.parametrize("params", [{}, {"activation": "tanh"}, {"solver": "adam"}])
+def test_values_beyond_single_precision_do_not_end_a_fit(value, params):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 20))  # of Adam: so many that its batches are in float32
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    X[::300, 5] = value
+    model = MLPClassifierManual(tol=1e-3, random_state=0, alpha=1.0).set_params(**params)
+    assert model.fit(X, y).score(X, y) > 0.95
+
+
 def test_scales_of_features_with_heavy_tails_and_others():
     X, _, _ = sample(cauchys, 0)
     X[:, 3] = np.random.default_rng(0).normal(size=N)

@@ -62,8 +62,8 @@ class Parts:
         return sample(self.rows, *of_all, seed, n_most, self._has_groups)
 
     def observation_weight(self):
-        """Mean weight of a row."""
-        return self.total_weight / self.n_rows
+        """Mean weight of an observation; see `Rows.observation_weight`."""
+        return self.sample(0, MOST_ROWS).observation_weight()
 
     def squared_shares(self):
         """Sum of the squares of the observations' shares; see `Rows.squared_shares`."""

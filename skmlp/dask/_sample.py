@@ -18,7 +18,6 @@ from scipy import sparse
 from skmlp._repeats import (
     Entries,
     cells_and_prints,
-    fingerprints,
     judge_entries,
     of_groups,
 )
@@ -131,7 +130,7 @@ def _entries_of(rows, number, seed, n_most, by_group):
         "print": prints,
         "place": _places(cells, seed),
         "cell": cells,
-        "kind": _kinds(rows),
+        "kind": rows.target_prints,
         "part": number,
         "n_rows": 1,
         "weight": weight,
@@ -163,13 +162,8 @@ def _fetch(rows, number, owners, by_group):
 
 def _prints(rows, by_group):
     """Fingerprints of the cells and entries of rows, which are the same in all parts."""
-    prints = cells_and_prints(rows.X, _kinds(rows))
+    prints = cells_and_prints(rows.X, rows.target_prints)
     return of_groups(*prints, rows.groups) if by_group else prints
-
-
-def _kinds(rows):
-    """A number for the target of each row; `Rows.kinds` depend on what others there are."""
-    return rows.targets if rows.targets.ndim == 1 else fingerprints(rows.targets)
 
 
 def _places(cells, seed):

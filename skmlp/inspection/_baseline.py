@@ -52,14 +52,14 @@ def take_baseline(subject, X, baseline):
 
 def _training_mean(model):
     """Mean of all rows seen, those of a stream included."""
-    moments, scaling = (model._progress[name] for name in ("moments", "scaling"))
-    if moments is None:
+    known, scaling = (model._progress[name] for name in ("plain_mean", "scaling"))
+    if known is None:
         raise ValueError(
             "baseline=None is the mean of the features in training, which is known with "
             "standardize=True only. Pass baseline, a row or several to compare with."
         )
     # where the sum has overflown, training has a mean that has not
-    return np.where(np.isfinite(moments[0]), moments[0], scaling[0])[np.newaxis]
+    return np.where(np.isfinite(known[0]), known[0], scaling[0])[np.newaxis]
 
 
 def _like_rows(X, baseline):
