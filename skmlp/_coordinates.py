@@ -120,9 +120,9 @@ class Coordinates:
     def follow(self, theta, averages, network, new, are_new):
         """Change parameters, and averages of gradients, into other coordinates.
 
-        Only the weights of features that have moved are touched. The function stays as it is,
-        but for features that had no scale, or whose deviation has grown so much that the
-        old one, of a chunk in which they hardly varied, says nothing: they keep their
+        Only the weights of features that have moved are touched. The function stays as it
+        is, but for features that had no scale, or whose deviation has grown so much that
+        the old one, of a chunk in which they hardly varied, says nothing: they keep their
         weights in the new coordinates, and the function its value at the old mean.
 
         Parameters

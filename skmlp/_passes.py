@@ -1,5 +1,6 @@
 """How much a stream has seen, where a second pass over the same rows adds nothing."""
 
+from itertools import accumulate, cycle, islice
 from typing import NamedTuple
 
 # Rows that do not come again, in the same order, by chance
@@ -13,22 +14,23 @@ class Passes(NamedTuple):
     ----------
     of_fit : float
         0 without a fit.
-    first : tuple of int
-        Fingerprints of the stream's first calls, which have `_FEWEST_ROWS` rows at least:
-        where they come again, another pass over the same rows has begun. Fewer rows, of
-        categories for instance, come again by chance.
-    n_first : int
-        Rows of these calls.
-    latest : tuple of (int, float)
-        Fingerprints and weights of as many calls, the latest ones.
+    first : tuple of (int, int, float)
+        Fingerprints, numbers of rows and weights of the stream's first calls, until these
+        have `_FEWEST_ROWS` rows: where they come again, another pass over the same rows
+        has begun.
+    n_held : int
+        The latest calls that are as the first ones were: perhaps another pass.
+    held : float
+        Their weight, which counts as soon as a call shows that this is no other pass, as
+        rows of categories come again by chance.
     current, longest : float
         Weight of the rows of this pass so far, and of the longest pass.
     """
 
     of_fit: float = 0.0
     first: tuple = ()
-    n_first: int = 0
-    latest: tuple = ()
+    n_held: int = 0
+    held: float = 0.0
     current: float = 0.0
     longest: float = 0.0
 
@@ -49,15 +51,32 @@ def with_call(passes, fingerprint, weight, n_rows):
     -------
     passes : tuple
     """
-    of_fit, first, n_first, latest, current, longest = passes or Passes()
-    current += weight
-    if n_first < _FEWEST_ROWS:
-        first, n_first = (*first, fingerprint), n_first + n_rows
+    of_fit, first, n_held, held, current, longest = passes or Passes()
+    is_complete = _n_rows(first) >= _FEWEST_ROWS
+    if first and first[n_held % len(first)][0] == fingerprint:
+        n_held, held = n_held + 1, held + weight
+        if is_complete and n_held == len(first):
+            n_held, held, current = 0, 0.0, held
     else:
-        latest = (*latest, (fingerprint, weight))[-len(first) :]
-        if tuple(known for known, _ in latest) == first:
-            current, latest = sum(weight for _, weight in latest), ()
-    return of_fit, first, n_first, latest, current, max(longest, current)
+        if not is_complete:
+            again = islice(cycle(first), n_held)
+            first = _leading([*first, *again, (fingerprint, n_rows, weight)])
+        current += held
+        begins_again = is_complete and first[0][0] == fingerprint
+        n_held, held = (1, weight) if begins_again else (0, 0.0)
+        current += weight - held
+    return of_fit, first, n_held, held, current, max(longest, current)
+
+
+def _leading(calls):
+    """The first calls, up to the one with which they have enough rows."""
+    ends = accumulate(n_rows for _, n_rows, _ in calls)
+    n_calls = 1 + sum(end < _FEWEST_ROWS for end in ends)
+    return tuple(calls[:n_calls])
+
+
+def _n_rows(calls):
+    return sum(n_rows for _, n_rows, _ in calls)
 
 
 def weight_seen(passes):

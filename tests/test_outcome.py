@@ -31,7 +31,7 @@ HIDDEN = {
     "plan_epoch": 5,
     "n_plateaus": 2,
     "optimizer": {"solver": "sgd", "theta": np.ones(15), "n_steps": 9, "vectors": []},
-    "passes": (150.0, (7,), 30, (), 20.0, 30.0),
+    "passes": (150.0, ((7, 30, 20.0),), 0, 0.0, 20.0, 30.0),
     "chosen_for": 1.0,
 }
 
