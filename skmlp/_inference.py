@@ -22,14 +22,14 @@ def layer_outputs(estimator, loss, X, layer=-1, finish=None):
     ----------
     estimator : estimator
         With the attributes of a fitted network.
-    loss : str
+    loss : Loss
         That of the network.
     X : {ndarray, CSR} of shape (n, d)
         Validated, but perhaps for its values: those are looked at while a block is in
         cache, where it is cheap.
     layer : int, default=-1
         The logits, or a hidden layer.
-    finish : {'proba', 'log_proba'}, optional
+    finish : {'mean', 'log_mean'}, optional
         What the logits are turned into.
 
     Returns

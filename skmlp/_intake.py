@@ -1,24 +1,16 @@
-"""What comes in: data, labels and weights, validated as scikit-learn does it."""
+"""What comes in: data, targets and weights, validated as scikit-learn does it."""
 
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets, is_multilabel
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skmlp._memory_map import assert_finite_in_blocks, memory_map
 from skmlp._rows import Rows, check_total, weigh
-from skmlp._sklearn import check_first_call, check_sample_weight
-from skmlp._targets import (
-    ClassLabels,
-    LabelIndicators,
-    fitted_attributes,
-    targets_of,
-    targets_of_fitted,
-)
+from skmlp._sklearn import check_sample_weight
 
 _FEATURE_ATTRIBUTES = ("n_features_in_", "feature_names_in_")
 
@@ -29,14 +21,15 @@ class Taken(NamedTuple):
     Attributes
     ----------
     data : Rows or Parts
-    targets : ClassLabels or LabelIndicators
+    targets : object
+        What y is: see `skmlp._targets`.
     validation : Rows or Parts, or None
     attributes : dict
         The fitted attributes that tell what the data are.
     """
 
     data: Rows
-    targets: ClassLabels | LabelIndicators
+    targets: object
     validation: Rows | None
     attributes: dict
 
@@ -67,10 +60,10 @@ def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_s
     X, y, sample_weight = check_data(
         probe, X, y, sample_weight, dtype=_dtype(earlier), method=settings.method
     )
-    targets = targets_of(y)
+    targets = estimator._reader.of(y, settings, sample_weight)
     if earlier:
-        check_same_classes(estimator, targets)
-    class_weights = targets.class_weights(settings.class_weight, y, sample_weight)
+        targets = estimator._reader.going_on(estimator._targets(), targets)
+    class_weights = targets.class_weights(settings, y, sample_weight)
     if groups is not None:
         groups = group_keys(groups, X.shape[0])
     rows = _weigh(X, y, sample_weight, targets, class_weights, groups)
@@ -85,16 +78,13 @@ def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_s
 def take_chunk(estimator, settings, earlier, X, y, classes, sample_weight):
     """Validate what `partial_fit` was given; see `take`."""
     probe = shallow_copy(estimator)
-    check_first_call(probe, classes)
+    estimator._reader.begin(probe, classes)
     X, y, sample_weight = check_data(
         probe, X, y, sample_weight, dtype=_dtype(earlier), method=settings.method
     )
-    if earlier:
-        targets = targets_of_fitted(estimator)
-    else:
-        targets = type(targets_of(y))(probe.classes_)
+    targets = estimator._reader.of_chunk(probe, y, settings, sample_weight)
     targets.check(y)
-    class_weights = targets.class_weights(settings.class_weight, y, sample_weight)
+    class_weights = targets.class_weights(settings, y, sample_weight)
     rows = _weigh(X, y, sample_weight, targets, class_weights)
     return Taken(rows, targets, None, taken_attributes(probe, targets))
 
@@ -111,7 +101,7 @@ def _dtype(earlier):
 
 
 def _weigh(X, y, sample_weight, targets, class_weights, groups=None):
-    """Validated data with encoded labels; ValueError if no row has a weight."""
+    """Validated data with encoded targets; ValueError if no row has a weight."""
     rows = weigh(X, targets.encode(y), sample_weight, class_weights, groups)
     check_total(rows.total_weight)
     return rows
@@ -132,30 +122,16 @@ def _take_validation_set(
         raise ValueError(f"In the validation set: {error}") from error
 
 
-def check_same_classes(estimator, targets):
-    """Raise ValueError if a fit is to go on with other classes."""
-    before = targets_of_fitted(estimator)
-    if not (
-        isinstance(targets, type(before))
-        and np.array_equal(targets.classes, before.classes)
-    ):
-        raise ValueError(
-            "warm_start can only be used where `y` has the same classes as in the "
-            f"previous call to fit. Previously got {before.classes}, `y` has "
-            f"{targets.classes}"
-        )
-
-
 def taken_attributes(probe, targets):
     """The attributes of an estimator that has seen the features, and of the targets."""
     of_features = {
         name: getattr(probe, name) for name in _FEATURE_ATTRIBUTES if hasattr(probe, name)
     }
-    return of_features | fitted_attributes(targets)
+    return of_features | probe._reader.attributes(targets)
 
 
 def check_data(estimator, X, y, sample_weight, *, dtype, method):
-    """Validate X (dense or CSR), y (labels or indicators) and weights, or None.
+    """Validate X (dense or CSR), y and weights, or None.
 
     Parameters
     ----------
@@ -173,15 +149,7 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
     y : {ndarray, sparse matrix} of shape (n,) or (n, K)
     sample_weight : ndarray of shape (n,) or None
     """
-    multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
-    shape = getattr(y, "shape", ())
-    if len(shape) == 2 and shape[1] > 1 and not multilabel:
-        y = check_array(y, accept_sparse=True, dtype=None, input_name="y")
-        raise ValueError(
-            "y should be a 1d array of labels, or an indicator matrix with the numbers "
-            f"0 and 1, got an array of shape {shape} and dtype {y.dtype}. For several "
-            "classes of several values, use sklearn.multioutput.MultiOutputClassifier."
-        )
+    is_matrix = estimator._reader.is_matrix(y)
     X, y = _validate(
         estimator,
         X,
@@ -189,10 +157,10 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
         dtype=(np.float64, np.float32) if dtype is None else dtype,
         # mini-batches gather rows, which lie together in C order only
         order="C" if method.has_epochs else None,
-        multi_output=multilabel,
+        multi_output=is_matrix,
         reset=dtype is None,
     )
-    check_classification_targets(y)
+    y = estimator._reader.checked(y)
     if sample_weight is not None:
         sample_weight = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True

@@ -1,10 +1,11 @@
-"""Output units and their cross-entropy, computed from logits.
+"""Losses and their output units, computed from logits.
 
 Logits Z have a row per sample and a column per output unit. Everything is in place, and
 no exp overflows; because nothing is clipped, loss and residual stay the value and the
 gradient of one function even where the network is saturated.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,35 +16,49 @@ from scipy.special import entr
 _LEAST_SHARE = 1e-30
 
 
-class Output(NamedTuple):
-    """What the output units make of the logits, and the loss that goes with it.
+class Loss(NamedTuple):
+    """A loss as a function of the logits, with all that training asks of it.
 
     Attributes
     ----------
-    units : {'softmax', 'logistic'}
-        Name of the output units.
-    cross_entropy : callable
-        ``cross_entropy(Z, targets, weights)``: the weighted sum of the losses over the
-        rows; Z becomes its gradient, the weighted residuals weights * (y - t).
+    units : str
+        Name of the output units, which turn logits into predictions.
+    residual : callable
+        ``residual(Z, targets, weights)``: the weighted sum of the losses over the rows;
+        Z becomes its gradient, for canonical links the weighted residuals
+        weights * (y - t).
+    mean, log_mean : callable
+        ``mean(Z)``: Z becomes the expected targets y, or their logarithms, in place.
+    bent : callable
+        ``bent(Z, targets)``: Z becomes what `curvature` has to know of the rows, in place.
     curvature : callable
-        ``curvature(Y, weights, R)``, with probabilities Y: R becomes the product of each
-        row's second derivatives with respect to the logits with it, in place.
-    proba, log_proba : callable
-        ``proba(Z)``: Z becomes the probabilities y, or their logarithms, in place.
-    entropy : callable
-        ``entropy(shares)``: the mean loss of the best constant prediction, which is the
-        share of the weight that each class or label has.
+        ``curvature(M, weights, R)``, with M of `bent`: R becomes the product of each row's
+        second derivatives with respect to the logits with it, in place.
+    totals : callable
+        ``totals(targets, weights, n_outputs)``: weighted sums of the statistics of the
+        targets that the following ask for; sums over parts of the rows add up.
     constant : callable
-        ``constant(shares)``: the logits of that prediction, finite for all shares.
+        ``constant(means)``: the logits of the best constant prediction, finite whatever
+        the means of the statistics.
+    floor : callable
+        ``floor(means)``: the mean loss of that prediction.
+    spread : callable
+        ``spread(means)``: the variance of each output's residual there.
+    scale : float
+        What `tol` is per: a floor beyond it does not count.
     """
 
     units: str
-    cross_entropy: Callable
+    residual: Callable
+    mean: Callable[[np.ndarray], None]
+    log_mean: Callable[[np.ndarray], None] | None
+    bent: Callable[[np.ndarray, np.ndarray], None]
     curvature: Callable
-    proba: Callable[[np.ndarray], None]
-    log_proba: Callable[[np.ndarray], None]
-    entropy: Callable[[np.ndarray], float]
+    totals: Callable
     constant: Callable[[np.ndarray], np.ndarray]
+    floor: Callable[[np.ndarray], float]
+    spread: Callable[[np.ndarray], np.ndarray]
+    scale: float
 
 
 def _shift(Z):
@@ -96,6 +111,10 @@ def softmax_cross_entropy(Z, k, weights):
     loss -= shifted
     loss *= weights
     return float(np.add.reduce(loss, dtype=np.float64))
+
+
+def _bent_softmax(Z, k):
+    softmax(Z)
 
 
 def softmax_curvature(Y, weights, R):
@@ -157,6 +176,10 @@ def sigmoid_cross_entropy(Z, T, weights):
     return float(np.add.reduce(loss * weights))
 
 
+def _bent_sigmoid(Z, T):
+    sigmoid(Z)
+
+
 def sigmoid_curvature(Y, weights, R):
     """Replace R by weights * y (1 - y) R, label by label; see `softmax_curvature`."""
     R *= Y
@@ -195,23 +218,45 @@ def sigmoid_constant(shares):
     return softmax_constant(shares) - softmax_constant(1 - shares)
 
 
+def class_totals(k, weights, n_outputs):
+    """Weight of the rows of each class, given class indices."""
+    return np.bincount(k, weights, n_outputs).astype(np.float64)
+
+
+def column_totals(T, weights, n_outputs):
+    """Weight of the rows that have each label; in general, weighted sums of columns."""
+    return T.sum(axis=0, dtype=float) if weights is None else weights @ T
+
+
+def _bernoulli_variance(shares):
+    return shares * (1 - shares)
+
+
 LOSSES = {
-    "cross_entropy": Output(
+    "cross_entropy": Loss(
         "softmax",
-        softmax_cross_entropy,
-        softmax_curvature,
-        softmax,
-        log_softmax,
-        softmax_entropy,
-        softmax_constant,
+        residual=softmax_cross_entropy,
+        mean=softmax,
+        log_mean=log_softmax,
+        bent=_bent_softmax,
+        curvature=softmax_curvature,
+        totals=class_totals,
+        constant=softmax_constant,
+        floor=softmax_entropy,
+        spread=_bernoulli_variance,
+        scale=math.log(2),
     ),
-    "binary_cross_entropy": Output(
+    "binary_cross_entropy": Loss(
         "logistic",
-        sigmoid_cross_entropy,
-        sigmoid_curvature,
-        sigmoid,
-        log_sigmoid,
-        sigmoid_entropy,
-        sigmoid_constant,
+        residual=sigmoid_cross_entropy,
+        mean=sigmoid,
+        log_mean=log_sigmoid,
+        bent=_bent_sigmoid,
+        curvature=sigmoid_curvature,
+        totals=column_totals,
+        constant=sigmoid_constant,
+        floor=sigmoid_entropy,
+        spread=_bernoulli_variance,
+        scale=math.log(2),
     ),
 }

@@ -84,7 +84,7 @@ class Linearization(NamedTuple):
     Attributes
     ----------
     outputs : list of ndarray of shape (n, n_units)
-        h of each hidden layer, and the probabilities.
+        h of each hidden layer, and of the logits what the loss has made `bent`.
     deltas : list of ndarray of shape (n, n_units)
         delta of each layer.
     slopes : list of ndarray of shape (n, n_units)
@@ -100,7 +100,7 @@ class Linearization(NamedTuple):
 
 
 class Network:
-    """A multilayer perceptron with cross-entropy on its outputs.
+    """A multilayer perceptron with a loss on its outputs.
 
     Values and gradients are *sums over rows*, each row with its own weight: sums of
     blocks of rows add up to the sum of them all, wherever the blocks are evaluated.
@@ -116,15 +116,14 @@ class Network:
         logistic regression.
     activation : str
         A key of `ACTIVATIONS`: nonlinearity of every hidden layer.
-    loss : str
-        A key of `LOSSES`: 'cross_entropy' of one class of several, or
-        'binary_cross_entropy' of each label on its own.
+    loss : Loss
+        A loss of `skmlp._losses`.
     """
 
-    def __init__(self, layer_sizes, activation, loss="cross_entropy"):
+    def __init__(self, layer_sizes, activation, loss=LOSSES["cross_entropy"]):
         self.layer_sizes = tuple(layer_sizes)
         self.activation = ACTIVATIONS[activation]
-        self.output = LOSSES[loss]
+        self.output = loss
         self._names = activation, loss
         self.coef_shapes = list(pairwise(self.layer_sizes))
         sizes = [fan_in * fan_out for fan_in, fan_out in self.coef_shapes]
@@ -284,7 +283,7 @@ class Network:
         The logits' place in the workspace is taken by the weighted residuals.
         """
         self.forward(parameters, X, workspace.outputs, workspace.map_halves, dropout)
-        return self.output.cross_entropy(workspace.outputs[-1], targets, weights)
+        return self.output.residual(workspace.outputs[-1], targets, weights)
 
     def loss_gradient(
         self, parameters, X, targets, weights, gradient, workspace, dropout=None
@@ -344,8 +343,8 @@ class Network:
         """
         self.forward(parameters, X, at.outputs)
         np.copyto(at.deltas[-1], at.outputs[-1])
-        self.output.cross_entropy(at.deltas[-1], targets, weights)
-        self.output.proba(at.outputs[-1])
+        self.output.residual(at.deltas[-1], targets, weights)
+        self.output.bent(at.outputs[-1], targets)
         for layer in range(len(at.slopes), 0, -1):
             h, delta, slope, bend = (arrays[layer - 1] for arrays in at)
             slope.fill(1)

@@ -1,7 +1,5 @@
 """A problem: data, and a network in coordinates that is to learn them."""
 
-import math
-
 from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
 from skmlp._row_space import row_basis
@@ -18,21 +16,25 @@ class Problem:
     validation : Rows or Parts, or None
     map_rows : callable
         A ``map`` for sums over rows.
-    shares : ndarray of shape (K,)
-        Of each class or label in the total weight.
-    entropy : float
-        Mean loss of a prediction by these shares.
+    target_means : ndarray of shape (S,)
+        Of the statistics that the loss asks for: of classes, their shares in the weight.
+    floor : float
+        Mean loss of the best constant prediction.
     """
 
     def __init__(self, network, coordinates, data, validation=None, map_rows=serial):
         self.network, self.coordinates = network, coordinates
         self.data, self.validation, self.map_rows = data, validation, map_rows
-        self.shares = data.counts(network.layer_sizes[-1]) / data.total_weight
-        self.entropy = network.output.entropy(self.shares)
+        totals = data.target_totals(network.output, network.layer_sizes[-1])
+        self.target_means = totals / data.total_weight
+        self.floor = network.output.floor(self.target_means)
 
     def tolerance(self, tol):
-        """`tol` for losses: per bit of the classes' entropy, but at most one bit."""
-        return tol * (min(self.entropy / math.log(2), 1.0) or 1.0)
+        """`tol` for losses: per unit of what there is to learn, but at most one unit.
+
+        The unit of cross-entropies is a bit.
+        """
+        return tol * (min(self.floor / self.network.output.scale, 1.0) or 1.0)
 
     def objective(self, alpha, **options):
         """Of the training rows."""

@@ -17,17 +17,17 @@ _FEWEST_FOR_THREADS = 1000
 # Weak verdicts are drawn towards this candidate, by so many nats, over all held-out rows,
 # times the squared distance from it
 _USUAL, _PULL = -1, 0.3
-# A loss that is not lower than the entropy by this share of it is one of a constant
+# A loss that is not lower than the floor by this share of it is one of a constant
 _PLATEAU = 0.01
-# A share of the entropy that is nothing, where nothing has been learnt
+# A share of the floor that is nothing, where nothing has been learnt
 _NOTHING = 1e-3
 # A loss that is higher by this share is one of noise that was learnt
 _OVERFIT = 0.05
-# A loss below this share of the entropy leaves nothing to look for
+# A loss below this share of the floor leaves nothing to look for
 _LEARNT = 0.1
 # Share of what a fit has learnt that held-out rows have to confirm, lest it is noise
 _CONFIRMED = 0.5
-# A share of the entropy that one candidate gains on another, if it is to say where to look
+# A share of the floor that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
 
 
@@ -46,8 +46,8 @@ class Rules(NamedTuple):
         Returns a new `Monitor`, which stops a fit.
     unit : float
         Weight of an observation: what the half decades are multiplied by.
-    entropy : float
-        Mean loss of a prediction by the shares of the classes.
+    floor : float
+        Mean loss of the best constant prediction.
     map_fits : callable
         Runs the fits of several candidates, or the sums over rows of a single one.
     report : callable
@@ -57,7 +57,7 @@ class Rules(NamedTuple):
     train: Callable
     make_monitor: Callable
     unit: float
-    entropy: float
+    floor: float
     map_fits: Callable = serial
     report: Callable = tell_nobody
 
@@ -146,13 +146,13 @@ class Race:
     def noise(self):
         """What differences of mean losses have to exceed to be clear.
 
-        Differences of the losses of rows are of the order of half the entropy.
+        Differences of the losses of rows are of the order of half the floor.
         """
-        return self._rules.entropy / 2 / math.sqrt(self._rows_seen(self.best()))
+        return self._rules.floor / 2 / math.sqrt(self._rows_seen(self.best()))
 
     def is_plateau(self, candidate):
         """Whether a candidate has learnt next to nothing."""
-        return not self.mean(candidate) < (1 - _PLATEAU) * self._rules.entropy
+        return not self.mean(candidate) < (1 - _PLATEAU) * self._rules.floor
 
     def is_flat(self):
         """Whether the loss is far from 0, and no weaker penalty is clearly worse.
@@ -161,7 +161,7 @@ class Race:
         """
         best = self.best()
         weaker = {candidate for candidate in self.losses if candidate < best}
-        is_learnt = self.mean(best) < _LEARNT * self._rules.entropy
+        is_learnt = self.mean(best) < _LEARNT * self._rules.floor
         return not is_learnt and weaker <= self.contenders()
 
     def edge(self):
@@ -204,7 +204,7 @@ class Race:
         for candidate in range(best - 1, WEAKEST - 1, -1):
             if self._is_new(candidate):
                 return candidate
-            if self.mean(candidate) > (1 + _OVERFIT) * self._rules.entropy:
+            if self.mean(candidate) > (1 + _OVERFIT) * self._rules.floor:
                 break
         return next(filter(self._is_new, (best + 1, best + 2)), None)
 
@@ -212,11 +212,11 @@ class Race:
         """Where the fit of the nearest candidate ended, unless it has learnt noise.
 
         It has if it is on a plateau, or if held-out rows confirm less than half of what it
-        gains on the entropy.
+        gains on the floor.
         """
         nearest = min(sorted(self.trained), key=lambda tried: abs(tried - candidate))
-        learnt = self._rules.entropy - self._objectives[nearest]
-        confirmed = self._rules.entropy - self.mean(nearest)
+        learnt = self._rules.floor - self._objectives[nearest]
+        confirmed = self._rules.floor - self.mean(nearest)
         if self.is_plateau(nearest) or confirmed < _CONFIRMED * learnt:
             return otherwise
         return self.trained[nearest]
@@ -239,10 +239,10 @@ class Race:
             + self._pull * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
             for candidate in candidates
         }
-        least, entropy = min(drawn.values()), self._rules.entropy
-        slack = self._slack * min(least, max(entropy - least, 0))
-        if not least < (1 - _PLATEAU) * entropy:
-            slack = _NOTHING * entropy
+        least, floor = min(drawn.values()), self._rules.floor
+        slack = self._slack * min(least, max(floor - least, 0))
+        if not least < (1 - _PLATEAU) * floor:
+            slack = _NOTHING * floor
         return max(c for c, loss in drawn.items() if loss <= least + slack)
 
     def _rows_seen(self, candidate):
@@ -255,7 +255,7 @@ class Race:
         """Whether the best candidate is better than another one by more than a trifle."""
         if other not in self.losses:
             return True
-        return self.mean(other) - self.mean(best) > _GAIN * self._rules.entropy
+        return self.mean(other) - self.mean(best) > _GAIN * self._rules.floor
 
     def _measure(self, split, map_rows, candidate):
         problem = self._splits[split]

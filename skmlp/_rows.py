@@ -19,10 +19,10 @@ from skmlp._parallel import serial
 from skmlp._repeats import (
     cells_and_prints,
     distinct,
-    fingerprints,
     identify,
     values_of,
 )
+from skmlp._targets import kind_of
 
 # Values of a column that are few, and columns of a table of all combinations, at the most
 _FEW_VALUES, _MOST_COLUMNS = 4, 20
@@ -74,20 +74,17 @@ class Rows:
     @property
     def strata(self):
         """Groups that each part of the rows is to have rows of, as numbers."""
-        return self.targets if self.targets.ndim == 1 else np.zeros(self.n_rows, int)
+        return kind_of(self.targets).strata(self.targets)
 
     @property
     def kinds(self):
         """A number for each row, equal for equal targets: copies of a row share it."""
-        if self.targets.ndim == 1:
-            return self.targets
-        packed = np.packbits(self.targets, axis=1)
-        return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
+        return kind_of(self.targets).tokens(self.targets)
 
     @property
     def target_prints(self):
         """A number for the target of each row, which does not depend on the other rows."""
-        return self.targets if self.targets.ndim == 1 else fingerprints(self.targets)
+        return kind_of(self.targets).prints(self.targets)
 
     @property
     def identity(self):
@@ -257,14 +254,9 @@ class Rows:
         """The rows whose weight is not 0."""
         return self if self.weights is None else self.where(self.weights > 0)
 
-    def counts(self, n_outputs):
-        """Weight of the rows that have each class or label, of shape (n_outputs,)."""
-        if self.targets.ndim == 1:
-            counts = np.bincount(self.targets, self.weights, n_outputs)
-            return counts.astype(np.float64)
-        if self.weights is None:
-            return self.targets.sum(axis=0, dtype=float)
-        return self.weights @ self.targets
+    def target_totals(self, loss, n_outputs):
+        """Weighted sums of the statistics that a loss asks for; see `Loss.totals`."""
+        return loss.totals(self.targets, self.weights, n_outputs)
 
     def n_blocks(self, network):
         """Blocks of rows that a network is evaluated over."""

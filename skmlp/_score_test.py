@@ -1,4 +1,4 @@
-"""Whether the features tell the classes apart: asked where a fit ends with a constant."""
+"""Whether the features tell of the targets: asked where a fit ends with a constant."""
 
 from skmlp._activations import mean_square
 
@@ -6,14 +6,14 @@ from skmlp._activations import mean_square
 _SIGNIFICANT = 25.0
 
 
-def features_matter(network, objective, theta, shares, squared_shares):
+def features_matter(network, objective, theta, target_means, squared_shares):
     """Rao's score test of the prediction that is the same for all rows [1]_.
 
     At that prediction, if the features tell nothing, the derivative of the mean loss with
     respect to a weight of the output layer is a weighted mean of independent residuals
-    times hidden outputs: it has mean 0 and variance ``E (h - center)^2 p (1 - p) / n``,
-    where n, of observations of equal weight, is their number, and else
-    ``(sum_i s_i)^2 / sum_i s_i^2`` [2]_.
+    times hidden outputs: it has mean 0 and variance ``E (h - center)^2 v / n``, where v is
+    the variance of the residual, p (1 - p) of a class, and n, of observations of equal
+    weight, is their number, and else ``(sum_i s_i)^2 / sum_i s_i^2`` [2]_.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ def features_matter(network, objective, theta, shares, squared_shares):
         In standardised coordinates, or with inputs of about unit variance.
     theta : ndarray of shape (P,)
         Of `Network.initialize`: its hidden layers' outputs are looked at. Changed in place.
-    shares : ndarray of shape (K,)
-        p of each class or label.
+    target_means : ndarray of shape (S,)
+        See `Problem`.
     squared_shares : float
         1 / n: the sum of the squares of the observations' shares in the weight.
 
@@ -38,11 +38,12 @@ def features_matter(network, objective, theta, shares, squared_shares):
     .. [2] L. Kish, "Survey Sampling", Wiley 1965, section 11.7.
     """
     parameters = network.parameters(theta)
-    present = (shares > 0) & (shares < 1)
+    residual_variance = network.output.spread(target_means)
+    varies = residual_variance > 0
     parameters.coefs[-1][...] = 0
-    parameters.intercepts[-1][...] = network.output.constant(shares)
+    parameters.intercepts[-1][...] = network.output.constant(target_means)
     _, gradient = objective.loss_gradient(theta)
-    slopes = network.parameters(gradient).coefs[-1][:, present]
+    slopes = network.parameters(gradient).coefs[-1][:, varies]
     spread = mean_square(network.activation, 1.0) if len(network.coef_shapes) > 1 else 1.0
-    variance = spread * (shares * (1 - shares))[present] * squared_shares
+    variance = spread * residual_variance[varies] * squared_shares
     return bool((slopes**2 > _SIGNIFICANT * variance).any())

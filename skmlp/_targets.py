@@ -6,9 +6,13 @@ predictions; they differ in nothing that training has to know, beside their `los
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 
 from skmlp._losses import LOSSES, log_softmax
+from skmlp._repeats import fingerprints
+from skmlp._sklearn import check_first_call
 
 
 class ClassLabels:
@@ -20,11 +24,26 @@ class ClassLabels:
         All labels, sorted.
     """
 
-    loss = "cross_entropy"
+    loss = LOSSES["cross_entropy"]
     is_sparse = False
 
     def __init__(self, classes, is_sparse=False):
         self.classes = classes
+
+    @staticmethod
+    def strata(k):
+        """Groups that each part of the rows is to have rows of, as numbers."""
+        return k
+
+    @staticmethod
+    def tokens(k):
+        """A number for each row, equal for equal targets."""
+        return k
+
+    @staticmethod
+    def prints(k):
+        """The same, whatever the other rows are."""
+        return k
 
     @property
     def n_outputs(self):
@@ -69,13 +88,13 @@ class ClassLabels:
             log_softmax(Z)
         return Z
 
-    def class_weights(self, class_weight, y, sample_weight):
+    def class_weights(self, settings, y, sample_weight):
         """Weight of each class.
 
         Parameters
         ----------
-        class_weight : dict, 'balanced' or None
-            As of scikit-learn's estimators.
+        settings : Settings
+            With `class_weight`, as of scikit-learn's estimators.
         y : ndarray of shape (n,)
         sample_weight : ndarray of shape (n,) or None
 
@@ -89,6 +108,7 @@ class ClassLabels:
         ValueError
             If a weight is negative or not finite.
         """
+        class_weight = settings.class_weight
         if class_weight is None:
             return None
         if class_weight != "balanced":
@@ -118,7 +138,7 @@ class LabelIndicators:
         Whether predictions are sparse, as y was in training.
     """
 
-    loss = "binary_cross_entropy"
+    loss = LOSSES["binary_cross_entropy"]
     names = None
 
     def __init__(self, classes, is_sparse=False):
@@ -129,6 +149,22 @@ class LabelIndicators:
                 "For a multilabel y, classes should be the numbers of its columns, 0 to "
                 f"{len(classes) - 1}, got {classes}."
             )
+
+    @staticmethod
+    def strata(T):
+        """One group: see `ClassLabels.strata`."""
+        return np.zeros(len(T), int)
+
+    @staticmethod
+    def tokens(T):
+        """A number for each row, equal for equal targets."""
+        packed = np.packbits(T, axis=1)
+        return np.unique(packed, axis=0, return_inverse=True)[1].reshape(-1)
+
+    @staticmethod
+    def prints(T):
+        """The same, whatever the other rows are."""
+        return fingerprints(T)
 
     @property
     def n_outputs(self):
@@ -171,7 +207,7 @@ class LabelIndicators:
         """Logits, which are the log-odds of each label."""
         return Z
 
-    def class_weights(self, class_weight, y, sample_weight):
+    def class_weights(self, settings, y, sample_weight):
         """None: there is no one class for a row to have the weight of.
 
         Raises
@@ -179,46 +215,113 @@ class LabelIndicators:
         ValueError
             If `class_weight` is not None.
         """
-        if class_weight is not None:
+        if settings.class_weight is not None:
             raise ValueError(
                 "class_weight is for y with one label a row. For a multilabel y, weigh the "
                 "rows by sample_weight."
             )
 
 
-def targets_of(y):
-    """What the y of a training set is.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,), or {ndarray, sparse matrix} of shape (n, K)
-        Validated labels or indicators.
-
-    Returns
-    -------
-    targets : ClassLabels or LabelIndicators
-    """
-    if y.ndim == 1:
-        return ClassLabels(np.unique(y))
-    return LabelIndicators(np.arange(y.shape[1]), sparse.issparse(y))
+# What encoded targets are, by the kind of their type
+_OF_TYPES = {"i": ClassLabels, "b": LabelIndicators}
 
 
-KINDS = {LOSSES[kind.loss].units: kind for kind in (ClassLabels, LabelIndicators)}
+def kind_of(targets):
+    """The class of what encoded targets are."""
+    return _OF_TYPES[targets.dtype.kind]
 
 
-def targets_of_fitted(estimator):
-    """What y was in training."""
-    kind = KINDS[estimator.out_activation_]
-    return kind(estimator.classes_, estimator._has_sparse_labels_)
+class Labels:
+    """Reads y of classifiers: one label a row, or any number of labels."""
 
+    _kinds = {kind.loss.units: kind for kind in (ClassLabels, LabelIndicators)}  # noqa: RUF012
 
-def fitted_attributes(targets):
-    """What `targets_of_fitted` reads, as a dict."""
-    return {
-        "classes_": targets.classes,
-        "out_activation_": LOSSES[targets.loss].units,
-        "_has_sparse_labels_": targets.is_sparse,
-    }
+    @staticmethod
+    def check_settings_of_chunk(estimator):
+        """Raise ValueError if a parameter asks for what no chunk can tell."""
+        if estimator.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which sees one "
+                "part of the data at a time. Compute the weights from all labels, or from "
+                "what is known of them, with sklearn.utils.compute_class_weight('balanced',"
+                " classes=classes, y=y), and pass them as a dict."
+            )
+
+    @staticmethod
+    def begin(estimator, classes):
+        """Set the classes in the first call of a stream; ValueError if there are others."""
+        check_first_call(estimator, classes)
+
+    @staticmethod
+    def is_matrix(y):
+        """Whether y, as it is given, has several columns; ValueError if it must not."""
+        multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
+        shape = getattr(y, "shape", ())
+        if len(shape) == 2 and shape[1] > 1 and not multilabel:
+            y = check_array(y, accept_sparse=True, dtype=None, input_name="y")
+            raise ValueError(
+                "y should be a 1d array of labels, or an indicator matrix with the numbers "
+                f"0 and 1, got an array of shape {shape} and dtype {y.dtype}. For several "
+                "classes of several values, use sklearn.multioutput.MultiOutputClassifier."
+            )
+        return multilabel
+
+    @staticmethod
+    def checked(y):
+        """The labels, validated as scikit-learn does it."""
+        check_classification_targets(y)
+        return y
+
+    @staticmethod
+    def of(y, settings=None, sample_weight=None):
+        """What the y of a training set is.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,), or {ndarray, sparse matrix} of shape (n, K)
+            Validated labels or indicators.
+
+        Returns
+        -------
+        targets : ClassLabels or LabelIndicators
+        """
+        if y.ndim == 1:
+            return ClassLabels(np.unique(y))
+        return LabelIndicators(np.arange(y.shape[1]), sparse.issparse(y))
+
+    @classmethod
+    def of_chunk(cls, estimator, y, settings=None, sample_weight=None):
+        """What y is in a stream, whose first call has named the classes."""
+        if hasattr(estimator, "coefs_"):
+            return cls.of_fitted(estimator)
+        return type(cls.of(y))(estimator.classes_)
+
+    @classmethod
+    def of_fitted(cls, estimator):
+        """What y was in training."""
+        kind = cls._kinds[estimator.out_activation_]
+        return kind(estimator.classes_, estimator._has_sparse_labels_)
+
+    @staticmethod
+    def attributes(targets):
+        """What `of_fitted` reads, as a dict."""
+        return {
+            "classes_": targets.classes,
+            "out_activation_": targets.loss.units,
+            "_has_sparse_labels_": targets.is_sparse,
+        }
+
+    @staticmethod
+    def going_on(before, targets):
+        """What y is in a fit that goes on; ValueError if it has other classes."""
+        is_same = isinstance(targets, type(before))
+        if not (is_same and np.array_equal(targets.classes, before.classes)):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {before.classes}, `y` has "
+                f"{targets.classes}"
+            )
+        return targets
 
 
 def are_texts(labels):

@@ -774,7 +774,7 @@ def _warn_of_the_end(settings, problem, outcome, result):
     """Warn where the end is none, or no better than the classes' shares, but could be."""
     monitor = outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
-    if is_over and outcome.loss > (1 - _NO_BETTER) * problem.entropy > 0:
+    if is_over and outcome.loss > (1 - _NO_BETTER) * problem.floor > 0:
         _warn_of_a_constant(problem, outcome)
     if not (result.converged or settings.is_incremental):
         warn(result.message, ConvergenceWarning)
@@ -810,7 +810,7 @@ def _warn_of_a_constant(problem, outcome):
         )
     warn(
         "The fit is no better than a constant prediction of the classes' shares: its "
-        f"loss is {outcome.loss:.6g}, theirs {problem.entropy:.6g}. {advice}",
+        f"loss is {outcome.loss:.6g}, theirs {problem.floor:.6g}. {advice}",
         ConvergenceWarning,
     )
 
@@ -820,5 +820,5 @@ def _features_matter(problem, progress, squared_shares):
     theta = problem.draw(random_state, standardized=True)
     objective = problem.objective(progress.alpha)
     return features_matter(
-        problem.network, objective, theta, problem.shares, squared_shares
+        problem.network, objective, theta, problem.target_means, squared_shares
     )

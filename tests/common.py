@@ -92,10 +92,10 @@ class KnownSplit:
     expand = reduce
 
 
-def known_rules(train=None, unit=1.0, entropy=1.0, **options):
+def known_rules(train=None, unit=1.0, floor=1.0, **options):
     """Rules by which a fit to a `KnownSplit` ends with its start and its candidate."""
 
     def end(objective, theta, monitor):
         return Result(np.array([theta[0], objective.candidate]), objective.end, 1, True)
 
-    return Rules(train or end, lambda: None, unit, entropy, **options)
+    return Rules(train or end, lambda: None, unit, floor, **options)

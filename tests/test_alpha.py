@@ -32,10 +32,10 @@ from skmlp._solvers import Result, Verdict
 from skmlp._targets import ClassLabels
 
 
-def search(loss_of, *, unit=1.0, n_splits=1, held_out=300, entropy=1.0, steeper=()):
+def search(loss_of, *, unit=1.0, n_splits=1, held_out=300, floor=1.0, steeper=()):
     """A race between candidates with known losses, and the start it was run with."""
     splits = [KnownSplit(loss_of, held_out, unit) for _ in range(n_splits)]
-    rules = known_rules(unit=unit, entropy=entropy)
+    rules = known_rules(unit=unit, floor=floor)
     starts = [np.array([float(start), 0.0]) for start in (1, *steeper)]
     race, theta = search_alpha(rules, splits, starts[0], starts[1:])
     assert race.trained.keys() == race.losses.keys()
@@ -70,19 +70,19 @@ def test_search_tries_the_half_decade_on_the_better_side(best, tried):
 
 def test_candidates_that_are_not_clearly_worse_race_on():
     loss = bowl(0.4)
-    near, _ = search(loss, n_splits=3, entropy=1e9)  # nothing is clear
+    near, _ = search(loss, n_splits=3, floor=1e9)  # nothing is clear
     assert near.losses.keys() == {2, 1, 0, -2, -4}
     assert {len(losses) for losses in near.losses.values()} == {3}
-    far, _ = search(loss, n_splits=3, entropy=1e-9)
+    far, _ = search(loss, n_splits=3, floor=1e-9)
     # the only one that is not clearly worse needs no more races
     assert {len(losses) for losses in far.losses.values()} == {1}
-    some, _ = search(loss, n_splits=3, entropy=2.5, held_out=100)  # clear from 0.125 on
+    some, _ = search(loss, n_splits=3, floor=2.5, held_out=100)  # clear from 0.125 on
     assert {c for c, losses in some.losses.items() if len(losses) == 3} == {1, 0}
 
 
-@pytest.mark.parametrize(("entropy", "tried"), [(1e9, True), (1e-9, False)])
-def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(entropy, tried):
-    race, _ = search(bowl(0.4), entropy=entropy)
+@pytest.mark.parametrize(("floor", "tried"), [(1e9, True), (1e-9, False)])
+def test_a_decade_beyond_one_that_is_clearly_worse_is_not_tried(floor, tried):
+    race, _ = search(bowl(0.4), floor=floor)
     assert {2, 0, -2} <= race.losses.keys()
     assert (-4 in race.losses) == tried
 

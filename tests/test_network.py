@@ -46,7 +46,7 @@ def test_gradient_against_central_differences(
 ):
     X, targets, weights = make_rows()
     weights = weights if weighted else 0.7
-    network = Network((6, *DEPTHS[depth], 3), activation, loss)
+    network = Network((6, *DEPTHS[depth], 3), activation, LOSSES[loss])
     rng = np.random.default_rng(depth)
     theta = rng.normal(size=network.n_parameters)
     X = container(X)
@@ -73,7 +73,7 @@ def draw_hessian_case(activation, depth, loss, weights, n=7):
     X, targets, _ = make_rows(n)
     if loss == "binary_cross_entropy":
         targets = np.random.default_rng(1).random((n, 3)) < 0.4
-    network = Network((6, *DEPTHS[depth], 3), activation, loss)
+    network = Network((6, *DEPTHS[depth], 3), activation, LOSSES[loss])
     theta = np.random.default_rng(depth).normal(size=network.n_parameters)
     return network, theta, (X, targets, weights)
 
@@ -137,7 +137,7 @@ def test_hessian_and_gauss_newton_matrix_are_symmetric(
 @pytest.mark.parametrize("activation", ["logistic", "tanh"])
 def test_hessian_against_second_differences_of_the_loss(activation, loss):
     """All entries, and nothing of the gradient's code."""
-    network = Network((2, 2, 2, 2), activation, loss)
+    network = Network((2, 2, 2, 2), activation, LOSSES[loss])
     rng = np.random.default_rng(0)
     theta = rng.normal(size=network.n_parameters)
     targets = rng.integers(2, size=5 if loss == "cross_entropy" else (5, 2))
@@ -173,7 +173,7 @@ def test_gauss_newton_matrix_by_its_definition(activation, depth, loss):
 
     J = np.array([(logits(theta + e) - logits(theta - e)) / 2e-6 for e in step])
     Y = np.array(logits(theta))
-    network.output.proba(Y)
+    network.output.mean(Y)
     expected = np.zeros((theta.size, theta.size))
     for i, y in enumerate(Y):
         if loss == "cross_entropy":
@@ -192,7 +192,7 @@ def test_without_residuals_the_hessian_is_the_gauss_newton_matrix(activation):
     """Targets that are the outputs, which labels of 0 and 1 are never quite."""
     network, theta, (X, *_) = draw_hessian_case(activation, 2, "binary_cross_entropy", 1.0)
     Y = network.activations(network.parameters(theta), X)
-    network.output.proba(Y)
+    network.output.mean(Y)
     vectors = np.random.default_rng(0).normal(size=(4, theta.size))
     exact, without = (
         hessian_products(network, theta, (X, Y, 1.0), vectors, gauss_newton=flag)

@@ -40,7 +40,7 @@ ALLOWED = {
     "_callbacks": {"_monitor"},
     "_network": {"_activations", "_losses"},
     "_score_test": {"_activations"},
-    "_targets": {"_losses"},
+    "_targets": {"_losses", "_repeats", "_sklearn"},
     "_objective": {"_coordinates", "_memory_map", "_parallel"},
     "_row_space": {"_repeats"},
     "_problem": {"_coordinates", "_parallel", "_row_space"},
@@ -56,6 +56,7 @@ ALLOWED = {
         "_objective",
         "_parallel",
         "_repeats",
+        "_targets",
     },
     "_settings": {"_activations", "_network", "_schedules", "_solvers", "_warnings"},
     "_inference": {"_memory_map", "_network", "_objective", "_parallel"},
@@ -75,7 +76,7 @@ ALLOWED = {
         "_unit",
         "_warnings",
     },
-    "_classifier": {
+    "_estimator": {
         "_activations",
         "_callbacks",
         "_inference",
@@ -90,6 +91,7 @@ ALLOWED = {
         "_training",
         "_warnings",
     },
+    "_classifier": {"_callbacks", "_estimator", "_intake", "_sklearn", "_targets"},
     "__init__": {"_classifier", "_display"},
     "onnx": {"__init__"},
     "_fitted": {"_classifier", "_intake", "_outcome", "_settings", "_training"},

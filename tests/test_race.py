@@ -13,10 +13,10 @@ from skmlp._race import STRONGEST, WEAKEST, Race
 START = np.zeros(2)
 
 
-def race_of(losses, n_held_out=10**9, *, slack=0.0, entropy=1.0, **options):
+def race_of(losses, n_held_out=10**9, *, slack=0.0, floor=1.0, **options):
     """A race of a single split, in which the candidates with a loss have run."""
     split = KnownSplit(lambda candidate, start: losses[candidate], n_held_out, **options)
-    race = Race(known_rules(entropy=entropy), [split], lambda candidate: START, slack=slack)
+    race = Race(known_rules(floor=floor), [split], lambda candidate: START, slack=slack)
     race.run(losses)
     return race
 
@@ -157,13 +157,13 @@ def test_of_what_has_learnt_nothing_the_strongest_is_taken():
 
 
 def test_contenders_are_those_that_are_not_clearly_worse():
-    """Differences have to exceed half the entropy over the root of the number of rows."""
+    """Differences have to exceed half the floor over the root of the number of rows."""
     losses = {2: 0.66, 0: 0.6, -2: 0.64, -4: 0.71}
     race = race_of(losses, 100)
     assert race.noise() == 0.05
     assert race.contenders() == {0, -2}
     assert race_of(losses, 400).contenders() == {0}
-    assert race_of(losses, 400, entropy=2.5).contenders() == {0, -2, 2}
+    assert race_of(losses, 400, floor=2.5).contenders() == {0, -2, 2}
     assert race_of(losses, 16).contenders() == set(losses)
 
 
@@ -174,7 +174,7 @@ def test_a_race_beats_another_if_it_is_clearly_better():
 
 
 def test_a_plateau_is_within_a_hundredth_of_the_entropy():
-    race = race_of({2: 0.99, 0: 0.989, -2: 1.3}, entropy=1.0)
+    race = race_of({2: 0.99, 0: 0.989, -2: 1.3}, floor=1.0)
     assert [race.is_plateau(candidate) for candidate in (2, 0, -2)] == [True, False, True]
 
 

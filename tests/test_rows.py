@@ -8,9 +8,12 @@ from scipy import sparse
 
 from skmlp._alpha import MOST_ROWS
 from skmlp._coordinates import mean_and_scale, standard_coordinates
+from skmlp._losses import LOSSES
 from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._rows import Rows, check_total, weigh
+
+OF_LABELS = LOSSES["binary_cross_entropy"]
 
 
 def test_of_many_rows_a_sample_is_drawn():
@@ -47,10 +50,13 @@ LABELS = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [1, 0], [1, 1]], bool)
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_counts_are_weights_of_classes_and_labels(weights):
     each = np.ones(6) if weights is None else weights
-    counts = Rows(X, CLASSES, weights).counts(4)  # no row has the last class
+    counts = Rows(X, CLASSES, weights).target_totals(LOSSES["cross_entropy"], 4)
     assert counts.dtype == np.float64
     assert_allclose(counts, [each[k == CLASSES].sum() for k in range(4)])
-    assert_allclose(Rows(X, LABELS, weights).counts(2), (each[:, None] * LABELS).sum(0))
+    assert_allclose(
+        Rows(X, LABELS, weights).target_totals(OF_LABELS, 2),
+        (each[:, None] * LABELS).sum(0),
+    )
     assert Rows(X, CLASSES, weights).total_weight == each.sum()
 
 
@@ -143,7 +149,7 @@ def test_equal_rows_with_other_labels_are_not_copies():
     assert rows.n_distinct() == 4 * 81
     drawn = rows.sample(0, 4800)
     assert drawn.n_rows == 4 * 81
-    assert_allclose(drawn.counts(2), T.sum(axis=0))
+    assert_allclose(drawn.target_totals(OF_LABELS, 2), T.sum(axis=0))
 
 
 def test_of_many_observations_some_are_drawn_in_proportion():
@@ -166,7 +172,7 @@ def test_of_many_observations_some_are_drawn_in_proportion():
     assert all(weights[i] >= w for i, w in zip(drawn.prints, drawn.weights, strict=True))
     whole = rows.sample(0, 4800)
     assert whole.n_rows == len(set(zip(cell, y, strict=True)))
-    assert_allclose(whole.counts(2), rows.counts(2))
+    assert_allclose(whole.target_totals(OF_LABELS, 2), rows.target_totals(OF_LABELS, 2))
     assert whole.n_observations() == rows.n_observations() == 50_000
 
 

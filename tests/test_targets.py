@@ -7,19 +7,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from skmlp._losses import LOSSES
-from skmlp._targets import (
-    KINDS,
-    ClassLabels,
-    LabelIndicators,
-    fitted_attributes,
-    targets_of,
-    targets_of_fitted,
-)
+from skmlp._targets import ClassLabels, LabelIndicators, Labels
 
 CLASSES = ClassLabels(np.array([-3, 5, 7]))
 LABELS = LabelIndicators(np.arange(3))
 INDICATORS = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]])
+
+
+def weigh(targets, class_weight, y, sample_weight):
+    settings = SimpleNamespace(class_weight=class_weight)
+    return targets.class_weights(settings, y, sample_weight)
 
 
 @pytest.mark.parametrize(
@@ -109,32 +106,27 @@ def test_labels_are_numbered(classes):
 
 def test_class_weights():
     y = np.array([5, 5, 5, -3])
-    assert CLASSES.class_weights(None, y, None) is None
-    assert_array_equal(CLASSES.class_weights({-3: 2.5, 7: 0}, y, None), [2.5, 1, 0])
+    assert weigh(CLASSES, None, y, None) is None
+    assert_array_equal(weigh(CLASSES, {-3: 2.5, 7: 0}, y, None), [2.5, 1, 0])
     # 4 rows and 2 classes; a class without rows weighs 1
-    balanced = CLASSES.class_weights("balanced", y, None)
+    balanced = weigh(CLASSES, "balanced", y, None)
     assert_allclose(balanced, [4 / (2 * 1), 4 / (2 * 3), 1])
     # rows of weight 0 are as if they were not there
-    balanced = CLASSES.class_weights("balanced", y, np.array([2.0, 1.0, 0.0, 6.0]))
+    balanced = weigh(CLASSES, "balanced", y, np.array([2.0, 1.0, 0.0, 6.0]))
     assert_allclose(balanced, [9 / (2 * 6), 9 / (2 * 3), 1])
-    assert_allclose(CLASSES.class_weights("balanced", y, 1.0 * (y == 5)), [1, 1, 1])
+    assert_allclose(weigh(CLASSES, "balanced", y, 1.0 * (y == 5)), [1, 1, 1])
 
 
 @pytest.mark.parametrize("weight", [-1, np.inf, np.nan])
 def test_bad_class_weights(weight):
     with pytest.raises(ValueError, match="class_weight must be finite and at least 0"):
-        CLASSES.class_weights({5: weight}, np.array([5]), None)
+        weigh(CLASSES, {5: weight}, np.array([5]), None)
 
 
 def test_labels_have_no_class_weights():
-    assert LABELS.class_weights(None, INDICATORS, None) is None
+    assert weigh(LABELS, None, INDICATORS, None) is None
     with pytest.raises(ValueError, match="class_weight is for y with one label a row"):
-        LABELS.class_weights({0: 1}, INDICATORS, None)
-
-
-def test_every_loss_has_its_kind_of_targets():
-    assert {"softmax": ClassLabels, "logistic": LabelIndicators} == KINDS
-    assert {kind.loss for kind in KINDS.values()} == set(LOSSES)
+        weigh(LABELS, {0: 1}, INDICATORS, None)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +139,11 @@ def test_every_loss_has_its_kind_of_targets():
     ],
 )
 def test_fitted_attributes_tell_what_y_was(y, kind, classes, is_sparse):
-    targets = targets_of(y)
-    attributes = fitted_attributes(targets)
-    again = targets_of_fitted(SimpleNamespace(**attributes))
+    targets = Labels.of(y)
+    attributes = Labels.attributes(targets)
+    again = Labels.of_fitted(SimpleNamespace(**attributes))
     for found in (targets, again):
         assert type(found) is kind
         assert_array_equal(found.classes, classes)
         assert found.is_sparse == is_sparse
-    assert attributes["out_activation_"] == LOSSES[kind.loss].units
+    assert attributes["out_activation_"] == kind.loss.units

@@ -12,7 +12,6 @@ from skmlp._classifier import MLPClassifierManual
 from skmlp._intake import (
     Taken,
     check_data,
-    check_same_classes,
     group_keys,
     shallow_copy,
     taken_attributes,
@@ -20,7 +19,7 @@ from skmlp._intake import (
 from skmlp._rows import check_total, weigh
 from skmlp._sklearn import check_feature_names, check_n_features, count_samples
 from skmlp._solvers import SOLVERS
-from skmlp._targets import ClassLabels, LabelIndicators, are_texts, targets_of
+from skmlp._targets import ClassLabels, LabelIndicators, Labels, are_texts
 from skmlp.dask._parts import Parts, SumOfParts
 from skmlp.dask._tasks import sent
 
@@ -47,9 +46,9 @@ def take_parts(
     data = _read(_partitions(X, y, sample_weight, groups), persist)
     _check_features(probe, data.summaries[0], reset=not earlier)
     if earlier:
-        check_same_classes(estimator, data.targets)
+        estimator._reader.going_on(estimator._targets(), data.targets)
     class_weights = data.targets.class_weights(
-        settings.class_weight, data.targets.classes, data.class_counts
+        settings, data.targets.classes, data.class_counts
     )
     dtype = earlier.coefs[0].dtype if earlier else data.dtype
     has_groups = groups is not None
@@ -317,7 +316,7 @@ def _check_part(number, X, y, sample_weight, groups):
 
 def _summarize(number, X, y, sample_weight, names):
     """The `_Summary` of a validated partition."""
-    targets = targets_of(y)
+    targets = Labels.of(y)
     rows = weigh(X, targets.encode(y), sample_weight, None)
     n_strata = len(targets.classes) if targets.names is not None else 1
     return _Summary(
@@ -325,7 +324,7 @@ def _summarize(number, X, y, sample_weight, names):
         targets,
         np.bincount(rows.strata, minlength=n_strata),
         np.bincount(rows.strata, rows.weights, n_strata),
-        rows.counts(len(targets.classes)),
+        rows.target_totals(targets.loss, len(targets.classes)),
         rows.n_features,
         names,
         rows.dtype,

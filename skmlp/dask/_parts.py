@@ -23,7 +23,7 @@ class Parts:
     sizes : list of int
         Number of rows of each.
     n_features : int
-    counts : ndarray of shape (K,)
+    target_totals : ndarray of shape (S,)
         Weight of the rows of each class or label.
     total_weight : float
     dtype : {float32, float64}
@@ -33,14 +33,17 @@ class Parts:
 
     can_be_split = False
 
-    def __init__(self, rows, sizes, n_features, counts, total_weight, dtype, has_groups):
+    def __init__(
+        self, rows, sizes, n_features, target_totals, total_weight, dtype, has_groups
+    ):
         self.rows, self._sizes, self._has_groups = rows, sizes, has_groups
         self.n_rows, self.n_features = sum(sizes), n_features
-        self._counts, self.total_weight, self.dtype = counts, total_weight, dtype
+        self._target_totals = target_totals
+        self.total_weight, self.dtype = total_weight, dtype
 
-    def counts(self, n_outputs):
-        """Weight of the rows that have each class or label, of shape (n_outputs,)."""
-        return self._counts
+    def target_totals(self, loss, n_outputs):
+        """Weighted sums of what a loss asks for, known since the partitions came in."""
+        return self._target_totals
 
     def n_blocks(self, network):
         """Blocks of rows that are evaluated in this process: none."""

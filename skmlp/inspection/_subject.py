@@ -10,7 +10,6 @@ from skmlp._fitted import transform, unwrap
 from skmlp._inference import fitted_network
 from skmlp._intake import check_features
 from skmlp._network import Network, Parameters
-from skmlp._targets import KINDS
 from skmlp.inspection._responses import Response, response_of
 
 
@@ -22,7 +21,7 @@ class Subject(NamedTuple):
     model : MLPClassifierManual
     steps : list of transformer
         What the rows go through before.
-    loss : str
+    loss : Loss
         The network's.
     network : Network
     parameters : Parameters
@@ -68,7 +67,7 @@ def take_subject(estimator, X, target, response_method):
     X = check_features(model, transform(steps, X))
     units = model.out_activation_
     response = response_of(response_method, units, model.n_outputs_, indices, X.dtype)
-    loss = KINDS[units].loss
+    loss = model._targets().loss
     network, parameters = fitted_network(model, loss)
     targets = model.classes_[indices]
     return Subject(model, steps, loss, network, parameters, X, response, targets)
