@@ -2,6 +2,7 @@
 
 from skmlp._classifier import MLPClassifierManual
 from skmlp._display import LossCurveDisplay
+from skmlp._regressor import MLPRegressorManual
 
-__all__ = ["LossCurveDisplay", "MLPClassifierManual"]
+__all__ = ["LossCurveDisplay", "MLPClassifierManual", "MLPRegressorManual"]
 __version__ = "0.2.0"

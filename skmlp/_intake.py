@@ -149,7 +149,7 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
     y : {ndarray, sparse matrix} of shape (n,) or (n, K)
     sample_weight : ndarray of shape (n,) or None
     """
-    is_matrix = estimator._reader.is_matrix(y)
+    options = estimator._reader.options(y)
     X, y = _validate(
         estimator,
         X,
@@ -157,8 +157,8 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
         dtype=(np.float64, np.float32) if dtype is None else dtype,
         # mini-batches gather rows, which lie together in C order only
         order="C" if method.has_epochs else None,
-        multi_output=is_matrix,
         reset=dtype is None,
+        **options,
     )
     y = estimator._reader.checked(y)
     if sample_weight is not None:

@@ -13,6 +13,8 @@ class Problem:
     network : Network
     coordinates : Coordinates
     data : Rows or Parts
+    targets : object
+        What y is: see `skmlp._targets`.
     validation : Rows or Parts, or None
     map_rows : callable
         A ``map`` for sums over rows.
@@ -22,8 +24,10 @@ class Problem:
         Mean loss of the best constant prediction.
     """
 
-    def __init__(self, network, coordinates, data, validation=None, map_rows=serial):
-        self.network, self.coordinates = network, coordinates
+    def __init__(
+        self, network, coordinates, data, targets, validation=None, map_rows=serial
+    ):
+        self.network, self.coordinates, self.targets = network, coordinates, targets
         self.data, self.validation, self.map_rows = data, validation, map_rows
         totals = data.target_totals(network.output, network.layer_sizes[-1])
         self.target_means = totals / data.total_weight
@@ -56,7 +60,8 @@ class Problem:
 
     def part(self, data, validation=None):
         """The same problem of other rows, or of some of these."""
-        return Problem(self.network, self.coordinates, data, validation, self.map_rows)
+        others = self.targets, validation, self.map_rows
+        return Problem(self.network, self.coordinates, data, *others)
 
     def in_row_space(self):
         """The same problem in the span of its rows, where there it is much smaller."""
@@ -81,7 +86,8 @@ class Problem:
     def raw(self, theta):
         """Weights and biases of the whole network at theta."""
         theta = theta.astype(self.data.dtype, copy=False)
-        return raw_parameters(self.network, self.coordinates, theta)[1:]
+        parameters = raw_parameters(self.network, self.coordinates, theta)
+        return self.targets.to_raw(*parameters[1:])
 
 
 class _RowSpaceProblem(Problem):
@@ -105,6 +111,7 @@ class _RowSpaceProblem(Problem):
             whole.network.with_features(data.n_features),
             whole.coordinates.without_features(data.dtype),
             data,
+            whole.targets,
             validation,
             whole.map_rows,
         )

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from skmlp._losses import LOSSES, log_softmax
 from skmlp._repeats import fingerprints
 from skmlp._sklearn import check_first_call
+from skmlp._values import RealValues
 
 
 class ClassLabels:
@@ -75,6 +76,13 @@ class ClassLabels:
     def decode(self, k):
         """Labels, given class indices."""
         return self.classes[k]
+
+    def to_raw(self, coefs, intercepts):
+        """Weights and biases as they are: labels have no units."""
+        return coefs, intercepts
+
+    def from_raw(self, parameters):
+        """Leave the parameters, likewise."""
 
     def predict(self, Z):
         """Labels, given logits of shape (n, K)."""
@@ -198,6 +206,13 @@ class LabelIndicators:
         """Indicators, given targets."""
         return T.astype(int)
 
+    def to_raw(self, coefs, intercepts):
+        """Weights and biases as they are: labels have no units."""
+        return coefs, intercepts
+
+    def from_raw(self, parameters):
+        """Leave the parameters, likewise."""
+
     def predict(self, Z):
         """Indicators, given logits of shape (n, K): 1 where the probability exceeds 1/2."""
         labels = (Z > 0).astype(int)
@@ -223,7 +238,7 @@ class LabelIndicators:
 
 
 # What encoded targets are, by the kind of their type
-_OF_TYPES = {"i": ClassLabels, "b": LabelIndicators}
+_OF_TYPES = {"i": ClassLabels, "b": LabelIndicators, "f": RealValues}
 
 
 def kind_of(targets):
@@ -253,8 +268,8 @@ class Labels:
         check_first_call(estimator, classes)
 
     @staticmethod
-    def is_matrix(y):
-        """Whether y, as it is given, has several columns; ValueError if it must not."""
+    def options(y):
+        """How scikit-learn is to validate y; ValueError if it has columns of classes."""
         multilabel = getattr(y, "ndim", None) != 1 and is_multilabel(y)
         shape = getattr(y, "shape", ())
         if len(shape) == 2 and shape[1] > 1 and not multilabel:
@@ -264,7 +279,7 @@ class Labels:
                 f"0 and 1, got an array of shape {shape} and dtype {y.dtype}. For several "
                 "classes of several values, use sklearn.multioutput.MultiOutputClassifier."
             )
-        return multilabel
+        return {"multi_output": multilabel}
 
     @staticmethod
     def checked(y):

@@ -86,7 +86,7 @@ def train(
     ----------
     settings : Settings
     data : Rows or Parts
-    targets : ClassLabels or LabelIndicators
+    targets : object
         What y is.
     validation : Rows or Parts, or None
         A validation set; None, with early stopping, to hold out some of the data.
@@ -135,11 +135,12 @@ def train(
     # 2 even of few rows: large products of mini-batches are shared by two threads
     with row_threads(max(data.n_blocks(network), 2)) as map_rows:
         if drawn is None:
-            progress, coordinates, theta = _go_on(settings, network, data, progress)
+            of_network = network, targets
+            progress, coordinates, theta = _go_on(settings, *of_network, data, progress)
         else:
             progress, coordinates = _choose_coordinates(settings, network, data, progress)
-            theta = _start(network, coordinates, drawn, *initial)
-        problem = Problem(network, coordinates, data, validation, map_rows)
+            theta = _start(network, coordinates, targets, drawn, *initial)
+        problem = Problem(network, coordinates, data, targets, validation, map_rows)
         is_drawn = earlier is None and all(part is None for part in initial)
         if is_drawn and settings.searches_alpha(earlier):
             problem, progress = _choose_unit(settings, problem, progress, theta, stage)
@@ -261,7 +262,7 @@ def problem_at(settings, data, targets, progress):
     ----------
     settings : Settings
     data : Rows
-    targets : ClassLabels or LabelIndicators
+    targets : object
     progress : Progress
         Of the fit.
 
@@ -273,8 +274,10 @@ def problem_at(settings, data, targets, progress):
     network = settings.network(data.n_features, targets)
     coordinates = _coordinates(network, progress.scaling, data.dtype)
     theta = network.flatten(progress.coefs, progress.intercepts, data.dtype)
-    coordinates.from_raw(network.parameters(theta))
-    return Problem(network, coordinates, data), theta
+    parameters = network.parameters(theta)
+    targets.from_raw(parameters)
+    coordinates.from_raw(parameters)
+    return Problem(network, coordinates, data, targets), theta
 
 
 def _narrow(settings, problem, theta, is_drawn):
@@ -321,7 +324,7 @@ def _coordinates(network, scaling, dtype):
     return standard_coordinates(network, *scaling, dtype)
 
 
-def _go_on(settings, network, data, progress):
+def _go_on(settings, network, targets, data, progress):
     """Parameters and coordinates of before; in a stream, these follow the features.
 
     Returns
@@ -333,7 +336,7 @@ def _go_on(settings, network, data, progress):
     """
     _check_standardize(settings, progress)
     coordinates = _coordinates(network, progress.scaling, data.dtype)
-    theta = _take_up(network, coordinates, progress)
+    theta = _take_up(network, coordinates, targets, progress)
     if progress.optimizer is not None:
         vectors = list(map(np.array, progress.optimizer["vectors"]))
         progress = replace(progress, optimizer=progress.optimizer | {"vectors": vectors})
@@ -425,7 +428,7 @@ def _choose_unit(settings, problem, progress, theta, stage):
     return with_unit(problem, moments, unit), replace(progress, unit=unit, scaling=scaling)
 
 
-def _take_up(network, coordinates, progress):
+def _take_up(network, coordinates, targets, progress):
     """Flat vector of the present parameters: if nobody has changed them, the exact one."""
     shapes = [W.shape for W in progress.coefs]
     if shapes != network.coef_shapes:
@@ -440,22 +443,27 @@ def _take_up(network, coordinates, progress):
         raw = network.parameters(theta)
         coordinates.to_raw(raw)
         given = [*progress.coefs, *progress.intercepts]
-        if all(map(np.array_equal, [*raw.coefs, *raw.intercepts], given)):
+        coefs, intercepts = targets.to_raw(raw.coefs, raw.intercepts)
+        if all(map(np.array_equal, [*coefs, *intercepts], given)):
             np.copyto(theta, exact)
             return theta
     dtype = progress.coefs[0].dtype
     theta = network.flatten(progress.coefs, progress.intercepts, dtype)
-    coordinates.from_raw(network.parameters(theta))
+    parameters = network.parameters(theta)
+    targets.from_raw(parameters)
+    coordinates.from_raw(parameters)
     return theta
 
 
-def _start(network, coordinates, drawn, coefs_init, intercepts_init):
+def _start(network, coordinates, targets, drawn, coefs_init, intercepts_init):
     """Flat vector to start from: the drawn one, unless the user has given parts of it."""
     if coefs_init is None and intercepts_init is None:
         return drawn
-    parameters = raw_parameters(network, coordinates, drawn)
+    raw = targets.to_raw(*raw_parameters(network, coordinates, drawn)[1:])
+    parameters = network.parameters(network.flatten(*raw, drawn.dtype))
     _fill(parameters.coefs, coefs_init, "coefs_init")
     _fill(parameters.intercepts, intercepts_init, "intercepts_init")
+    targets.from_raw(parameters)
     coordinates.from_raw(parameters)
     return parameters.vector
 
@@ -771,7 +779,7 @@ def _outcome(problem, monitor, progress, result=None, keep_best=False):
 
 
 def _warn_of_the_end(settings, problem, outcome, result):
-    """Warn where the end is none, or no better than the classes' shares, but could be."""
+    """Warn where the end is none, or no better than a constant, but could be."""
     monitor = outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
     if is_over and outcome.loss > (1 - _NO_BETTER) * problem.floor > 0:
@@ -797,20 +805,20 @@ def _warn_of_a_constant(problem, outcome):
     alpha, squared_shares = outcome.progress.alpha, problem.data.squared_shares()
     if _features_matter(problem, outcome.progress, squared_shares):
         advice = (
-            "Yet the features tell the classes apart. Try a larger n_iter_no_change, "
+            "Yet the features tell of the targets. Try a larger n_iter_no_change, "
             f"another random_state, or a weaker penalty than alpha={alpha:.3g}."
         )
     elif 1 / squared_shares < _FEWEST_EFFECTIVE <= rows.n_observations():
         return
     else:
         advice = (
-            "Either the features tell nothing of the classes, or it takes more rows, more "
+            "Either the features tell nothing of the targets, or it takes more rows, more "
             "units or more iterations to see what they tell. A much weaker penalty than "
             f"alpha={alpha:.3g} reproduces the training rows, but perhaps no others."
         )
     warn(
-        "The fit is no better than a constant prediction of the classes' shares: its "
-        f"loss is {outcome.loss:.6g}, theirs {problem.floor:.6g}. {advice}",
+        f"The fit is no better than a constant prediction: its loss is {outcome.loss:.6g}, "
+        f"the constant's {problem.floor:.6g}. {advice}",
         ConvergenceWarning,
     )
 

@@ -88,9 +88,8 @@ def with_unit(problem, moments, unit):
     """The problem in other coordinates of the features."""
     scaling = scaling_of(moments, problem.data.dtype, unit=unit)
     coordinates = standard_coordinates(problem.network, *scaling, problem.data.dtype)
-    return Problem(
-        problem.network, coordinates, problem.data, problem.validation, problem.map_rows
-    )
+    others = problem.data, problem.targets, problem.validation, problem.map_rows
+    return Problem(problem.network, coordinates, *others)
 
 
 def _race_of_unit(problem, rules, splits, theta, moments, unit):

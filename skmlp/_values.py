@@ -1,0 +1,322 @@
+"""What y is for a regressor: real values, and how they are standardised.
+
+The network is trained on standardised targets. That is a change of variables: weights and
+biases of the output layer are multiplied back, so that they give y in its own units.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+
+from skmlp._losses import Loss
+from skmlp._repeats import fingerprints
+from skmlp._value_losses import (
+    GAMMA,
+    GAUSSIAN,
+    LEAST_VARIANCE,
+    POISSON,
+    SQUARED_ERROR,
+    quantile_loss,
+)
+
+# Of normal values, 90% are within so many deviations of the median
+_SHARE, _NORMAL_SHARE = 0.9, 1.645
+# Width of the smoothing of quantiles, in deviations of y: it vanishes with the rows
+_WIDTH, _WIDTH_POWER = 0.5, -0.4
+
+
+class Family(NamedTuple):
+    """What a value of the parameter `loss` stands for.
+
+    Attributes
+    ----------
+    loss : Loss or None
+        None for those of quantiles, which depend on the targets.
+    center, scale : callable or None
+        ``center(y, weights)`` of each column, and ``scale(y, weights, center)``; targets
+        are ``(y - center) / scale``. None is 0.
+    has_log_link : bool
+        Whether predictions are exp of the logits: then the scale is added to these.
+    least : float
+        Below which no y may be, and not at it if it is not `may_be_least`.
+    may_be_least : bool
+    """
+
+    loss: Loss | None
+    center: object = None
+    scale: object = None
+    has_log_link: bool = False
+    least: float = -np.inf
+    may_be_least: bool = True
+
+
+def _mean(y, weights):
+    return np.average(y, axis=0, weights=weights)
+
+
+def _mean_scale(y, weights, center):
+    return _mean(y, weights)
+
+
+def _deviation(y, weights, center):
+    largest = np.abs(y - center).max(axis=0)  # its square may be no float
+    largest[largest == 0] = 1
+    return largest * np.sqrt(_mean(((y - center) / largest) ** 2, weights))
+
+
+def _median(y, weights):
+    return quantiles_of(y, weights, 0.5)
+
+
+def _robust_deviation(y, weights, center):
+    """By the distance from the median that 90% do not exceed."""
+    scale = quantiles_of(np.abs(y - center), weights, _SHARE) / _NORMAL_SHARE
+    return np.where(scale > 0, scale, _deviation(y, weights, center))
+
+
+def quantiles_of(y, weights, level):
+    """The weighted quantile of each column of y, of shape (n, K)."""
+    weights = np.ones(len(y)) if weights is None else weights
+    order = np.argsort(y, axis=0)
+    reached = np.cumsum(weights[order], axis=0) >= level * weights.sum() * (1 - 1e-12)
+    return np.take_along_axis(y, order, axis=0)[reached.argmax(axis=0), range(y.shape[1])]
+
+
+FAMILIES = {
+    "squared_error": Family(SQUARED_ERROR, _mean, _deviation),
+    "poisson": Family(POISSON, None, _mean_scale, has_log_link=True, least=0.0),
+    "gamma": Family(GAMMA, None, _mean_scale, True, least=0.0, may_be_least=False),
+    "absolute_error": Family(None, _median, _robust_deviation),
+    "quantile": Family(None, _median, _robust_deviation),
+    "gaussian": Family(GAUSSIAN, _mean, _deviation),
+}
+
+
+class RealValues:
+    """One or several numbers a row.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FAMILIES`.
+    center, scale : ndarray of shape (K,)
+        What is subtracted from the columns of y, and what they are divided by.
+    levels : ndarray of shape (Q,)
+        Of quantiles.
+    constant : ndarray
+        The quantiles of the standardised targets, for losses of quantiles.
+    width : float
+        Of the smoothing of these.
+    is_flat : bool
+        Whether y has one dimension, and predictions have.
+    """
+
+    names = None
+
+    def __init__(self, name, center, scale, levels, constant, width, is_flat):
+        self.family, self.name, self.is_flat = FAMILIES[name], name, is_flat
+        self.center, self.scale = center, scale
+        self.levels, self.constant, self.width = levels, constant, width
+
+    @staticmethod
+    def strata(T):
+        """One group: see `ClassLabels.strata`."""
+        return np.zeros(len(T), int)
+
+    @staticmethod
+    def tokens(T):
+        """A number for each row, equal for equal targets."""
+        return np.unique(fingerprints(T), return_inverse=True)[1]
+
+    @staticmethod
+    def prints(T):
+        """The same, whatever the other rows are."""
+        return fingerprints(T)
+
+    @property
+    def loss(self):
+        """The `Loss`."""
+        if self.family.loss is not None:
+            return self.family.loss
+        factor = 2.0 if self.name == "absolute_error" else 1.0
+        return quantile_loss(self.levels, self.width, self.constant, factor)
+
+    @property
+    def n_outputs(self):
+        """Output units of the network."""
+        if self.name == "gaussian":
+            return 2 * len(self.center)
+        return max(len(self.center), len(self.levels))
+
+    def check(self, y):
+        """Raise ValueError if y has another number of columns, or values out of range."""
+        n_columns = 1 if y.ndim == 1 else y.shape[1]
+        if n_columns != len(self.center):
+            raise ValueError(
+                f"y has {n_columns} columns, but {len(self.center)} are expected."
+            )
+        check_range(y, self.name)
+
+    def encode(self, y):
+        """Standardised targets of shape (n, K)."""
+        return (y.reshape(len(y), -1) - self.center) / self.scale
+
+    def decode(self, T):
+        """y, given standardised targets."""
+        y = T * self.scale + self.center
+        return y[:, 0] if self.is_flat else y
+
+    def predict(self, Z):
+        """y, given logits in its own units, of shape (n, n_outputs)."""
+        Z = Z[:, : len(self.center)] if self.name == "gaussian" else Z
+        self.loss.mean(Z)
+        return Z[:, 0] if self.is_flat and Z.shape[1] == 1 else Z
+
+    def deviation(self, Z):
+        """Standard deviation of y, given logits in its own units."""
+        variance = np.exp(Z[:, len(self.center) :]) + LEAST_VARIANCE * self.scale**2
+        return np.sqrt(variance[:, 0] if self.is_flat else variance)
+
+    def to_raw(self, coefs, intercepts):
+        """Weights and biases for y in its own units, given standardised ones."""
+        dtype = coefs[-1].dtype
+        factor, shift = (unit.astype(dtype) for unit in self._units())
+        last = intercepts[-1] * factor + shift
+        return [*coefs[:-1], coefs[-1] * factor], [*intercepts[:-1], last]
+
+    def from_raw(self, parameters):
+        """From y in its own units to standardised targets, in place."""
+        factor, shift = self._units()
+        parameters.coefs[-1][...] /= factor
+        parameters.intercepts[-1][...] = (parameters.intercepts[-1] - shift) / factor
+
+    def _units(self):
+        """What the outputs are multiplied by, and what is added, to be in units of y."""
+        if self.family.has_log_link:
+            return np.ones(len(self.scale)), np.log(self.scale)
+        if self.name == "gaussian":
+            ones = np.ones(len(self.scale))
+            return np.append(self.scale, ones), np.append(
+                self.center, 2 * np.log(self.scale)
+            )
+        return self.scale, self.center
+
+    def class_weights(self, settings, y, sample_weight):
+        """None: rows are of no class."""
+
+
+def check_range(y, name):
+    """Raise ValueError if a loss is not made for some values of y."""
+    family, least = FAMILIES[name], np.min(y)
+    if least > family.least or (least == family.least and family.may_be_least):
+        return
+    what = "at least 0" if family.may_be_least else "positive"
+    raise ValueError(f"loss={name!r} is for y that are {what}; the smallest is {least:g}.")
+
+
+class Values:
+    """Reads y of regressors: one or several real values a row."""
+
+    @staticmethod
+    def check_settings_of_chunk(estimator):
+        """Every parameter is known without the data."""
+
+    @staticmethod
+    def begin(estimator, classes):
+        """Nothing has to be known of a stream before its first call."""
+
+    @staticmethod
+    def options(y):
+        """How scikit-learn is to validate y; TypeError if it is sparse."""
+        if sparse.issparse(y):
+            raise TypeError("y is sparse, but a regressor needs a dense one: y.toarray().")
+        return {"multi_output": True, "y_numeric": True}
+
+    @staticmethod
+    def checked(y):
+        """Values in double precision; a column is flat, with scikit-learn's warning."""
+        if y.ndim == 2 and y.shape[1] == 1:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected. Please change "
+                "the shape of y to (n_samples, ), for example using ravel().",
+                DataConversionWarning,
+                stacklevel=2,
+            )
+            y = y[:, 0]
+        return y.astype(np.float64, copy=False)
+
+    @staticmethod
+    def of(y, settings, sample_weight):
+        """What the y of a training set is."""
+        check_range(y, settings.loss)
+        family = FAMILIES[settings.loss]
+        columns = y.reshape(len(y), -1)
+        levels = _levels(settings, columns.shape[1])
+        center = np.zeros(columns.shape[1])
+        if family.center is not None:
+            center = family.center(columns, sample_weight)
+        scale = family.scale(columns, sample_weight, center)
+        scale[~(scale > 0)] = 1.0
+        T = (columns - center) / scale
+        constant = [quantiles_of(T, sample_weight, level) for level in levels]
+        width = _WIDTH * len(y) ** _WIDTH_POWER
+        is_flat = y.ndim == 1
+        constant = np.concatenate(constant)
+        return RealValues(settings.loss, center, scale, levels, constant, width, is_flat)
+
+    @classmethod
+    def of_chunk(cls, estimator, y, settings, sample_weight):
+        """What y is in a stream: the first call tells."""
+        if hasattr(estimator, "coefs_"):
+            return cls.of_fitted(estimator)
+        return cls.of(y, settings, sample_weight)
+
+    @staticmethod
+    def of_fitted(estimator):
+        """What y was in training."""
+        return RealValues(**estimator._target_values_)
+
+    @staticmethod
+    def attributes(targets):
+        """What `of_fitted` reads, and what tells the user of it, as a dict."""
+        names = ("name", "center", "scale", "levels", "constant", "width", "is_flat")
+        return {
+            "out_activation_": targets.loss.units,
+            "target_mean_": targets.center,
+            "target_scale_": targets.scale,
+            "_target_values_": {name: getattr(targets, name) for name in names},
+        }
+
+    @staticmethod
+    def going_on(before, targets):
+        """What y is in a fit that goes on: the units of before are kept."""
+        if (before.name, before.n_outputs) != (targets.name, targets.n_outputs):
+            raise ValueError(
+                "warm_start can only be used with the same loss and as many columns of y: "
+                f"before {before.name!r} and {before.n_outputs} outputs, now "
+                f"{targets.name!r} and {targets.n_outputs}."
+            )
+        return before
+
+
+def _levels(settings, n_columns):
+    """The levels of quantiles; ValueError if there are several for several columns."""
+    if settings.loss != "quantile":
+        return np.array([0.5])
+    levels = np.atleast_1d(np.asarray(settings.quantile, dtype=np.float64))
+    if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all() or not levels.size:
+        raise ValueError(
+            f"quantile should be one or several numbers between 0 and 1, got "
+            f"{settings.quantile!r}."
+        )
+    if (np.diff(levels) <= 0).any():
+        raise ValueError(f"quantile should ascend, got {settings.quantile!r}.")
+    if len(levels) > 1 and n_columns > 1:
+        raise ValueError(
+            f"Several quantiles need y of one column, got {n_columns}: fit one regressor a "
+            "column, as sklearn.multioutput.MultiOutputRegressor does."
+        )
+    return levels
