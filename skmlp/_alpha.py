@@ -125,7 +125,7 @@ def choose_alpha(
     """
     splits, stages, sample = draw_rows(problem, seed)
     rules = search_rules(problem, sample, make_monitor, max_iter)
-    if problem.floor == 0:  # a single class: there is nothing to hold back
+    if problem.floor <= problem.origin:  # a single class: there is nothing to hold back
         return Choice(rules.unit * 10.0 ** (WEAKEST / 2), theta)
     if not splits:
         n_rows = sample.n_observations()
@@ -169,7 +169,15 @@ def search_rules(problem, sample, make_monitor, max_iter):
     """The `Rules` of a search that has drawn a sample of a problem's rows."""
     train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
     unit = sample.total_weight / sample.n_observations()
-    return Rules(train, make_monitor, unit, problem.floor, problem.map_rows)
+    return Rules(
+        train,
+        make_monitor,
+        unit,
+        problem.floor,
+        problem.map_rows,
+        origin=problem.origin,
+        is_relative=problem.network.output.is_relative,
+    )
 
 
 def search_alpha(rules, splits, theta, steeper=()):

@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+from dataclasses import replace
 from functools import lru_cache, partial
 from numbers import Integral, Real
 
@@ -230,6 +231,9 @@ class BaseMLP(
         with np.errstate(all="ignore"):
             earlier = Progress.of(self) if hasattr(self, "coefs_") else None
             taken = take_chunk(self, settings, earlier, X, y, classes, sample_weight)
+            if earlier and not taken.targets.has_units_of(self._targets()):
+                # averages of gradients in other units say nothing of the next one
+                earlier = replace(earlier, optimizer=None)
             # in place: the calls of a long stream do not copy the curve of all before
             publish = partial(self._publish, taken, earlier, join=operator.iadd)
             return self._train(settings, taken, earlier, publish)

@@ -46,6 +46,12 @@ class Loss(NamedTuple):
         ``spread(means)``: the variance of each output's residual there.
     scale : float
         What `tol` is per: a floor beyond it does not count.
+    origin : float, default=0
+        What the loss of a perfect prediction is taken for.
+    is_relative : bool, default=False
+        Whether the data tell the scale of the noise, so that a difference of losses says
+        as much as its share of the loss that is left; else losses are logarithms of
+        likelihoods.
     """
 
     units: str
@@ -59,6 +65,8 @@ class Loss(NamedTuple):
     floor: Callable[[np.ndarray], float]
     spread: Callable[[np.ndarray], np.ndarray]
     scale: float
+    origin: float = 0.0
+    is_relative: bool = False
 
 
 def _shift(Z):

@@ -33,12 +33,18 @@ class Problem:
         self.target_means = totals / data.total_weight
         self.floor = network.output.floor(self.target_means)
 
+    @property
+    def origin(self):
+        """What the mean loss of perfect predictions is taken for."""
+        return self.network.output.origin * self.targets.n_targets
+
     def tolerance(self, tol):
         """`tol` for losses: per unit of what there is to learn, but at most one unit.
 
         The unit of cross-entropies is a bit.
         """
-        return tol * (min(self.floor / self.network.output.scale, 1.0) or 1.0)
+        to_learn = self.floor - self.origin
+        return tol * (min(to_learn / self.network.output.scale, 1.0) or 1.0)
 
     def objective(self, alpha, **options):
         """Of the training rows."""

@@ -52,6 +52,8 @@ class Rules(NamedTuple):
         Runs the fits of several candidates, or the sums over rows of a single one.
     report : callable
         ``report(race)`` is called whenever candidates have been measured.
+    origin, is_relative
+        See `Loss`.
     """
 
     train: Callable
@@ -60,6 +62,13 @@ class Rules(NamedTuple):
     floor: float
     map_fits: Callable = serial
     report: Callable = tell_nobody
+    origin: float = 0.0
+    is_relative: bool = False
+
+    @property
+    def to_learn(self):
+        """What the loss of a perfect prediction is below the floor."""
+        return self.floor - self.origin
 
 
 class Race:
@@ -146,13 +155,21 @@ class Race:
     def noise(self):
         """What differences of mean losses have to exceed to be clear.
 
-        Differences of the losses of rows are of the order of half the floor.
+        Differences of the losses of rows are of the order of half the floor, or of half
+        the loss, if that tells the scale.
         """
-        return self._rules.floor / 2 / math.sqrt(self._rows_seen(self.best()))
+        best = self.best()
+        return self._unit(best) / 2 / math.sqrt(self._rows_seen(best))
+
+    def _unit(self, candidate):
+        """What differences between a candidate's loss and others are compared with."""
+        rules = self._rules
+        return self.mean(candidate) if rules.is_relative else rules.to_learn
 
     def is_plateau(self, candidate):
         """Whether a candidate has learnt next to nothing."""
-        return not self.mean(candidate) < (1 - _PLATEAU) * self._rules.floor
+        rules = self._rules
+        return not self.mean(candidate) < rules.floor - _PLATEAU * rules.to_learn
 
     def is_flat(self):
         """Whether the loss is far from 0, and no weaker penalty is clearly worse.
@@ -161,7 +178,8 @@ class Race:
         """
         best = self.best()
         weaker = {candidate for candidate in self.losses if candidate < best}
-        is_learnt = self.mean(best) < _LEARNT * self._rules.floor
+        rules = self._rules
+        is_learnt = self.mean(best) - rules.origin < _LEARNT * rules.to_learn
         return not is_learnt and weaker <= self.contenders()
 
     def edge(self):
@@ -204,7 +222,8 @@ class Race:
         for candidate in range(best - 1, WEAKEST - 1, -1):
             if self._is_new(candidate):
                 return candidate
-            if self.mean(candidate) > (1 + _OVERFIT) * self._rules.floor:
+            rules = self._rules
+            if self.mean(candidate) > rules.floor + _OVERFIT * rules.to_learn:
                 break
         return next(filter(self._is_new, (best + 1, best + 2)), None)
 
@@ -234,16 +253,21 @@ class Race:
         return [c for c, losses in self.losses.items() if len(losses) == n_splits]
 
     def _best_of(self, candidates):
-        drawn = {
-            candidate: self.mean(candidate)
-            + self._pull * (candidate - _USUAL) ** 2 / self._rows_seen(candidate)
-            for candidate in candidates
-        }
-        least, floor = min(drawn.values()), self._rules.floor
-        slack = self._slack * min(least, max(floor - least, 0))
-        if not least < (1 - _PLATEAU) * floor:
-            slack = _NOTHING * floor
+        drawn = {candidate: self._drawn(candidate) for candidate in candidates}
+        least, rules = min(drawn.values()), self._rules
+        slack = self._slack * min(least - rules.origin, max(rules.floor - least, 0))
+        if not least < rules.floor - _PLATEAU * rules.to_learn:
+            slack = _NOTHING * rules.to_learn
         return max(c for c, loss in drawn.items() if loss <= least + slack)
+
+    def _drawn(self, candidate):
+        """The mean loss, drawn towards the usual strength.
+
+        Where the loss tells the scale, half its logarithm is the loss in nats.
+        """
+        loss, n_rows = self.mean(candidate), self._rows_seen(candidate)
+        pull = self._pull * (candidate - _USUAL) ** 2 / n_rows
+        return loss * math.exp(2 * pull) if self._rules.is_relative else loss + pull
 
     def _rows_seen(self, candidate):
         return self._n_seen[len(self.losses[candidate]) - 1]
@@ -255,7 +279,7 @@ class Race:
         """Whether the best candidate is better than another one by more than a trifle."""
         if other not in self.losses:
             return True
-        return self.mean(other) - self.mean(best) > _GAIN * self._rules.floor
+        return self.mean(other) - self.mean(best) > _GAIN * self._unit(best)
 
     def _measure(self, split, map_rows, candidate):
         problem = self._splits[split]

@@ -1,6 +1,8 @@
 """The regressor: a face of the estimator."""
 
+import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
 
 from skmlp._callbacks import with_callbacks
@@ -81,6 +83,12 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         self.validation_fraction = validation_fraction
         self.verbose = verbose
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = FAMILIES[self.loss].least == 0
+        return tags
+
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -117,3 +125,18 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         if not return_std:
             return targets.predict(Z)
         return targets.predict(Z), targets.deviation(Z)
+
+    def score(self, X, y, sample_weight=None):
+        """Compute R2, the share of the variance of y that is explained.
+
+        Of several quantiles it is the mean over these of D2, the share of the check loss
+        of the constant that is explained.
+        """
+        levels = self._targets().levels
+        if len(levels) == 1:
+            return super().score(X, y, sample_weight)
+        scores = [
+            d2_pinball_score(y, predicted, sample_weight=sample_weight, alpha=level)
+            for predicted, level in zip(self.predict(X).T, levels, strict=True)
+        ]
+        return float(np.mean(scores))

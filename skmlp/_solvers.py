@@ -382,6 +382,7 @@ class _ScipyRun:
         self.max_iter, self.max_fun = max_iter, max_fun
         self.n_iter = self.n_fun = 0
         self.is_lost = False
+        self._reached = None  # the start, or where the last iteration has ended
 
     @property
     def was_ended(self):
@@ -394,7 +395,7 @@ class _ScipyRun:
     def __call__(self, theta, active):
         """Minimise, by evaluations of `active` at first; returns scipy's result."""
         self._use(active)
-        self.verdict = Verdict.GO_ON
+        self.verdict, self._reached = Verdict.GO_ON, None
         solution = optimize.minimize(
             self._loss_gradient,
             theta.astype(np.float64),
@@ -416,7 +417,11 @@ class _ScipyRun:
         slope = float(blas.dnrm2(gradient))
         if math.isfinite(loss) and math.isfinite(slope):
             self._trial = x, loss, slope
+            if self._reached is None:
+                self._reached = x, loss
             return self._value(x, loss, gradient), gradient
+        if self._active is self.objective and self._reached is not None:
+            return self._too_far(x)
         self._leave_rough()
         return self._loss_gradient(x)
 
@@ -425,6 +430,16 @@ class _ScipyRun:
         if self._active is self.objective:
             raise ValueError(_DIVERGED)
         self._use(self.objective)
+
+    def _too_far(self, x):
+        """What scipy is told of a trial without a finite value: a bowl around the start.
+
+        Its line search then tries a shorter step.
+        """
+        start, loss = self._reached
+        step = x - start
+        height = 1 + abs(loss)
+        return loss + height, 2 * height / float(step @ step) * step
 
     def _value(self, x, loss, gradient):
         """What scipy is to minimise."""
@@ -444,6 +459,7 @@ class _ScipyRun:
             self._use(self.objective)
         elif self.was_ended:
             raise StopIteration
+        self._reached = theta.copy(), float(intermediate_result.fun)
 
 
 class _RunOfLbfgs(_ScipyRun):
@@ -488,6 +504,10 @@ class _RunOfNewton(_ScipyRun):
     def _use(self, objective):
         super()._use(objective)
         self._at = self._product = None
+
+    def _too_far(self, x):
+        """A value that makes scipy shrink the trust region."""
+        return math.inf, np.zeros_like(x)
 
     def _is_rounding(self, loss, other):
         return abs(loss - other) <= _resolution(self._active) * abs(other)

@@ -84,6 +84,16 @@ class ClassLabels:
     def from_raw(self, parameters):
         """Leave the parameters, likewise."""
 
+    n_targets = 1
+
+    def has_units_of(self, other):
+        """True: there are none that could change."""
+        return True
+
+    def score(self, loss, floor):
+        """The score that ``scoring="loss"`` stands for."""
+        return -loss
+
     def predict(self, Z):
         """Labels, given logits of shape (n, K)."""
         return self.classes[Z.argmax(axis=1)]
@@ -212,6 +222,16 @@ class LabelIndicators:
 
     def from_raw(self, parameters):
         """Leave the parameters, likewise."""
+
+    n_targets = 1
+
+    def has_units_of(self, other):
+        """True: there are none that could change."""
+        return True
+
+    def score(self, loss, floor):
+        """The score that ``scoring="loss"`` stands for."""
+        return -loss
 
     def predict(self, Z):
         """Indicators, given logits of shape (n, K): 1 where the probability exceeds 1/2."""

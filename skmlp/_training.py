@@ -652,11 +652,11 @@ def most_stages(settings, data, validation, earlier, is_drawn):
     return n_stages
 
 
-def _score_held_out(problem, held_out, score, theta):
-    """Loss and score of held-out rows; without a score, the negative loss is it."""
+def _score_held_out(problem, held_out, score, floor, theta):
+    """Loss and score of held-out rows; without a score, the loss tells it."""
     loss = held_out.loss(theta)
     if score is None:
-        return loss, -loss
+        return loss, problem.targets.score(loss, floor)
     return loss, score(network_attributes(*problem.raw(theta)))
 
 
@@ -664,7 +664,8 @@ def _make_monitor(settings, problem, progress, stops_early, score):
     score_held_out = None
     if problem.validation is not None:
         held_out = problem.held_out_objective()
-        score_held_out = partial(_score_held_out, problem, held_out, score)
+        floor = problem.part(problem.validation).floor
+        score_held_out = partial(_score_held_out, problem, held_out, score, floor)
     patience = settings.n_iter_no_change
     if not stops_early and settings.has_planned_rate:
         patience = np.inf  # the end of the plan tells when it is done
@@ -782,7 +783,8 @@ def _warn_of_the_end(settings, problem, outcome, result):
     """Warn where the end is none, or no better than a constant, but could be."""
     monitor = outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
-    if is_over and outcome.loss > (1 - _NO_BETTER) * problem.floor > 0:
+    least = _NO_BETTER * (problem.floor - problem.origin)
+    if is_over and outcome.loss > problem.floor - least > problem.origin:
         _warn_of_a_constant(problem, outcome)
     if not (result.converged or settings.is_incremental):
         warn(result.message, ConvergenceWarning)

@@ -71,7 +71,7 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter, show):
         See `scaling_of`.
     """
     splits, _, sample = draw_rows(problem, seed)
-    if not splits or problem.floor == 0:
+    if not splits or problem.floor <= problem.origin:
         return None
     rules = search_rules(problem, sample, make_monitor, max_iter)
     run = partial(_race_of_unit, problem, rules, splits, theta, moments)

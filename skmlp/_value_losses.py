@@ -4,6 +4,7 @@ Targets T have a row per sample and a column per value; they are standardised, s
 `skmlp._values`. The residual of a mean under its canonical link is y - t, as in (18).
 """
 
+import math
 from functools import partial
 
 import numpy as np
@@ -273,6 +274,7 @@ SQUARED_ERROR = Loss(
     floor=lambda means: float(_variance(means).sum() / 2),
     spread=_variance,
     scale=0.5,
+    is_relative=True,
 )
 POISSON = Loss(
     "exp",
@@ -286,6 +288,7 @@ POISSON = Loss(
     floor=poisson_floor,
     spread=_spread_of_exponential,
     scale=0.5,
+    is_relative=True,
 )
 GAMMA = POISSON._replace(
     residual=gamma,
@@ -306,6 +309,7 @@ GAUSSIAN = Loss(
     floor=_gaussian_floor,
     spread=_gaussian_spread,
     scale=0.5,
+    origin=-math.log(LEAST_VARIANCE) / 2,
 )
 
 
@@ -335,4 +339,5 @@ def quantile_loss(levels, width, constant, factor=1.0):
         floor=lambda means: float(means.sum()),
         spread=lambda means: factor**2 * levels * (1 - levels) + 0 * constant,
         scale=0.5,
+        is_relative=True,
     )

@@ -24,6 +24,10 @@ from skmlp._value_losses import (
 
 # Of normal values, 90% are within so many deviations of the median
 _SHARE, _NORMAL_SHARE = 0.9, 1.645
+# Parts of a unit that the sums of weights and of copies agree in
+_FINE = 2.0**32
+# Relative differences from which on a stream has left its units
+_DRIFT = 0.1
 # Width of the smoothing of quantiles, in deviations of y: it vanishes with the rows
 _WIDTH, _WIDTH_POWER = 0.5, -0.4
 
@@ -102,24 +106,81 @@ class RealValues:
     ----------
     name : str
         A key of `FAMILIES`.
-    center, scale : ndarray of shape (K,)
-        What is subtracted from the columns of y, and what they are divided by.
+    center, spread : ndarray of shape (K,)
+        What is subtracted from the columns of y, and what they are divided by if it is
+        not 0.
     levels : ndarray of shape (Q,)
         Of quantiles.
-    constant : ndarray
-        The quantiles of the standardised targets, for losses of quantiles.
+    quantiles : ndarray of shape (max(K, Q),)
+        Of y itself, for losses of quantiles.
     width : float
-        Of the smoothing of these.
+        Of the smoothing of these, in units of the scale.
+    weight : float
+        Of the rows that this is known from.
     is_flat : bool
         Whether y has one dimension, and predictions have.
+    seen : dict or None
+        In a stream, `center`, `spread` and `quantiles` by all rows so far: they become the
+        units when they have moved away from these.
+
+    Attributes
+    ----------
+    scale : ndarray of shape (K,)
+        What the columns of y are divided by.
     """
 
     names = None
 
-    def __init__(self, name, center, scale, levels, constant, width, is_flat):
+    def __init__(
+        self, name, center, spread, levels, quantiles, width, weight, is_flat, seen=None
+    ):
         self.family, self.name, self.is_flat = FAMILIES[name], name, is_flat
-        self.center, self.scale = center, scale
-        self.levels, self.constant, self.width = levels, constant, width
+        self.center, self.spread, self.seen = center, spread, seen
+        self.scale = _rounded(np.where(spread > 0, spread, 1.0))
+        self.levels, self.quantiles = levels, quantiles
+        self.width, self.weight = width, weight
+
+    def state(self):
+        """The arguments of the constructor, as a dict."""
+        names = ("name", "center", "spread", "levels", "quantiles", "width", "weight")
+        return {name: getattr(self, name) for name in (*names, "is_flat", "seen")}
+
+    def following(self, other):
+        """The same after other rows of a stream, which `other` is known from.
+
+        Means and deviations are merged as those of the features are, medians and the like
+        as means. Units change when the mean has moved by a tenth of a deviation, or the
+        deviation by a tenth of itself; or the optimiser would never come to rest.
+        """
+        names = ("center", "spread", "quantiles")
+        seen = self.seen or {name: getattr(self, name) for name in names}
+        weight = self.weight + other.weight
+        share = other.weight / weight if weight else 0.0
+        new = {
+            name: (1 - share) * seen[name] + share * getattr(other, name) for name in names
+        }
+        if self.family.scale is _deviation:
+            step = other.center - seen["center"]
+            new["spread"] = np.hypot(
+                np.sqrt(1 - share) * seen["spread"],
+                np.sqrt(share) * np.hypot(other.spread, np.sqrt(1 - share) * step),
+            )
+        state = self.state() | {"weight": weight, "seen": new}
+        ahead = RealValues(**state | new)
+        moved = np.abs(ahead.center - self.center) > _DRIFT * ahead.scale
+        moved |= np.abs(np.log(ahead.scale / self.scale)) > _DRIFT
+        return ahead if moved.any() else RealValues(**state)
+
+    def has_units_of(self, other):
+        """Whether parameters and gradients are in the same units."""
+        return np.array_equal(self.center, other.center) and np.array_equal(
+            self.scale, other.scale
+        )
+
+    @property
+    def constant(self):
+        """The quantiles of standardised targets."""
+        return (self.quantiles - self.center) / self.scale
 
     @staticmethod
     def strata(T):
@@ -143,6 +204,11 @@ class RealValues:
             return self.family.loss
         factor = 2.0 if self.name == "absolute_error" else 1.0
         return quantile_loss(self.levels, self.width, self.constant, factor)
+
+    @property
+    def n_targets(self):
+        """Columns of y."""
+        return len(self.center)
 
     @property
     def n_outputs(self):
@@ -192,6 +258,10 @@ class RealValues:
         factor, shift = self._units()
         parameters.coefs[-1][...] /= factor
         parameters.intercepts[-1][...] = (parameters.intercepts[-1] - shift) / factor
+
+    def score(self, loss, floor):
+        """The share of the loss of the best constant that is explained: D2."""
+        return 1 - loss / floor if floor > 0 else -loss
 
     def _units(self):
         """What the outputs are multiplied by, and what is added, to be in units of y."""
@@ -258,21 +328,32 @@ class Values:
         center = np.zeros(columns.shape[1])
         if family.center is not None:
             center = family.center(columns, sample_weight)
-        scale = family.scale(columns, sample_weight, center)
-        scale[~(scale > 0)] = 1.0
-        T = (columns - center) / scale
-        constant = [quantiles_of(T, sample_weight, level) for level in levels]
-        width = _WIDTH * len(y) ** _WIDTH_POWER
-        is_flat = y.ndim == 1
-        constant = np.concatenate(constant)
-        return RealValues(settings.loss, center, scale, levels, constant, width, is_flat)
+        spread = family.scale(columns, sample_weight, center)
+        scale = _rounded(np.where(spread > 0, spread, 1.0))
+        center = np.rint(center / scale * _FINE) / _FINE * scale
+        quantiles = [quantiles_of(columns, sample_weight, level) for level in levels]
+        seen = columns if sample_weight is None else columns[sample_weight > 0]
+        # copies of a row are as its weight: they do not count
+        width = _WIDTH * len(np.unique(seen, axis=0)) ** _WIDTH_POWER
+        weight = float(len(y) if sample_weight is None else sample_weight.sum())
+        return RealValues(
+            settings.loss,
+            center,
+            spread,
+            levels,
+            np.concatenate(quantiles),
+            width,
+            weight,
+            y.ndim == 1,
+        )
 
     @classmethod
     def of_chunk(cls, estimator, y, settings, sample_weight):
-        """What y is in a stream: the first call tells."""
-        if hasattr(estimator, "coefs_"):
-            return cls.of_fitted(estimator)
-        return cls.of(y, settings, sample_weight)
+        """What y is in a stream: in the units of before, until these no longer fit."""
+        of_call = cls.of(y, settings, sample_weight)
+        if not hasattr(estimator, "coefs_"):
+            return of_call
+        return cls.going_on(cls.of_fitted(estimator), of_call).following(of_call)
 
     @staticmethod
     def of_fitted(estimator):
@@ -282,12 +363,11 @@ class Values:
     @staticmethod
     def attributes(targets):
         """What `of_fitted` reads, and what tells the user of it, as a dict."""
-        names = ("name", "center", "scale", "levels", "constant", "width", "is_flat")
         return {
             "out_activation_": targets.loss.units,
             "target_mean_": targets.center,
             "target_scale_": targets.scale,
-            "_target_values_": {name: getattr(targets, name) for name in names},
+            "_target_values_": targets.state(),
         }
 
     @staticmethod
@@ -300,6 +380,12 @@ class Values:
                 f"{targets.name!r} and {targets.n_outputs}."
             )
         return before
+
+
+def _rounded(scale):
+    """To so many digits that copies of a row and its weight give the same bits."""
+    mantissa, exponent = np.frexp(scale)
+    return np.ldexp(np.rint(mantissa * _FINE) / _FINE, exponent)
 
 
 def _levels(settings, n_columns):
