@@ -26,6 +26,8 @@ from skmlp._value_losses import (
 _SHARE, _NORMAL_SHARE = 0.9, 1.645
 # Parts of a unit that the sums of weights and of copies agree in
 _FINE = 2.0**32
+# Parts of a unit that targets are told apart by, to recognise copies of a row
+_GRID = 1024.0
 # Relative differences from which on a stream has left its units
 _DRIFT = 0.1
 # Width of the smoothing of quantiles, in deviations of y: it vanishes with the rows
@@ -190,12 +192,12 @@ class RealValues:
     @staticmethod
     def tokens(T):
         """A number for each row, equal for equal targets."""
-        return np.unique(fingerprints(T), return_inverse=True)[1]
+        return np.unique(RealValues.prints(T), return_inverse=True)[1]
 
     @staticmethod
     def prints(T):
-        """The same, whatever the other rows are."""
-        return fingerprints(T)
+        """The same, whatever the other rows are, and whatever the unit of y."""
+        return fingerprints(np.rint(T * _GRID))
 
     @property
     def loss(self):
