@@ -214,8 +214,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         a validation set is given or there are more than 10,000 rows.
 
     scoring : str, callable or None, default='loss'
-        The score of the validation set, higher is better: 'loss' is the negative loss; a
-        str the name of a scorer (:ref:`scoring_parameter`), a callable
+        The score of the validation set, higher is better: 'loss' is D2, the share that is
+        explained of the loss of the best constant prediction of that set (R2 for squared
+        error); a str the name of a scorer (:ref:`scoring_parameter`), a callable
         ``scorer(estimator, X, y)``; None is the estimator's own `score`, R2 (which is what
         MLPRegressor watches).
 
@@ -550,8 +551,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         Successive calls go on exactly where the last one stopped, momentum included. (After
         a `fit` without `warm_start`, which keeps no momentum, it starts at zero.) The mean
         in the objective is taken over the rows of this call, and the penalty is the share
-        of it that these rows are of all that were seen (see `alpha`). Callbacks are not
-        called.
+        of it that these rows are of all that were seen (see `alpha`). `target_mean_` and
+        `target_scale_` follow the rows that were seen, in steps of a tenth of the scale,
+        which does not change what the net computes. Callbacks are not called.
 
         Parameters
         ----------
