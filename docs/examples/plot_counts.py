@@ -43,9 +43,9 @@ X_new, y_new = draw(20_000, seed=1)
 
 # %%
 # The hour goes into the linear model as 24 categories, since it knows no curves; trees and
-# net get it as a number. The net chooses its penalty itself, as the trees are told to choose
-# how many they are; the linear model is given next to none. A fourth model is the same net
-# with squared error.
+# net get it as a number. The net chooses its penalty on held-out rows, and the trees how
+# many they are; the linear model is given next to none. A fourth model is the same net with
+# squared error.
 
 hours = make_column_transformer(
     (OneHotEncoder(sparse_output=False), [0]), (StandardScaler(), [1, 2])
@@ -87,7 +87,7 @@ axes[0].legend(fontsize=8)
 plt.show()
 
 # %%
-# The linear model multiplies one effect of the hour by one of the day, so its free days have
-# rush hours. The other two find both kinds of day, and are about as good: trees draw steps,
-# the net draws curves. All three predict positive means only; the net with squared error
-# does not, since nothing tells it that a count can't be negative.
+# The linear model multiplies one effect of the hour by one of the day, so its free days
+# have rush hours. The other two find both kinds of day, and are about as good: trees draw
+# steps, the net draws curves. All three predict positive means only; the net with squared
+# error does not, since nothing tells it that a count can't be negative.

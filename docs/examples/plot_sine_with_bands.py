@@ -84,8 +84,9 @@ plt.show()
 # Where the noise is normal, both bands keep near the dashed lines, and about one in twenty
 # new points is below, one above. Where it is skewed, a mean and a deviation are not enough:
 # the normal density is symmetric, so its band goes too far down, no point is below it, and
-# too many are above. Quantiles assume nothing about the noise, and their band is as lopsided
-# as it is. At the edges, where there are points on one side only, all bands are less exact.
+# too many are above. Quantiles assume nothing about the noise, and their band is as
+# lopsided as it is. At the edges, where there are points on one side only, all bands are
+# less exact.
 #
 # What ``"gaussian"`` has instead is a likelihood: it names every quantile at once, far ones
 # as well, and by it nets can be compared with other models of the noise.
