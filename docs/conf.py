@@ -65,7 +65,13 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {  # pages without pages below them
-    page: [] for page in ("coming_from_mlpclassifier", "derivation", "contributing")
+    page: []
+    for page in (
+        "coming_from_mlpclassifier",
+        "coming_from_mlpregressor",
+        "derivation",
+        "contributing",
+    )
 }
 html_theme_options = {
     "navbar_align": "left",

@@ -13,7 +13,381 @@ from skmlp._values import FAMILIES, Values
 
 
 class MLPRegressorManual(RegressorMixin, BaseMLP):
-    """Multilayer perceptron regressor."""
+    """Multilayer perceptron regressor, trained by closed-form gradients.
+
+    The reference model has one hidden layer of logistic units: for a row x,
+    ``h = sigmoid(x W + b)`` and ``z = h V + d``. What is predicted is z, or exp(z) for
+    counts and for positive values. Training minimises, for every solver and every batch
+    size, the one objective ::
+
+        F = (1/S) [sum_i s_i loss(t_i, z_i) + (alpha/2) (||W||^2 + ||V||^2)]
+
+    where s_i is the weight of row i, S the sum of the weights over the whole training set,
+    and t_i the standardised target, ``(y_i - target_mean_) / target_scale_``. The penalty
+    is on the weights between standardised features and standardised targets. Both
+    standardisations are changes of variables: `coefs_` and `intercepts_` act on X as it is
+    and give y in its own unit. So the unit and the origin of y do not change the fit
+    ('poisson' and 'gamma' keep the origin, which means something to them). Weight 2 on a
+    row is the row twice, and weight 0 is the row left out. If y has several columns, the
+    loss of a row is the sum of their losses.
+
+    The parameters have the names and meanings of `sklearn.neural_network.MLPRegressor`;
+    where an effect differs, it is said below. They are grouped: loss and architecture
+    (`loss` to `dropout`), objective (`alpha` and `standardize`), solver (`solver` to
+    `epsilon`), stopping (`max_iter` to `validation_fraction`) and output (`verbose`).
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson', 'gamma', 'absolute_error', 'quantile', \
+            'gaussian'}, default='squared_error'
+        Loss of a row, and with it what is predicted.
+
+        - 'squared_error' is ``(t - z)^2 / 2``, for the mean of y;
+        - 'poisson' is half the Poisson deviance, ``exp(z) - t z + t log t - t``, for the
+          mean of counts, or of other y that are at least 0;
+        - 'gamma' is half the gamma deviance, ``t exp(-z) + z - log t - 1``, for the mean of
+          positive y whose deviation grows with the mean;
+        - 'absolute_error' is ``|t - z|``, for the median of y;
+        - 'quantile' is ``(t - z) (quantile - [t < z])`` [10]_, for one or several
+          quantiles;
+        - 'gaussian' is minus the logarithm of a normal density, with mean and deviation
+          from the same net [11]_. The net has two outputs for a column of y, the mean z and
+          the log-variance s, and the loss is ``log(v / e) / 2 + (t - z)^2 / (2 v)`` with
+          ``v = exp(s) + e``. The least variance ``e = 1e-4``, a hundredth of the deviation
+          of y, keeps it bounded. `predict` returns the deviation with
+          ``return_std=True``.
+
+        For 'absolute_error' and 'quantile' the kink at t = z is rounded by a logistic
+        density, whose width of ``0.5 n^-0.4`` (in units of the target) vanishes as the n
+        rows of the training set become more [12]_.
+
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer. Empty means none: a linear model.
+
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='logistic'
+        Nonlinearity of the hidden layers: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z).
+        (MLPRegressor's default is 'relu'.)
+
+    quantile : float or array-like of float, default=0.5
+        Which quantiles are predicted, between 0 and 1 and ascending. Used by
+        ``loss='quantile'``. Several are outputs of one net, one a column of the
+        prediction, and for y of one column only. They are predicted in their order: where
+        the outputs of a row cross, they are sorted, which never raises the loss [13]_.
+
+    dropout : float in [0, 1), default=0.0
+        Probability that a hidden unit is left out, anew for each row of each mini-batch.
+        The outputs that stay are divided by 1 - dropout (inverted dropout), so that
+        nothing changes for prediction. In the gradient, a hidden layer's residual is
+        multiplied by the same mask m (0, or 1 / (1 - dropout)) as its output:
+        ``(delta V^T) * m * phi'(h)``. Works with 'sgd' and 'adam' only, and takes memory
+        for all hidden units of a mini-batch.
+
+    alpha : float or 'auto', default='auto'
+        Strength of the L2 penalty on the weights; biases are not penalised. It weighs
+        against the *sum* of the losses, as in the formula above, and so means the same for
+        every batch size, and for y in any unit. (Without hidden layer and with squared
+        error it is the alpha of `sklearn.linear_model.Ridge` on standardised features.)
+        'auto' chooses it, as `alpha_`, by the loss on held-out rows. First, nets are
+        fitted by L-BFGS to some 2400 of the rows or fewer, all from one start and stopped
+        as the fit will be, with decades around the weight of an observation, more if an
+        end is the best (0.001 to 1000 times that weight), and a half decade beside the
+        best. From 5000 rows on, the best and its neighbours compete again on three
+        times as many rows, and so on, up to 80% of the rows or 38,400. A verdict of few
+        held-out rows is drawn towards 0.3 times that weight.
+        The validation set is held out, if there is one. Else rows are held out at random,
+        copies of a row together, and so are the rows of each of the `groups` given to
+        `fit`. With fewer than 30 observations it is that weight times their number squared
+        over 4000, and the start is the best of eight; in `partial_fit` it is 0.0001, unless
+        a `fit` has chosen it before. A fit that goes on by `warm_start` keeps what a fit
+        has chosen, in units of the weight of an observation.
+        In `partial_fit` the penalty weighs against the rows seen: those of the last fit,
+        and of the calls since. A call has the share of it that its weight is; a second
+        pass over the same calls, in their order, is not counted again.
+
+    standardize : bool or {'common', 'wide'}, default=True
+        Whether to train in standardised coordinates: as if the features had been divided
+        by their standard deviation after subtraction of their mean, and the hidden
+        layers' logistic outputs centred at 1/2 [7]_. (Targets always are standardised.)
+        The divisor is at least a tenth of the largest distance from the mean: so rare words
+        and categories get no leverage. Columns with heavy tails, as incomes have, are
+        measured by their median and by the distance from it that nine values of ten do not
+        exceed. For other columns, if they have one unit, as pixels have, 'common' is one
+        divisor, the root of their mean variance, and 'wide' three times that; True takes
+        one of these, where `alpha` is chosen, if held-out rows say so: see `standardize_`.
+        Columns whose deviation is too small for weights of X's precision, 2e-37 in float32,
+        are left out, with a warning.
+        A change of variables does it: X is not copied, sparse X stays sparse, and `coefs_`
+        act on X as it is. The penalty is then on the weights of the standardised features.
+        Data that are standardised already lose nothing; the hidden layers still learn
+        faster, and start at a scale that was derived for them [8]_. In `partial_fit` means
+        and deviations follow the data, which does not change what the net computes (but
+        for the first 30 rows, and features that were constant until then). With
+        `warm_start` those of the first call are kept.
+
+    solver : {'auto', 'lbfgs', 'newton-cg', 'sgd', 'adam'}, default='auto'
+        Full-batch L-BFGS, Newton's method with exact products with the Hessian in a trust
+        region [9]_, stochastic gradient descent with momentum, or Adam. 'auto' is 'lbfgs',
+        and 'adam' for `dropout` and in `partial_fit`, where 'lbfgs' can't be. 'newton-cg'
+        is for few rows and ``standardize=False``, or for a minimum to the last digits, with
+        ``tol=0``; elsewhere it takes longer. It does not see the kinks of 'relu', and is
+        refused with it, unless there is no hidden layer.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial parameters, the order of the rows, the units that drop out and
+        the validation set. An int makes fits reproducible to the bit, whatever the number
+        of threads.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the parameters of the previous call. With 'sgd' and
+        'adam' it goes on exactly, momentum and order of rows included: two such fits of
+        10 epochs are one of 20. After early stopping or an interrupt the momentum
+        starts at zero. Patience, and a learning rate that depends on how far the training
+        is, start afresh.
+
+    batch_size : int or 'auto', default='auto'
+        Rows in a mini-batch; 'auto' is min(200, n_samples). Used by 'sgd' and 'adam'.
+
+    shuffle : bool, default=True
+        Whether rows are shuffled before each epoch. Used by 'sgd' and 'adam'.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'} or \
+            callable, default='constant'
+        Schedule of the learning rate, for 'sgd' and for 'adam' (where MLPRegressor
+        ignores it).
+
+        - 'constant' keeps `learning_rate_init`;
+        - 'invscaling' divides it by ``(t_ + 1) ** power_t`` after each epoch;
+        - 'adaptive' divides it by 5 whenever progress stalls for more than
+          `n_iter_no_change` epochs, until it is 1e-6;
+        - 'cosine' lowers it along half a cosine to 0 at the end of training [4]_;
+        - 'one_cycle' raises it from 1/25 of `learning_rate_init` to all of it in the first
+          30% of training, and lowers it to almost 0 in the rest [5]_;
+        - a callable maps the fraction of training, in [0, 1), to the learning rate itself.
+
+        The last three plan for `max_iter` epochs: a stalled training loss does not end
+        the fit before, early stopping does. `max_iter` calls of `partial_fit` count as
+        one training, and then the next begins.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate, or for 'one_cycle' the largest. Used by 'sgd' and
+        'adam'.
+
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+
+    momentum : float in [0, 1], default=0.9
+        Momentum of 'sgd'.
+
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+
+    beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
+        Decay rates of Adam's first and second moments.
+
+    epsilon : float, default=1e-8
+        Adam's guard against division by zero.
+
+    max_iter : int, default=200
+        Most iterations: epochs for 'sgd' and 'adam'.
+
+    max_fun : int, default=15000
+        Most evaluations of the objective. Used by 'lbfgs'.
+
+    tol : float, default=2e-4
+        A fit stops when the loss (with early stopping, the validation score) has not
+        improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
+        For losses it is in units of the standardised targets, so that the unit of y does
+        not matter: a constant prediction has a squared error of 1/2 for each column of y.
+        Where the best constant has a loss of less than 1/2, as with frequent counts, `tol`
+        is multiplied by twice that loss. 'lbfgs' goes on while the loss falls faster than
+        before, or its gradient grows: that is a plateau, not the end; and so does
+        'newton-cg'. Both also stop when the loss can't be lowered within the precision
+        of the data's type ('newton-cg': nor its gradient), as they are to with ``tol=0``.
+
+    n_iter_no_change : int or inf, default=10
+        Iterations without improvement that are forgiven.
+
+    early_stopping : bool or 'auto', default=False
+        Whether to stop when the score on a validation set no longer improves, with every
+        solver, 'lbfgs' and 'newton-cg' included. The parameters with the best score of the
+        call are kept, also when the fit goes on to `max_iter`. The validation set is the
+        one given to `fit`; without it, rows are held out, as for `alpha`: no copy of a row
+        is in both sets, and no group of the `groups` given to `fit`. 'auto' stops early if
+        a validation set is given or there are more than 10,000 rows.
+
+    scoring : str, callable or None, default='loss'
+        The score of the validation set, higher is better: 'loss' is D2, the share that is
+        explained of the loss of the best constant prediction of that set (R2 for squared
+        error); a str the name of a scorer (:ref:`scoring_parameter`), a callable
+        ``scorer(estimator, X, y)``; None is the estimator's own `score`, R2 (which is what
+        MLPRegressor watches).
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the weight of the rows to hold out, rounded up to whole rows, to all
+        copies of them, or to whole groups. Used with early stopping if no validation set is
+        given.
+
+    verbose : bool or int, default=False
+        Whether to print a line after each iteration: the training loss, the validation loss
+        and score if there is a validation set, and the seconds since the start. Before, a
+        line for each candidate of the search for alpha, with its held-out loss, and one
+        for each iteration of the parts that many rows start from.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The `alpha` of the objective, given or chosen.
+
+    alpha_search_ : dict of ndarray, or None
+        The candidates for `alpha`, stage by stage: the rows that each was trained on
+        ('n_samples'), its strength ('alpha') and its mean loss on held-out rows
+        ('held_out_loss'). None if there was no search.
+
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        What each column of y was standardised by: subtracted, and divided by. Mean and
+        standard deviation for 'squared_error' and 'gaussian'; 0 and the mean for 'poisson'
+        and 'gamma'; for 'absolute_error' and 'quantile' the median, and the distance from
+        it that nine values of ten do not exceed, over 1.645 (which of normal values is the
+        standard deviation).
+
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights of each layer, for X as it is and y in its own unit. For 'poisson' and
+        'gamma' the outputs are the logarithms of y, for 'gaussian' all means and then all
+        log-variances.
+
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases of each layer, likewise.
+
+    feature_mean_, feature_scale_ : ndarray of shape (n_features_in_,), or None
+        What the features were standardised by: subtracted, and divided by; see
+        `standardize`. None with ``standardize=False``.
+
+    standardize_ : bool or {'common', 'wide'}
+        Which way of `standardize` was taken. With it and `alpha_` as parameters, a fit has
+        the objective of this one, without a search.
+
+    loss_ : float
+        The objective at the end, in units of the standardised targets: for 'lbfgs' and
+        'newton-cg', its value; for 'sgd' and 'adam', the mean over the batches of the
+        epoch. With early stopping, that of the iteration whose parameters are kept.
+
+    best_loss_ : float or None
+        The smallest value of the loss curve in this fit; None with early stopping.
+
+    loss_curve_ : list of float
+        The loss after each iteration, with every solver. `warm_start` and `partial_fit`
+        append to it.
+
+    validation_loss_curve_ : list of float or None
+        Mean loss on the validation set after each iteration (without penalty), in the same
+        units; None without a validation set.
+
+    validation_scores_ : list of float or None
+        Score of the validation set after each iteration, by `scoring`; None without
+        a validation set.
+
+    best_validation_score_ : float or None
+        The largest of this fit's validation scores, that of the parameters that are kept if
+        the fit stops early; None without a validation set.
+
+    best_iteration_ : int or None
+        Index into the curves of the iteration whose parameters are kept; None without
+        early stopping.
+
+    n_iter_ : int
+        Iterations of the last call, over all rows. (If it was ended before the first, the
+        evaluation of what was trained by then counts as one.)
+
+    t_ : int
+        Training rows seen: the sum of rows times iterations over all calls that went on
+        from one another.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_outputs_ : int
+        Output units: one for each column of y, or each quantile; two for each column with
+        'gaussian'.
+
+    out_activation_ : str
+        'identity', 'exp' for 'poisson' and 'gamma', 'sorted' for several quantiles,
+        'normal' for 'gaussian'.
+
+    n_features_in_ : int
+        Number of features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, if `X` had them and they are all strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : The regressor whose vocabulary this one shares.
+    sklearn.linear_model.Ridge : The same model without hidden layer, for squared error.
+    MLPClassifierManual : The same network for classes.
+    LossCurveDisplay : Draws `loss_curve_` and `validation_loss_curve_`.
+
+    Notes
+    -----
+    A parameter that the chosen solver does not use is announced by a warning if it is not
+    at its default. So is a fit that ends no better than a constant prediction, unless the
+    features can't tell more: constant columns, for instance.
+
+    Before a fit by 'lbfgs' or 'newton-cg', equal rows that are observations, as in a table
+    of categories, are added up to one row with the sum of their weights. The objective is
+    the same, and `t_` counts the rows as they were given.
+
+    float32 data are trained and predicted in float32, all other data in float64; the mean
+    of y is subtracted in float64 before. 'lbfgs' and 'newton-cg' fit many dense rows in
+    float32 until progress is slow, and then in float64, if `max_iter` leaves time for it;
+    'sgd' and 'adam' compute the gradients of many dense, standardised rows in float32.
+    Sparse data are never made dense.
+
+    References
+    ----------
+    .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
+       back-propagating errors", Nature 323 (1986).
+    .. [2] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward
+       neural networks", AISTATS 2010 (eq. 16: the scale of the initial parameters).
+    .. [3] D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    .. [4] I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts",
+       ICLR 2017 (eq. 5).
+    .. [5] L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks
+       using large learning rates", 2019, arXiv:1708.07120.
+    .. [6] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
+       overfitting", JMLR 15 (2014).
+    .. [7] Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural
+       Networks: Tricks of the Trade, 1998, sections 4.3 and 4.4.
+    .. [8] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015
+       (eq. 10).
+    .. [9] J. Nocedal, S. Wright, "Numerical Optimization", 2nd edition, Springer 2006,
+       algorithm 7.2 (T. Steihaug, SIAM J. Numer. Anal. 20, 1983).
+    .. [10] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46 (1978).
+    .. [11] D. A. Nix, A. S. Weigend, "Estimating the mean and variance of the target
+       probability distribution", ICNN 1994.
+    .. [12] M. Fernandes, E. Guerre, E. Horta, "Smoothing quantile regressions", Journal of
+       Business & Economic Statistics 39 (2021).
+    .. [13] V. Chernozhukov, I. Fernandez-Val, A. Galichon, "Quantile and probability curves
+       without crossing", Econometrica 78 (2010).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skmlp import MLPRegressorManual
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> model = MLPRegressorManual(random_state=0).fit(X_train, y_train)
+    >>> model.score(X_test, y_test) > 0.3
+    True
+
+    A prediction with its standard deviation:
+
+    >>> model = MLPRegressorManual(loss="gaussian", random_state=0).fit(X_train, y_train)
+    >>> mean, deviation = model.predict(X_test, return_std=True)
+    >>> inside = abs(y_test - mean) < 1.64 * deviation
+    >>> bool(0.8 < inside.mean() < 0.95)
+    True
+    """
 
     _reader = Values
     _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's convention
@@ -104,7 +478,73 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         coefs_init=None,
         intercepts_init=None,
     ):
-        """Fit the network to data X and values y."""
+        """Fit the network to data X and values y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data. CSR is used as it is, other sparse formats are converted to it.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The values, in any unit. At least 0 for 'poisson', positive for 'gamma'. A
+            single column is taken for (n_samples,), with a warning.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0; None means 1 each.
+
+        groups : array-like of shape (n_samples,), default=None
+            Numbers or names of the persons, sites and so on that the rows are of. Where
+            rows are held out, to choose `alpha` and for `early_stopping`, all rows of a
+            group are: so that the model is chosen for new groups. None means that each row
+            stands for itself.
+
+        X_val, y_val : {array-like, sparse matrix}, default=None
+            A validation set, given together; shapes and values as of `X` and `y`. The loss
+            and score on it are recorded after each iteration. With `early_stopping` True
+            or 'auto' they also decide when to stop and which parameters are kept. In a
+            pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms `X_val` as it
+            does `X`; passed as ``<step>__X_val`` it arrives untransformed.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the rows of the validation set.
+
+        coefs_init : list of array-like of shape (fan_in, fan_out), default=None
+            Weights of each layer to start from, in the shapes and units of `coefs_`; None
+            draws them at random. The fit then starts afresh, also with `warm_start`.
+
+        intercepts_init : list of array-like of shape (fan_out,), default=None
+            Biases of each layer to start from, likewise.
+
+        Returns
+        -------
+        self : MLPRegressorManual
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter are not valid, y has values that the loss is not made
+            for, several quantiles meet several columns of y, `dropout` is used with 'lbfgs'
+            or 'newton-cg', 'relu' with 'newton-cg', the validation set of early stopping
+            cannot be drawn, or training diverges. The estimator is then as it was before
+            the call.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from skmlp import MLPRegressorManual
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = MLPRegressorManual(alpha=3.0, random_state=0)
+        >>> model.fit(X, y).n_features_in_
+        10
+
+        With a validation set of one's own:
+
+        >>> model = MLPRegressorManual(alpha=3.0, early_stopping=True, random_state=0)
+        >>> model = model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+        >>> len(model.validation_loss_curve_) == model.n_iter_
+        True
+        """
         return self._fit(
             take,
             (X, y, sample_weight, groups),
@@ -114,11 +554,90 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
 
     @available_if(has_partial_fit)
     def partial_fit(self, X, y, sample_weight=None):
-        """Train for one epoch over the given rows."""
+        """Train for one epoch over the given rows.
+
+        Successive calls go on exactly where the last one stopped, momentum included. (After
+        a `fit` without `warm_start`, which keeps no momentum, it starts at zero.) The mean
+        in the objective is taken over the rows of this call, and the penalty is the share
+        of it that these rows are of all that were seen (see `alpha`). `target_mean_` and
+        `target_scale_` follow the rows that were seen, in steps of a tenth of the scale,
+        which does not change what the net computes. Callbacks are not called.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The values; as many columns in each call.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0; None means 1 each.
+
+        Returns
+        -------
+        self : MLPRegressorManual
+            The updated estimator.
+
+        Raises
+        ------
+        AttributeError
+            With solver='lbfgs' or 'newton-cg', or early_stopping=True, which have no single
+            epochs.
+        ValueError
+            If `y` has another number of columns than before, or values that the loss is not
+            made for, if the data are not valid, or training diverges. The estimator is then
+            as it was before the call.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from skmlp import MLPRegressorManual
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = MLPRegressorManual(learning_rate_init=0.01, random_state=0)
+        >>> for _ in range(20):
+        ...     for start in range(3):  # every third patient: the data come in chunks
+        ...         _ = model.partial_fit(X[start::3], y[start::3])
+        >>> model.score(X, y) > 0.4
+        True
+        """
         return self._fit_chunk(X, y, None, sample_weight)
 
     def predict(self, X, return_std=False):
-        """Predict y, with its standard deviation if it is asked for."""
+        """Predict y, with its standard deviation if it is asked for.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        return_std : bool, default=False
+            Whether to return the standard deviation of y as well. Needs
+            ``loss='gaussian'``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the unit of y, and in its shape; for several quantiles, a column
+            for each, ascending from left to right.
+
+        std : ndarray of the shape of `y`
+            The standard deviation of y around the prediction, if `return_std` is True.
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is True and the loss is not 'gaussian'.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from skmlp import MLPRegressorManual
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = MLPRegressorManual("quantile", quantile=[0.05, 0.95], random_state=0)
+        >>> model.fit(X, y).predict(X).shape
+        (442, 2)
+        """
         if return_std and self.loss != "gaussian":
             raise ValueError(f"return_std needs loss='gaussian', not {self.loss!r}.")
         Z, targets = self._evaluate(X), self._targets()

@@ -1,4 +1,4 @@
-"""The derivation's equations (10) to (23), and (55) to (60), for one row of data.
+"""The derivation's equations (10) to (23), and (55) to (71), for one row of data.
 
 Notation as there: row vectors x (N,), t (C,), h (H,), y (C,); W (N, H), V (H, C),
 b (H,), d (C,). Scalar equations are written out as sums, index by index, and compared
@@ -7,14 +7,25 @@ end, in (23) and (59). R is the derivative along a direction (UW, UV, ub, ud).
 """
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import norm
 
 from skmlp._activations import ACTIVATIONS
 from skmlp._losses import softmax, softmax_cross_entropy, softmax_curvature
 from skmlp._network import Network
+from skmlp._value_losses import (
+    GAMMA,
+    GAUSSIAN,
+    LEAST_VARIANCE,
+    POISSON,
+    SQUARED_ERROR,
+    quantile_loss,
+)
+from skmlp._values import Values
 
 N, H, C = 4, 3, 5
 RNG = np.random.default_rng(0)
@@ -294,3 +305,151 @@ def test_60_gauss_newton_product_of_the_code():
     only = [sum(V[j, k] * Ry[k] for k in range(C)) * slope[j] for j in range(H)]
     assert_allclose(product.coefs[0], np.outer(x, only), rtol=1e-12)
     assert_allclose(product.intercepts[0], only, rtol=1e-12)
+
+
+# Targets that are numbers, (61) to (71): three outputs, whose logits are z
+numbers, amounts = np.array([0.0, 0.7, 3.0]), np.array([0.2, 0.7, 3.0])
+logits = np.array([-0.4, 0.3, 1.2])
+tau, width, least = 0.3, 0.2, LEAST_VARIANCE
+check_loss = quantile_loss(np.array([tau]), width, np.zeros(1))
+
+
+def code(loss, z, t):
+    """Value and gradient of one row."""
+    Z = np.atleast_2d(z).astype(float)
+    return loss.residual(Z, np.atleast_2d(t), 1.0), Z[0]
+
+
+def second_derivatives(loss, z, t):
+    """Of one row, as the products of the code with unit vectors."""
+    M = np.atleast_2d(z).astype(float)
+    loss.bent(M, np.atleast_2d(t))
+    R = np.eye(len(z))
+    loss.curvature(np.repeat(M, len(z), axis=0), 1.0, R)
+    return R
+
+
+def softplus(x):
+    return np.log(1 + np.exp(x))
+
+
+def of_means(z, t):
+    """(61), with the first two lines of (62)."""
+    entropy = np.where(t > 0, t, 0) * np.log(np.where(t > 0, t, 1))
+    return {
+        SQUARED_ERROR: ((z**2 / 2 - t * z + t**2 / 2).sum(), z - t, np.ones(len(z))),
+        POISSON: (
+            (np.exp(z) - t * z + entropy - t).sum(),
+            np.exp(z) - t,
+            np.exp(z),
+        ),
+    }
+
+
+@pytest.mark.parametrize("loss", [SQUARED_ERROR, POISSON], ids=["normal", "Poisson"])
+def test_61_to_63_canonical_losses(loss):
+    value, residual, bend = of_means(logits, numbers)[loss]
+    found, gradient = code(loss, logits, numbers)
+    assert_allclose(found, value, rtol=1e-14)
+    assert_allclose(gradient, residual, rtol=1e-14)
+    assert_equal(residual, differences(lambda z: of_means(z, numbers)[loss][0], logits))
+    found = second_derivatives(loss, logits, numbers)
+    assert_allclose(found, np.diag(bend), rtol=1e-14)
+    assert_equal(found, differences(lambda z: of_means(z, numbers)[loss][1], logits))
+
+
+def test_64_gamma():
+    def value(z):
+        return (amounts * np.exp(-z) + z - np.log(amounts) - 1).sum()
+
+    found, gradient = code(GAMMA, logits, amounts)
+    y = np.exp(logits)
+    assert_allclose(found, value(logits), rtol=1e-14)
+    assert_allclose(gradient, (y - amounts) / y, rtol=1e-14)
+    assert_equal(gradient, differences(value, logits))
+    found = second_derivatives(GAMMA, logits, amounts)
+    assert_allclose(found, np.diag(amounts / y), rtol=1e-14)
+    assert_equal(found, differences(lambda z: code(GAMMA, z, amounts)[1], logits))
+
+
+def test_65_smoothed_check_loss_is_an_average():
+    def average(u):
+        errors = np.linspace(-10, 10, 200_001)
+        density = sigma(errors / width) * (1 - sigma(errors / width)) / width
+        above = u - errors
+        return (above * (tau - (above < 0)) * density).sum() * (errors[1] - errors[0])
+
+    u = numbers - logits
+    value = (tau * u + width * softplus(-u / width)).sum()
+    assert_allclose(code(check_loss, logits, numbers)[0], value, rtol=1e-14)
+    assert_allclose(sum(map(average, u)), value, rtol=1e-7)
+
+
+def test_66_derivatives_of_the_smoothed_check_loss():
+    step = sigma((logits - numbers) / width)
+    gradient = code(check_loss, logits, numbers)[1]
+    assert_allclose(gradient, step - tau, rtol=1e-13)
+    assert_equal(gradient, differences(lambda z: code(check_loss, z, numbers)[0], logits))
+    found = second_derivatives(check_loss, logits, numbers)
+    assert_allclose(found, np.diag(step * (1 - step) / width), rtol=1e-13)
+    assert_equal(found, differences(lambda z: code(check_loss, z, numbers)[1], logits))
+
+
+# z and zeta of three targets; the last is fitted well, with a variance near the least
+density_logits = np.array([-0.4, 0.3, 2.99, 0.5, -1.0, -8.0])
+r, v = density_logits[:3] - numbers, np.exp(density_logits[3:]) + least
+share = 1 - least / v
+
+
+def density_loss(z):
+    r, v = z[:3] - numbers, np.exp(z[3:]) + least
+    return (np.log(v / least) + r**2 / v).sum() / 2
+
+
+def test_67_and_68_normal_density():
+    found, gradient = code(GAUSSIAN, density_logits, numbers)
+    assert_allclose(found, density_loss(density_logits), rtol=1e-13)
+    exact = np.concatenate([r / v, share / 2 * (1 - r**2 / v)])
+    assert_allclose(gradient, exact, rtol=1e-12)
+    assert_allclose(gradient, differences(density_loss, density_logits), rtol=1e-6)
+
+
+def test_69_second_derivatives_of_the_normal_density():
+    mixed = np.diag(-r * share / v)
+    of_scale = share / 2 * ((1 - share) * (1 - r**2 / v) + share * r**2 / v)
+    exact = np.block([[np.diag(1 / v), mixed], [mixed, np.diag(of_scale)]])
+    found = second_derivatives(GAUSSIAN, density_logits, numbers)
+    assert_allclose(found, exact, rtol=1e-12)
+    numerical = differences(lambda z: code(GAUSSIAN, z, numbers)[1], density_logits)
+    assert_allclose(found, numerical, rtol=1e-6, atol=1e-6)
+
+
+def test_70_outputs_in_units_of_the_target():
+    raw = 40 + 9 * RNG.normal(size=50)
+    for loss, n_outputs in (("squared_error", 1), ("poisson", 1), ("gaussian", 2)):
+        targets = Values.of(raw, SimpleNamespace(loss=loss), None)
+        V, d = RNG.normal(size=(H, n_outputs)), RNG.normal(size=n_outputs)
+        (V_raw,), (d_raw,) = targets.to_raw([V], [d])
+        z, z_raw = h @ V + d, h @ V_raw + d_raw
+        g, c = targets.scale[0], targets.center[0]
+        exact = {"poisson": [z[0] + np.log(g)], "squared_error": [g * z[0] + c]}
+        exact["gaussian"] = [g * z[0] + c, z[-1] + 2 * np.log(g)]
+        assert_allclose(z_raw, exact[loss], rtol=1e-12)
+
+
+def test_71_losses_in_units_of_the_target():
+    g, c = 250.0, 7.0
+    wide = quantile_loss(np.array([tau]), g * width, np.zeros(1))
+    for loss, raw, t, at, t_raw, factor in (
+        (SQUARED_ERROR, SQUARED_ERROR, numbers, g * logits + c, g * numbers + c, g**2),
+        (POISSON, POISSON, numbers, logits + np.log(g), g * numbers, g),
+        (check_loss, wide, numbers, g * logits + c, g * numbers + c, g),
+        (GAMMA, GAMMA, amounts, logits + np.log(g), g * amounts, 1),
+    ):
+        value = code(loss, logits, t)[0]
+        assert_allclose(code(raw, at, t_raw)[0], factor * value, rtol=1e-12)
+    value = code(GAUSSIAN, [0.3, -1.0], [0.8])[0]
+    deviation = g * math.sqrt(math.exp(-1.0) + least)
+    minus_log = -norm.logpdf(0.8 * g, 0.3 * g, deviation)
+    constant = math.log(g) + math.log(2 * math.pi * least) / 2
+    assert_allclose(value + constant, minus_log, rtol=1e-12)

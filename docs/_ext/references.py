@@ -20,6 +20,7 @@ SKLEARN_LABELS = {
     "df_output_transform": "auto_examples/miscellaneous/plot_set_output.html",
     "meta-estimator": "glossary.html#term-meta-estimator",
     "metadata_routing": "metadata_routing.html",
+    "r2_score": "modules/model_evaluation.html#r2-score",
     "scoring_parameter": "modules/model_evaluation.html#scoring-parameter",
     "sphx_glr_auto_examples_miscellaneous_plot_set_output.py": (
         "auto_examples/miscellaneous/plot_set_output.html"
