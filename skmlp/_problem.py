@@ -5,6 +5,10 @@ from skmlp._parallel import serial
 from skmlp._row_space import row_basis
 
 
+# Of the unit, where y is a constant, which is to be met: the loss tells no other scale
+_OF_NOTHING = 1e-9
+
+
 class Problem:
     """Data, and a network in coordinates that is to learn them.
 
@@ -43,8 +47,9 @@ class Problem:
 
         The unit of cross-entropies is a bit.
         """
-        to_learn = self.floor - self.origin
-        return tol * (min(to_learn / self.network.output.scale, 1.0) or 1.0)
+        to_learn = max(self.floor - self.origin, 0.0)
+        of_nothing = _OF_NOTHING if self.network.output.is_relative else 1.0
+        return tol * (min(to_learn / self.network.output.scale, 1.0) or of_nothing)
 
     def objective(self, alpha, **options):
         """Of the training rows."""

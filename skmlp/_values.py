@@ -26,8 +26,8 @@ from skmlp._value_losses import (
 _SHARE, _NORMAL_SHARE = 0.9, 1.645
 # Parts of a unit that the sums of weights and of copies agree in
 _FINE = 2.0**32
-# Parts of a unit that targets are told apart by, to recognise copies of a row
-_GRID = 1024.0
+# Parts of a unit that targets are rounded to
+_GRID = 2.0**20
 # Relative differences from which on a stream has left its units
 _DRIFT = 0.1
 # Width of the smoothing of quantiles, in deviations of y: it vanishes with the rows
@@ -196,8 +196,8 @@ class RealValues:
 
     @staticmethod
     def prints(T):
-        """The same, whatever the other rows are, and whatever the unit of y."""
-        return fingerprints(np.rint(T * _GRID))
+        """The same, whatever the other rows are."""
+        return fingerprints(T)
 
     @property
     def loss(self):
@@ -229,8 +229,13 @@ class RealValues:
         check_range(y, self.name)
 
     def encode(self, y):
-        """Standardised targets of shape (n, K)."""
-        return (y.reshape(len(y), -1) - self.center) / self.scale
+        """Standardised targets of shape (n, K), to a millionth of the unit.
+
+        So they are the same to the bit for y in another unit, or with another origin; what
+        rounding leaves of these could else decide which of several minima a fit ends in.
+        """
+        T = (y.reshape(len(y), -1) - self.center) / self.scale
+        return np.rint(T * _GRID) / _GRID
 
     def decode(self, T):
         """y, given standardised targets."""
