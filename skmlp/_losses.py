@@ -46,6 +46,9 @@ class Loss(NamedTuple):
         ``spread(means)``: the variance of each output's residual there.
     scale : float
         What `tol` is per: a floor beyond it does not count.
+    fisher : callable or None
+        Like `curvature`, with expected second derivatives, where those themselves may be
+        negative. None where they are not.
     """
 
     units: str
@@ -59,6 +62,7 @@ class Loss(NamedTuple):
     floor: Callable[[np.ndarray], float]
     spread: Callable[[np.ndarray], np.ndarray]
     scale: float
+    fisher: Callable | None = None
 
 
 def _shift(Z):
