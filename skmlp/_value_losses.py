@@ -217,12 +217,12 @@ def gaussian_bent(Z, T):
 def gaussian_curvature(M, weights, R):
     """Replace R by the product with the second derivatives.
 
-    They are p, r p q and q ((1 - q) (1 - r^2 p) + q r^2 p) / 2.
+    They are p, -r p q and q ((1 - q) (1 - r^2 p) + q r^2 p) / 2.
     """
     (r, p), (Rm, Rs) = _halves(M), _halves(R)
     q = 1 - LEAST_VARIANCE * p
     square = r * r * p
-    mixed = r * p * q
+    mixed = -r * p * q
     of_scale = q * ((1 - q) * (1 - square) + q * square) / 2
     above = p * Rm + mixed * Rs
     np.copyto(Rs, mixed * Rm + of_scale * Rs)
