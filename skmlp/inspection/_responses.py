@@ -175,7 +175,7 @@ def _moments(kind, identity, outputs):
 def _where_it_grows(Z, slope):
     """The slope of what has exp(z) as a factor, which ends at the largest number."""
     most = largest_log(Z.dtype)
-    return np.where(Z < most, slope, 0)
+    return np.where(most > Z, slope, 0)
 
 
 def _finish(function, Z):
