@@ -128,3 +128,5 @@ def test_regressors(loss):
     assert min(model.loss_curve_) > 0  # so that a logarithmic scale can show them
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert labels[0] == "MLPRegressorManual"
+    display.figure_.canvas.draw()
+    assert display.ax_.yaxis.label.get_window_extent().x0 >= 0
