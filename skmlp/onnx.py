@@ -82,7 +82,7 @@ class _Graph:
 
     def __init__(self, scope, operator, container):
         self._scope, self._container = scope, container
-        self.model, self.kind = operator.raw_operator, operator.raw_operator._targets()
+        self.kind = operator.raw_operator._targets()
         self.outputs = [output.full_name for output in operator.outputs]
         self.output_types = [guess_proto_type(output.type) for output in operator.outputs]
         is_double = isinstance(operator.inputs[0].type, DoubleTensorType)
