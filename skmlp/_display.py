@@ -11,8 +11,9 @@ class LossCurveDisplay:
     """Training and validation loss after each iteration, of one or several fits.
 
     It is best made by `from_estimator` or `from_estimators`. The training loss
-    is the objective, penalty included; the validation loss is the log-loss alone. A dot
-    marks the iteration whose parameters were kept.
+    is the objective, penalty included; the validation loss is the loss alone (of a
+    classifier the log-loss). A dot marks the iteration whose parameters were kept. Losses
+    of a regressor are those of its standardised y.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class LossCurveDisplay:
 
     See Also
     --------
-    MLPClassifierManual : The estimator that records the curves.
+    MLPClassifierManual, MLPRegressorManual : The estimators that record the curves.
 
     Examples
     --------
@@ -81,8 +82,8 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator or Pipeline
-            A fitted `MLPClassifierManual`, or anything with a `loss_curve_`; or a pipeline
-            that ends in one.
+            A fitted `MLPClassifierManual` or `MLPRegressorManual`, or anything with a
+            `loss_curve_`; or a pipeline that ends in one.
 
         name : str, default=None
             Name of the fit in the legend; None takes the name of the class.
@@ -216,7 +217,7 @@ class LossCurveDisplay:
 
         kwargs = cbook.normalize_kwargs(kwargs, lines.Line2D)
         if ax is None:
-            _, ax = plt.subplots()
+            _, ax = plt.subplots(layout="constrained")
         n_fits = len(self.loss_curves)
         validation_loss_curves = self.validation_loss_curves or [None] * n_fits
         best_iterations = self.best_iterations or [None] * n_fits

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmlp._classifier import MLPClassifierManual
+from skmlp._estimator import BaseMLP
 from skmlp._intake import take_chunk
 from skmlp._outcome import Progress
 from skmlp._settings import Settings
@@ -17,13 +17,13 @@ def unwrap(estimator):
     Parameters
     ----------
     estimator : estimator
-        A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
-        ``refit=True`` over one of these.
+        A fitted `MLPClassifierManual` or `MLPRegressorManual`, a pipeline that ends in
+        one, or a search with ``refit=True`` over one of these.
 
     Returns
     -------
     steps : list of transformer
-    model : MLPClassifierManual
+    model : BaseMLP
 
     Raises
     ------
@@ -68,7 +68,7 @@ def fitted_problem(model, X, y, sample_weight):
 
     Parameters
     ----------
-    model : MLPClassifierManual
+    model : BaseMLP
         Fitted.
     X, y, sample_weight : array-like
         As of its `fit`; y may lack some of the classes.
@@ -92,12 +92,13 @@ def fitted_problem(model, X, y, sample_weight):
 
 def _check_model(model):
     name = type(model).__name__
-    if not isinstance(model, MLPClassifierManual):
+    if not isinstance(model, BaseMLP):
         if hasattr(model, "refit"):  # a search, that may not be fitted yet
             check_is_fitted(model)
         raise TypeError(
-            "estimator must be an MLPClassifierManual, a pipeline that ends in one, or a "
-            f"search with refit=True over one of these; got {name}."
+            "estimator must be an MLPClassifierManual or MLPRegressorManual, a pipeline "
+            "that ends in one, or a search with refit=True over one of these; got "
+            f"{name}."
         )
     if hasattr(model, "to_local"):
         raise TypeError(

@@ -52,6 +52,9 @@ class Loss(NamedTuple):
         Whether the data tell the scale of the noise, so that a difference of losses says
         as much as its share of the loss that is left; else losses are logarithms of
         likelihoods.
+    fisher : callable or None
+        Like `curvature`, with expected second derivatives, where those themselves may be
+        negative. None where they are not.
     """
 
     units: str
@@ -67,6 +70,7 @@ class Loss(NamedTuple):
     scale: float
     origin: float = 0.0
     is_relative: bool = False
+    fisher: Callable | None = None
 
 
 def _shift(Z):

@@ -374,7 +374,8 @@ class Network:
         and ``R dW_l = h_{l-1}^T Rdelta_l + Rh_{l-1}^T delta_l``.
 
         Without the terms that have a delta or a bend as a factor it is the product with the
-        Gauss-Newton matrix, (60), which has no negative eigenvalue.
+        Gauss-Newton matrix, (60), which has no negative eigenvalue: where second
+        derivatives of the loss may be negative, expected ones take their place.
 
         Parameters
         ----------
@@ -399,7 +400,8 @@ class Network:
         tangents, below, ones, _ = workspace
         self._forward_tangents(parameters, direction, X, at, tangents)
         Rdelta = tangents[-1]
-        self.output.curvature(at.outputs[-1], weights, Rdelta)
+        curvature = (gauss_newton and self.output.fisher) or self.output.curvature
+        curvature(at.outputs[-1], weights, Rdelta)
         for layer in range(len(below), -1, -1):
             h = at.outputs[layer - 1] if layer else X
             _matmul(h.T, Rdelta, product.coefs[layer])

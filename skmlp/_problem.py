@@ -4,7 +4,6 @@ from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
 from skmlp._row_space import row_basis
 
-
 # Of the unit, where y is a constant, which is to be met: the loss tells no other scale
 _OF_NOTHING = 1e-9
 

@@ -27,6 +27,7 @@ class ClassLabels:
 
     loss = LOSSES["cross_entropy"]
     is_sparse = False
+    is_single = False
 
     def __init__(self, classes, is_sparse=False):
         self.classes = classes
@@ -55,6 +56,21 @@ class ClassLabels:
     def names(self):
         """What to call the groups of rows that are to be in both parts of a split."""
         return self.classes
+
+    @property
+    def outputs(self):
+        """Names of the outputs, by which the user chooses some."""
+        return self.classes
+
+    @property
+    def main(self):
+        """Number of the output to explain if none is named: of two, the second."""
+        return 1 if len(self.classes) == 2 else None
+
+    @staticmethod
+    def title(output):
+        """What to call an output in a sentence, given its name."""
+        return str(output)
 
     def check(self, y):
         """Raise ValueError if y is a matrix, or has a label that is not a class."""
@@ -158,6 +174,8 @@ class LabelIndicators:
 
     loss = LOSSES["binary_cross_entropy"]
     names = None
+    is_single = False
+    main = None
 
     def __init__(self, classes, is_sparse=False):
         self.classes = classes
@@ -188,6 +206,16 @@ class LabelIndicators:
     def n_outputs(self):
         """Output units of the network."""
         return len(self.classes)
+
+    @property
+    def outputs(self):
+        """Names of the outputs, as in `ClassLabels.outputs`."""
+        return self.classes
+
+    @staticmethod
+    def title(output):
+        """What to call an output in a sentence, given its name."""
+        return str(output)
 
     def check(self, y):
         """Raise ValueError if y is not a matrix with as many columns."""

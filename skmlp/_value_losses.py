@@ -45,7 +45,13 @@ def as_they_are(Z, T=None):
 
 def exponentials(Z):
     """Replace logits by exp(z), in place; the largest number stands for larger ones."""
-    np.exp(np.minimum(Z, _LARGEST_LOG, out=Z), out=Z)
+    np.exp(np.minimum(Z, largest_log(Z.dtype), out=Z), out=Z)
+
+
+def largest_log(dtype):
+    """The largest number whose exponential is a number, but for rounding."""
+    info = np.finfo(dtype)
+    return dtype.type(np.log(info.max) * (1 - info.eps))
 
 
 def squared_error(Z, T, weights):
@@ -225,6 +231,32 @@ def gaussian_curvature(M, weights, R):
     R *= _column(weights)
 
 
+def gaussian_fisher(M, weights, R):
+    """Replace R by the product with the expected second derivatives, if t is normal.
+
+    They are p and q^2 / 2, and none of them is negative, as some of `gaussian_curvature`
+    are where the density fits badly.
+    """
+    (_, p), (Rm, Rs) = _halves(M), _halves(R)
+    Rm *= p
+    Rs *= (1 - LEAST_VARIANCE * p) ** 2 / 2
+    R *= _column(weights)
+
+
+def deviations(s, least):
+    """exp(s / 2), and the standard deviation sqrt(exp(s) + least^2).
+
+    Parameters
+    ----------
+    s : ndarray of shape (n, K)
+        Logarithms of variances; beyond what has an exponential, the largest stands for it.
+    least : ndarray of shape (K,)
+    """
+    E = s / 2
+    exponentials(E)
+    return E, np.hypot(E, least.astype(s.dtype))
+
+
 def _halves(Z):
     K = Z.shape[1] // 2
     return Z[:, :K], Z[:, K:]
@@ -304,6 +336,7 @@ GAUSSIAN = Loss(
     log_mean=None,
     bent=gaussian_bent,
     curvature=gaussian_curvature,
+    fisher=gaussian_fisher,
     totals=partial(_power_totals, n_powers=4),
     constant=_gaussian_constant,
     floor=_gaussian_floor,

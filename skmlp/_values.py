@@ -19,6 +19,7 @@ from skmlp._value_losses import (
     LEAST_VARIANCE,
     POISSON,
     SQUARED_ERROR,
+    deviations,
     quantile_loss,
 )
 
@@ -215,9 +216,48 @@ class RealValues:
     @property
     def n_outputs(self):
         """Output units of the network."""
-        if self.name == "gaussian":
-            return 2 * len(self.center)
+        return self.n_predictions * (2 if self.name == "gaussian" else 1)
+
+    @property
+    def n_predictions(self):
+        """Values that `predict` has for a row: of normal densities, the means alone."""
         return max(len(self.center), len(self.levels))
+
+    @property
+    def outputs(self):
+        """Names of the outputs: levels of quantiles, or numbers of the columns of y.
+
+        Of normal densities, 'mean' and 'std', of several columns 'mean_0' and so on.
+        """
+        n_columns = len(self.center)
+        if self.name == "gaussian":
+            ends = [f"_{i}" for i in range(n_columns)] if n_columns > 1 else [""]
+            return np.array([what + end for what in ("mean", "std") for end in ends])
+        return self.levels if self._has_levels else np.arange(n_columns)
+
+    @property
+    def _has_levels(self):
+        """Whether outputs are told apart by the levels of quantiles."""
+        return self.name == "quantile" and len(self.center) == 1
+
+    @property
+    def is_single(self):
+        """Whether there is one output, as y has one dimension."""
+        return self.is_flat and self.n_outputs == 1
+
+    @property
+    def main(self):
+        """Number of the output to explain if none is named: of one column, its own."""
+        is_clear = len(self.center) == len(self.levels) == 1
+        return 0 if is_clear else None
+
+    def title(self, output):
+        """What to call an output in a sentence, given its name."""
+        if self.name == "gaussian":
+            return f"{output} of y"
+        if self._has_levels:
+            return f"quantile {output:g} of y"
+        return "y" if self.n_outputs == 1 else f"column {output} of y"
 
     def check(self, y):
         """Raise ValueError if y has another number of columns, or values out of range."""
@@ -250,8 +290,13 @@ class RealValues:
 
     def deviation(self, Z):
         """Standard deviation of y, given logits in its own units."""
-        variance = np.exp(Z[:, len(self.center) :]) + LEAST_VARIANCE * self.scale**2
-        return np.sqrt(variance[:, 0] if self.is_flat else variance)
+        _, deviation = deviations(Z[:, len(self.center) :], self.least_deviation)
+        return deviation[:, 0] if self.is_flat else deviation
+
+    @property
+    def least_deviation(self):
+        """Standard deviation of each column that a prediction has at the least."""
+        return np.sqrt(LEAST_VARIANCE) * self.scale
 
     def to_raw(self, coefs, intercepts):
         """Weights and biases for y in its own units, given standardised ones."""

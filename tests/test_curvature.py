@@ -17,8 +17,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmlp import MLPClassifierManual
+from skmlp import MLPClassifierManual, MLPRegressorManual
+from skmlp._coordinates import raw_parameters
+from skmlp._fitted import fitted_problem
 from skmlp._objective import Objective
+from skmlp._value_losses import LEAST_VARIANCE
 from skmlp.inspection import _curvature, loss_curvature
 
 pytestmark = short_fits
@@ -301,3 +304,96 @@ def test_of_partitions_the_local_model_is_asked():
     with pytest.raises(TypeError, match="to_local"):
         loss_curvature(model, X, Y)
     assert loss_curvature(model.to_local(), X, Y).largest[0] > 0
+
+
+POSITIVE = np.exp(0.5 * X[:, 0] + 0.3 * RNG.normal(size=60))
+# Losses of a regressor, and its y in units far from one
+VALUES = [
+    ({"loss": "squared_error"}, 1e4 + 50 * POSITIVE),
+    ({"loss": "squared_error"}, np.c_[1e4 + 50 * POSITIVE, POSITIVE]),
+    ({"loss": "poisson"}, np.round(5 * POSITIVE)),
+    ({"loss": "gamma"}, np.c_[5 * POSITIVE, 1e-3 * POSITIVE]),
+    ({"loss": "absolute_error"}, 50 * POSITIVE),
+    ({"loss": "quantile", "quantile": [0.2, 0.8]}, 50 * POSITIVE),
+    ({"loss": "gaussian"}, np.c_[1e4 + 50 * POSITIVE, POSITIVE]),
+]
+
+
+def make_regressor(params, **others):
+    settings = {"alpha": 0.5, "max_iter": 20, "random_state": 0}
+    return MLPRegressorManual(hidden_layer_sizes=3, **(settings | params | others))
+
+
+def differences_of(f, theta, step=1e-5):
+    """Central differences of an array along each parameter, which is the last axis."""
+    moves = step * np.eye(theta.size)
+    slopes = [(f(theta + v) - f(theta - v)) / (2 * step) for v in moves]
+    return np.stack(slopes, axis=-1)
+
+
+@pytest.mark.parametrize(("params", "y"), VALUES)
+def test_eigenvalues_for_values(params, y):
+    model = make_regressor(params).fit(X, y, WEIGHTS)
+    curvature = loss_curvature(model, X, y, WEIGHTS, n_eigenvalues=99)
+    problem, theta = fitted_problem(model, X, y, WEIGHTS)
+    objective = problem.objective(0.5)
+    hessian = differences_of(lambda theta: objective.loss_gradient(theta)[1].copy(), theta)
+    expected = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+    assert curvature.n_parameters == len(expected)
+    largest = np.abs(expected).max()
+    assert_allclose(curvature.smallest, expected, atol=1e-6 * largest)
+    assert_allclose(curvature.largest, expected[::-1], atol=1e-6 * largest)
+    assert_allclose(curvature.loss, model.loss_, rtol=1e-9)
+    assert curvature.of_penalty == 0.5 / WEIGHTS.sum()
+    assert 0 < curvature.effective_n_parameters < len(expected)
+    rows = np.repeat(np.arange(60), WEIGHTS.astype(int))
+    copied = loss_curvature(model, X[rows], y[rows])
+    for name in ("largest", "smallest", "effective_n_parameters", "loss"):
+        wanted = curvature[name][:6] if np.ndim(copied[name]) else curvature[name]
+        assert_allclose(copied[name], wanted, rtol=1e-8, atol=1e-10 * largest)
+
+
+def test_of_normal_densities_the_gauss_newton_matrix_is_the_fisher_matrix():
+    """With p = 1 / v and q = exp(s) p, the Fisher matrix of m and s has p and q^2 / 2."""
+    y = VALUES[-1][1]
+    model = make_regressor(VALUES[-1][0], max_iter=3).fit(X, y)
+    problem, theta = fitted_problem(model, X, y, None)
+
+    def logits(theta):
+        parameters = raw_parameters(problem.network, problem.coordinates, theta)
+        return problem.network.activations(parameters, X).copy()
+
+    J, E = differences_of(logits, theta), np.exp(logits(theta)[:, 2:])
+    p = 1 / (E + LEAST_VARIANCE)
+    factors = np.c_[p, (E * p) ** 2 / 2]
+    fisher = np.einsum("nk,nki,nkj->ij", factors, J, J) / 60
+    product = problem.objective(0.0).hessian_product(theta, gauss_newton=True)
+    found = np.array([product(v) for v in np.eye(theta.size)])
+    assert_allclose(found, fisher, atol=1e-7 * np.abs(fisher).max())
+    eigenvalues = np.linalg.eigvalsh(fisher)
+    assert eigenvalues[0] > -1e-7 * eigenvalues[-1]
+    count = (eigenvalues / (eigenvalues + 0.5 / 60)).sum()
+    curvature = loss_curvature(model, X, y)
+    assert_allclose(curvature.effective_n_parameters, count, rtol=1e-5)
+
+
+def test_without_a_penalty_to_speak_of_every_weight_of_a_linear_fit_counts():
+    """Of squared errors, eigenvalues are those of the moments of the standardised rows."""
+    y = 1e4 + 50 * POSITIVE
+    free = MLPRegressorManual(hidden_layer_sizes=(), alpha=1e-9).fit(X, y)
+    curvature = loss_curvature(free, X, y)
+    Z = np.c_[StandardScaler().fit_transform(X), np.ones(60)]
+    expected = np.linalg.eigvalsh(Z.T @ Z / 60)
+    assert_allclose(curvature.smallest, expected, rtol=1e-6)
+    assert_allclose(curvature.effective_n_parameters, 4, atol=1e-6)
+    assert curvature.kind == "minimum"
+    residuals = y - free.predict(X)
+    assert_allclose(curvature.loss, np.mean(residuals**2) / np.var(y) / 2, rtol=1e-6)
+
+
+def test_values_are_checked():
+    model = make_regressor({"loss": "poisson"}).fit(X, VALUES[2][1])
+    with pytest.raises(ValueError, match="y has 2 columns, but 1 are expected"):
+        loss_curvature(model, X, np.c_[VALUES[2][1], VALUES[2][1]])
+    with pytest.raises(ValueError, match="loss='poisson' is for y that are at least 0"):
+        loss_curvature(model, X, -VALUES[2][1])

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmlp import LossCurveDisplay, MLPClassifierManual
+from skmlp import LossCurveDisplay, MLPClassifierManual, MLPRegressorManual
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -111,3 +111,22 @@ def test_names_in_the_legend_are_written_as_they_are(tmp_path):
     box, axes = display.ax_.get_legend().get_window_extent(), display.ax_.bbox
     assert axes.x0 <= box.x0 < box.x1 <= axes.x1
     assert LossCurveDisplay([]).plot().line_ == []
+
+
+@short_fits
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "quantile", "gaussian"])
+def test_regressors(loss):
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    y = np.exp(X[:, 0])
+    model = MLPRegressorManual(loss, 5, max_iter=20, early_stopping=True, random_state=0)
+    pipe = make_pipeline(StandardScaler(), model).fit(X, y)
+    display = LossCurveDisplay.from_estimator(pipe, log_scale=True)
+    (line,), (dashed,), (dot,) = display.line_, display.validation_line_, display.best_
+    assert_array_equal(line.get_ydata(), model.loss_curve_)
+    assert_array_equal(dashed.get_ydata(), model.validation_loss_curve_)
+    assert dot.get_ydata() == model.validation_loss_curve_[model.best_iteration_]
+    assert min(model.loss_curve_) > 0  # so that a logarithmic scale can show them
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels[0] == "MLPRegressorManual"
+    display.figure_.canvas.draw()
+    assert display.ax_.yaxis.label.get_window_extent().x0 >= 0

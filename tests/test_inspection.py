@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skmlp import MLPClassifierManual, _objective
+from skmlp import MLPClassifierManual, MLPRegressorManual, _objective
 from skmlp._activations import ACTIVATIONS
 from skmlp._network import Network
 from skmlp.inspection import (
@@ -859,3 +859,192 @@ def test_contributions_that_are_lost_in_rounding_say_so(hidden, activation):
         same = attributions(model, X[3:4], baseline=X[3], response_method=response_method)
         assert_array_equal(same.contributions, 0)
         assert same.n_steps[0] <= 8
+
+
+ONE, TWO = 1, 2
+# Losses of a regressor, columns of y, and what its outputs are called
+VALUES = [
+    ({"loss": "squared_error"}, ONE, [0]),
+    ({"loss": "squared_error"}, TWO, [0, 1]),
+    ({"loss": "poisson"}, ONE, [0]),
+    ({"loss": "poisson"}, TWO, [0, 1]),
+    ({"loss": "gamma"}, TWO, [0, 1]),
+    ({"loss": "absolute_error"}, ONE, [0]),
+    ({"loss": "absolute_error"}, TWO, [0, 1]),
+    ({"loss": "quantile", "quantile": 0.9}, ONE, [0.9]),
+    ({"loss": "quantile", "quantile": 0.9}, TWO, [0, 1]),
+    ({"loss": "quantile", "quantile": [0.1, 0.5, 0.9]}, ONE, [0.1, 0.5, 0.9]),
+    ({"loss": "gaussian"}, ONE, ["mean", "std"]),
+    ({"loss": "gaussian"}, TWO, ["mean_0", "mean_1", "std_0", "std_1"]),
+]
+
+
+def make_regressor(params, n_columns=ONE, hidden=(6, 5), dtype=float, **others):
+    """A fitted net of values, and its 40 rows of 4 features."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 4))
+    y = np.exp(X[:, :n_columns] / 2 + 0.2 * rng.normal(size=(40, n_columns))) + 0.1
+    y = 100 * y if n_columns == TWO else 100 * y[:, 0]
+    settings = {"activation": "tanh", "alpha": 0.1, "max_iter": 15, "random_state": 0}
+    model = MLPRegressorManual(hidden_layer_sizes=hidden, **(settings | params | others))
+    return model.fit(X.astype(dtype), y), X.astype(dtype)
+
+
+def predictions(model, X, response_method="predict"):
+    """Of shape (n, number of outputs), by way of the estimator's other methods."""
+    if response_method == "logits":
+        return model.transform(X) @ model.coefs_[-1] + model.intercepts_[-1]
+    if model.loss == "gaussian":
+        parts = model.predict(X, return_std=True)
+    else:
+        parts = [model.predict(X)]
+    return np.concatenate([part.reshape(len(X), -1) for part in parts], axis=1)
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (6, 5)])
+@pytest.mark.parametrize("response_method", ["predict", "logits", "auto"])
+@pytest.mark.parametrize(("params", "n_columns", "names"), VALUES)
+def test_gradients_of_values_are_those_of_differences(
+    params, n_columns, names, response_method, hidden
+):
+    model, X = make_regressor(params, n_columns, hidden)
+    respond = "predict" if response_method == "auto" else response_method
+    expected = differences(lambda X: predictions(model, X, respond), X, 1e-5)
+    gradients = input_gradients(model, X, response_method=response_method)
+    if len(names) == 1:  # as y and predictions have no axis for it
+        assert gradients.shape == (40, 4)
+        gradients = gradients[:, np.newaxis]
+    scale = np.abs(expected).max()
+    assert_allclose(gradients, expected, rtol=1e-5, atol=1e-7 * scale)
+    for i, name in enumerate(names):
+        of_one = input_gradients(model, X, target=name, response_method=response_method)
+        assert_allclose(of_one, gradients[:, i], atol=1e-12 * scale)
+    of_last = input_gradients(model, X, target=names[-1:], response_method=response_method)
+    assert_allclose(of_last, gradients[:, -1:], atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("hidden", [(7,), (6, 5)])
+@pytest.mark.parametrize("response_method", ["predict", "logits"])
+@pytest.mark.parametrize(("params", "n_columns", "names"), VALUES)
+def test_contributions_to_values_add_up(params, n_columns, names, response_method, hidden):
+    model, X = make_regressor(params, n_columns, hidden)
+    X, baseline = X[:6], X[-3:]
+    options = {"baseline": baseline, "response_method": response_method, "tol": 1e-6}
+    is_single = len(names) == 1
+    result = attributions(model, X, target=names, **options)
+    responses = predictions(model, X, response_method)
+    base_values = predictions(model, baseline, response_method).mean(axis=0)
+    assert_allclose(result.responses, responses, rtol=1e-10)
+    assert_allclose(result.base_values, base_values, rtol=1e-10)
+    assert list(result.targets) == names
+    total = result.base_values + result.contributions.sum(axis=2)
+    assert_allclose(total, responses, atol=1e-5 * np.abs(result.contributions).max())
+    # the integral as it is defined, by Simpson's rule
+    times, expected = np.linspace(0, 1, 101), 0
+    weights = np.r_[1, np.tile([4, 2], 49), 4, 1] / 300
+    for b in baseline:
+        for t, weight in zip(times, weights, strict=True):
+            gradients = input_gradients(
+                model, b + t * (X - b), target=names, response_method=response_method
+            )
+            expected += weight * (X - b)[:, np.newaxis] * gradients / len(baseline)
+    scale = np.abs(result.contributions).max()
+    assert_allclose(result.contributions, expected, atol=1e-5 * scale)
+    if is_single:
+        of_y = attributions(model, X, **options)
+        assert_allclose(of_y.contributions, result.contributions[:, 0], atol=1e-12 * scale)
+        assert of_y.contributions.shape == X.shape
+        assert of_y.responses.shape == (6,)
+        assert of_y.targets == names[0]
+        assert np.ndim(of_y.base_values) == 0
+
+
+def test_means_of_values_take_no_steps():
+    for loss, is_closed in [("squared_error", True), ("gaussian", False)]:
+        model, X = make_regressor({"loss": loss}, hidden=(7,))
+        assert (attributions(model, X).n_steps.max() == 0) == is_closed
+        of_logits = attributions(model, X, response_method="logits")
+        assert_array_equal(of_logits.n_steps, 0)
+
+
+def test_gradients_of_quantiles_that_cross_are_those_of_their_place():
+    model, X = make_regressor({"loss": "quantile", "quantile": [0.4, 0.5, 0.6]})
+    order = np.argsort(predictions(model, X, "logits"), axis=1)
+    assert 5 < (order != [0, 1, 2]).any(axis=1).sum() < 40
+    of_logits = input_gradients(model, X, response_method="logits")
+    expected = np.take_along_axis(of_logits, order[:, :, np.newaxis], axis=1)
+    assert_allclose(input_gradients(model, X), expected, atol=1e-12)
+
+
+def test_values_in_single_precision_and_in_steps_before():
+    for params, n_columns, names in VALUES:
+        model, X = make_regressor(params, n_columns, dtype=np.float32)
+        gradients = input_gradients(model, X, target=names)
+        result = attributions(model, X, baseline=X[:3], target=names)
+        assert gradients.dtype == result.contributions.dtype == np.float32
+        assert result.responses.dtype == np.float32
+        double, _ = make_regressor(params, n_columns)
+        double.coefs_ = [W.astype(float) for W in model.coefs_]
+        double.intercepts_ = [b.astype(float) for b in model.intercepts_]
+        expected = input_gradients(double, X.astype(float), target=names)
+        assert_allclose(gradients, expected, atol=1e-4 * np.abs(expected).max())
+        scaled = make_pipeline(StandardScaler(), clone(double)).fit(X, 100 + X[:, 0])
+        seen = scaled[0].transform(X)
+        of_step = input_gradients(scaled[-1], seen)
+        assert_array_equal(input_gradients(scaled, X), of_step)
+
+
+@pytest.mark.parametrize("inspect", [input_gradients, attributions])
+def test_what_regressors_are_asked_is_checked(inspect):
+    model, X = make_regressor({"loss": "quantile", "quantile": [0.1, 0.9]})
+    for target in (0, "mean", [0.1, 0.5], []):
+        with pytest.raises(ValueError, match=r"target should be .* \[0\.1, 0\.9\], got"):
+            inspect(model, X, target=target)
+    for name in ("predict_proba", "decision_function"):
+        match = rf"'auto', 'predict', 'logits'\]\. Got '{name}'"
+        with pytest.raises(ValueError, match=match):
+            inspect(model, X, response_method=name)
+    with pytest.raises(ValueError, match=r"The 'response_method' parameter .* must be"):
+        inspect(model, X, response_method="mean")
+    with pytest.raises(NotFittedError, match="not fitted"):
+        inspect(MLPRegressorManual(), X)
+    classifier, _ = make_model()
+    with pytest.raises(ValueError, match=r"'predict_proba'\]. Got 'predict' instead"):
+        inspect(classifier, X, response_method="predict")
+
+
+def test_of_classifiers_the_default_is_the_logits():
+    model, X = make_model((6, 5))
+    of_logits = input_gradients(model, X, response_method="logits")
+    assert_array_equal(input_gradients(model, X), of_logits)
+    of_logits = attributions(model, X, response_method="logits").contributions
+    assert_array_equal(attributions(model, X).contributions, of_logits)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "params", [{"loss": "poisson"}, {"loss": "gamma"}, {"loss": "gaussian"}]
+)
+def test_far_away_predictions_and_their_gradients_are_finite(params, dtype):
+    """Where exp has no number, predictions are the largest one, which does not grow."""
+    model, X = make_regressor(params, activation="relu", hidden=(7,), dtype=dtype)
+    far = X * dtype(1e6)
+    found, gradients = predictions(model, far), input_gradients(model, far)
+    assert found.dtype == gradients.dtype == dtype
+    assert np.isfinite(found).all()
+    assert np.isfinite(gradients).all()
+    rows = (found > np.finfo(dtype).max / 2).any(axis=1)
+    assert 0 < rows.sum() < 40
+    last = gradients if params["loss"] != "gaussian" else gradients[:, 1]
+    assert_array_equal(last[rows], 0)
+
+
+def test_regressors_after_skops_and_in_searches():
+    skops = pytest.importorskip("skops.io")
+    model, X = make_regressor({"loss": "gaussian"})
+    name = "skmlp._regressor.MLPRegressorManual"
+    loaded = skops.loads(skops.dumps(model), trusted=[name])
+    assert_array_equal(input_gradients(loaded, X), input_gradients(model, X))
+    search = GridSearchCV(clone(model), {"alpha": [0.1]}, cv=2).fit(X, 100 + X[:, 0])
+    best = attributions(search.best_estimator_, X).contributions
+    assert_array_equal(attributions(search, X).contributions, best)

@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skmlp import MLPRegressorManual
 from skmlp.inspection import AttributionDisplay, _display, attributions
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -281,3 +282,53 @@ def test_matplotlib_is_needed_only_to_draw():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert b"requires matplotlib" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("params", "target", "title"),
+    [
+        ({}, None, "prediction of y"),
+        ({"response_method": "logits"}, None, "logit of y"),
+        ({"loss": "poisson"}, None, "prediction of y"),
+        ({"loss": "quantile", "quantile": 0.9}, None, "prediction of quantile 0.9 of y"),
+        (
+            {"loss": "quantile", "quantile": [0.1, 0.9]},
+            0.1,
+            "prediction of quantile 0.1 of y",
+        ),
+        ({"loss": "gaussian"}, None, "prediction of mean of y"),
+        ({"loss": "gaussian"}, "std", "prediction of std of y"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["bar", "strip", "waterfall"])
+def test_values(X, params, target, title, kind):
+    y = 10 + X[:, 0] + X[:, 1] ** 2
+    options = {name: params[name] for name in ("response_method",) if name in params}
+    settings = {name: params[name] for name in params if name not in options}
+    model = MLPRegressorManual(hidden_layer_sizes=5, alpha=0.1, max_iter=20, **settings)
+    model.fit(X, y)
+    display = AttributionDisplay.from_estimator(
+        model, X, target=target, kind=kind, row=2, **options
+    )
+    assert display.ax_.get_xlabel().endswith(title)
+    name = model._targets().outputs[0] if target is None else target
+    result = attributions(model, X, target=name, **options)
+    assert_array_equal(display.contributions, result.contributions)
+    assert display.base_value == result.base_values
+
+
+def test_of_several_values_one_has_to_be_named(X):
+    Y = np.c_[X[:, 0] + X[:, 1], X[:, 2]]
+    model = MLPRegressorManual(hidden_layer_sizes=5, alpha=0.1, max_iter=20).fit(X, Y)
+    with pytest.raises(ValueError, match=r"one of \[0, 1\]: name one"):
+        AttributionDisplay.from_estimator(model, X)
+    display = AttributionDisplay.from_estimator(model, X, target=1, kind="strip")
+    assert display.ax_.get_xlabel() == "contribution to prediction of column 1 of y"
+    assert display.feature_order_[0] == 2
+    with pytest.raises(ValueError, match=r"'logits'\]. Got 'predict_proba' instead"):
+        AttributionDisplay.from_estimator(
+            model, X, target=1, response_method="predict_proba"
+        )
+    dense = MLPRegressorManual(loss="gaussian", hidden_layer_sizes=5, alpha=0.1, max_iter=9)
+    with pytest.raises(ValueError, match=r"'std_0', 'std_1'.*: name one"):
+        AttributionDisplay.from_estimator(dense.fit(X, Y), X)

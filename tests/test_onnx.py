@@ -12,7 +12,7 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skmlp import MLPClassifierManual
+from skmlp import MLPClassifierManual, MLPRegressorManual
 
 pytest.importorskip("skl2onnx", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was converted")
@@ -155,3 +155,72 @@ def test_labels_that_onnx_does_not_have(iris):
     model.classes_ = np.array([0.5, 1.5, 2.5])
     with pytest.raises(ValueError, match="ONNX labels are strings or integers"):
         run(model, X, zipmap=False)
+
+
+# Losses of a regressor, and columns of y
+VALUES = [
+    ({"loss": "squared_error"}, 1),
+    ({"loss": "squared_error"}, 3),
+    ({"loss": "poisson"}, 1),
+    ({"loss": "poisson"}, 2),
+    ({"loss": "gamma"}, 2),
+    ({"loss": "absolute_error"}, 2),
+    ({"loss": "quantile", "quantile": 0.9}, 1),
+    ({"loss": "quantile", "quantile": [0.45, 0.5, 0.55]}, 1),
+    ({"loss": "gaussian"}, 1),
+    ({"loss": "gaussian"}, 2),
+]
+
+
+def make_regressor(params, n_columns, dtype, **others):
+    """A regressor in a pipeline, of values of many sizes, and its rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    y = 10 + 1e3 * np.exp(X[:, :n_columns] + rng.normal(size=(60, n_columns)))
+    settings = {"alpha": 0.1, "max_iter": 15, "random_state": 0}
+    model = MLPRegressorManual(hidden_layer_sizes=(7, 5), **(settings | params | others))
+    y = y if n_columns > 1 else y[:, 0]
+    return make_pipeline(StandardScaler(), model).fit(X.astype(dtype), y), X.astype(dtype)
+
+
+@short_fits
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("params", "n_columns"), VALUES)
+def test_values(params, n_columns, dtype):
+    """A column for each one, also where `predict` has one dimension; no deviations."""
+    pipe, X = make_regressor(params, n_columns, dtype)
+    (values,) = run(pipe, X)
+    expected = pipe.predict(X)
+    assert values.dtype == dtype
+    assert values.shape == (60, np.size(params.get("quantile", 0.5)) * n_columns)
+    tol = 1e-6 if dtype == np.float32 else 1e-13
+    atol = tol * np.abs(expected).max()
+    assert_allclose(values, expected.reshape(values.shape), rtol=10 * tol, atol=atol)
+    converted = to_onnx(pipe, X[:1])
+    (output,) = converted.graph.output
+    assert output.name == "variable"
+    assert output.type.tensor_type.shape.dim[1].dim_value == values.shape[1]
+
+
+@short_fits
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_quantiles_that_cross_are_sorted(dtype):
+    pipe, X = make_regressor(*VALUES[7], dtype)
+    seen, net = pipe[0].transform(X), pipe[1]
+    Z = net.transform(seen) @ net.coefs_[-1] + net.intercepts_[-1]
+    assert (np.diff(Z, axis=1) < 0).any()
+    (values,) = run(pipe, X)
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert_allclose(values, np.sort(Z, axis=1), atol=1e-6 * np.abs(Z).max())
+
+
+@short_fits
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", ["poisson", "gaussian"])
+def test_values_far_away_are_finite(loss, dtype):
+    pipe, X = make_regressor({"loss": loss}, 1, dtype, activation="identity")
+    far = dtype(1e6) * X
+    (values,) = run(pipe, far)
+    assert np.isfinite(values).all()
+    assert_allclose(values[:, 0], pipe.predict(far), rtol=1e-4)
+    assert loss == "gaussian" or values.max() > np.finfo(dtype).max / 2

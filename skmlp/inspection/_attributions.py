@@ -46,7 +46,7 @@ def attributions(
     *,
     baseline=None,
     target=None,
-    response_method="logits",
+    response_method="auto",
     tol=1e-2,
     max_steps=256,
 ):
@@ -60,10 +60,10 @@ def attributions(
 
     Parameters
     ----------
-    estimator : MLPClassifierManual, Pipeline or search
-        A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
-        ``refit=True`` over one of these. In a pipeline, the features are those that the
-        last step sees, after the steps before; samplers among these are skipped.
+    estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+        A fitted net, a pipeline that ends in one, or a search with ``refit=True`` over one
+        of these. In a pipeline, the features are those that the last step sees, after the
+        steps before; samplers among these are skipped.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows to explain, as `estimator` takes them. Sparse rows are made dense
@@ -78,13 +78,15 @@ def attributions(
         held out, in the first of several calls with ``warm_start``; in a stream of
         ``partial_fit``, of all rows so far. Sparse ones are made dense.
 
-    target : label or list of labels, default=None
-        The classes (of multilabel data the numbers of the labels) whose outputs are
-        explained; None means all of ``classes_``. A single label drops the axis of the
-        targets in what is returned.
+    target : name of an output or list of names, default=None
+        The outputs that are explained, as in `input_gradients`; None means all. A single
+        one drops the axis of the targets in what is returned, and so does None of a
+        regressor with one output for a y of one dimension.
 
-    response_method : {'logits', 'decision_function', 'predict_proba'}, default='logits'
-        Which outputs are explained, as in `input_gradients`. For two classes,
+    response_method : {'auto', 'logits', 'decision_function', 'predict_proba', 'predict'}, \
+            default='auto'
+        Which outputs are explained, as in `input_gradients`: by default the logits of a
+        classifier, and the predictions of a regressor. For two classes,
         'decision_function' is twice as far from the baseline as either logit, where these
         are opposite.
 
@@ -113,13 +115,14 @@ def attributions(
             What the base value and a row's contributions lack to add up to its response.
         n_steps : ndarray of shape (n_samples,)
             The most steps that each row took, of all baselines. 0 where the integral has a
-            closed form, as for logits or log-odds with at most one hidden layer.
+            closed form, as for logits, log-odds, and what a regressor predicts of means,
+            with at most one hidden layer.
         features : {ndarray, CSR} of shape (n_samples, n_features)
             What the network sees of X.
         feature_names : ndarray of shape (n_features,)
             Names of these; 'x0', 'x1' and so on if the steps can't tell.
         targets : ndarray of shape (n_targets,)
-            The classes of the outputs.
+            Names of the outputs, as `target` has them.
 
     Raises
     ------
@@ -172,7 +175,7 @@ def attributions(
     subject = take_subject(estimator, X, target, response_method)
     baseline = take_baseline(subject, X, baseline)
     result = _integrate(subject, baseline, tol, max_steps)
-    if target is not None and np.ndim(target) == 0:
+    if subject.is_single:
         result.update(_of_single_target(result))
     result.update(features=subject.X, feature_names=feature_names(subject))
     return result

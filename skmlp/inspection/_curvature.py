@@ -43,18 +43,19 @@ def loss_curvature(
 
     The eigenvalues of the Hessian matrix of the objective, (26), tell whether the end of a
     fit is a minimum, how flat it is, and how unlike its directions are. They are those in
-    the coordinates of training: of standardised features, unless ``standardize=False``.
+    the coordinates of training: of standardised features, unless ``standardize=False``,
+    and for a regressor of standardised y.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
-        ``refit=True`` over one of these.
+        A fitted `MLPClassifierManual` or `MLPRegressorManual`, a pipeline that ends in
+        one, or a search with ``refit=True`` over one of these.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows that it was fitted to; others have another objective. They are looked at in
         double precision: float32 rows, those of a memory map included, are copied.
     y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
-        Their labels.
+        Their labels, or values.
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights; those of ``class_weight`` are multiplied in.
     n_eigenvalues : int, default=6
@@ -69,9 +70,9 @@ def loss_curvature(
         Dictionary-like object, with the following attributes.
 
         largest : ndarray of shape (n_eigenvalues,)
-            Eigenvalues of the Hessian, descending, in nats per squared parameter. Fewer, if
-            there are fewer parameters. With more than 1000 parameters, one that occurs
-            several times may be listed fewer times.
+            Eigenvalues of the Hessian, descending, in units of the loss (of a classifier,
+            nats) per squared parameter. Fewer, if there are fewer parameters. With more
+            than 1000 parameters, one that occurs several times may be listed fewer times.
         smallest : ndarray of shape (n_eigenvalues,)
             Those at the other end, ascending.
         kind : {'minimum', 'saddle'}
@@ -117,6 +118,12 @@ def loss_curvature(
     The Hessian of ``activation="relu"`` is that of the straight pieces. It does not see the
     kinks between them, on which many fits end: there neither `kind` nor the gradient says
     how good the end is.
+
+    Of the losses 'quantile' and 'absolute_error' the curvature is that of the smoothed loss
+    that training minimises, which is large near the kink and grows with the rows. For
+    'gaussian', the Gauss-Newton matrix has the second derivatives with respect to mean and
+    log-variance that are expected by the net's own density (the Fisher information): those
+    at the rows may be negative where it fits badly.
 
     Softmax probabilities do not change if all biases of the output layer grow alike: one
     eigenvalue is 0 at every minimum.

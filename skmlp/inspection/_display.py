@@ -10,12 +10,14 @@ from skmlp._fitted import unwrap
 from skmlp._labels import LINE_HEIGHT, MOST_LINES, VERBATIM, fold, place_for
 from skmlp._sklearn import check_matplotlib_support, count_samples
 from skmlp.inspection._attributions import attributions
+from skmlp.inspection._responses import method_of
 
 _KINDS = ("bar", "strip", "waterfall")
 _OUTPUTS = {
     "logits": "logit",
     "decision_function": "decision function",
     "predict_proba": "probability",
+    "predict": "prediction",
 }
 _UP, _DOWN = "#D55E00", "#0072B2"
 _REST = "other features"
@@ -109,7 +111,7 @@ class AttributionDisplay:
         kind="bar",
         baseline=None,
         target=None,
-        response_method="logits",
+        response_method="auto",
         row=0,
         max_features=10,
         ax=None,
@@ -119,7 +121,7 @@ class AttributionDisplay:
 
         Parameters
         ----------
-        estimator : MLPClassifierManual, Pipeline or search
+        estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
             As `attributions` takes it.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -132,12 +134,13 @@ class AttributionDisplay:
                 default=None
             What the rows are compared with; None is the mean of the features in training.
 
-        target : label, default=None
-            The class, or the number of the label, whose output is explained. None is
-            ``classes_[1]`` of two classes; of more, one has to be named.
+        target : name of an output, default=None
+            The output that is explained, as in `attributions`. None is ``classes_[1]`` of
+            two classes, and of a regressor with one column of y the value itself, or its
+            mean; of more outputs, one has to be named.
 
-        response_method : {'logits', 'decision_function', 'predict_proba'}, \
-                default='logits'
+        response_method : {'auto', 'logits', 'decision_function', 'predict_proba', \
+                'predict'}, default='auto'
             Which outputs are explained, as in `attributions`.
 
         row : int, default=0
@@ -178,7 +181,9 @@ class AttributionDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         _check_kind(kind)
-        target = _one_target(target, unwrap(estimator)[1])
+        of_model = unwrap(estimator)[1]._targets()
+        method = method_of(response_method, of_model.loss.units)
+        target = _one_target(target, of_model)
         if kind == "waterfall":
             _check_row(row, count_samples(X))
         result = attributions(
@@ -186,14 +191,14 @@ class AttributionDisplay:
             X,
             baseline=baseline,
             target=target,
-            response_method=response_method,
+            response_method=method,
         )
         display = cls(
             result.contributions,
             result.features,
             result.base_values,
             result.feature_names,
-            f"{_OUTPUTS[response_method]} of {target}",
+            f"{_OUTPUTS[method]} of {of_model.title(target)}",
         )
         return display.plot(ax, kind=kind, row=row, max_features=max_features, **kwargs)
 
@@ -357,17 +362,17 @@ def _check_kind(kind):
         raise ValueError(f"kind should be one of {_KINDS}, got {kind!r}.")
 
 
-def _one_target(target, model):
-    """The class to explain: of two, the second if none is named."""
+def _one_target(target, kind):
+    """Name of the output to explain: the main one, if there is one and none is named."""
     if target is not None and np.ndim(target):
-        raise ValueError(f"target should be a single class, got {target!r}.")
+        raise ValueError(f"target should be a single class or output, got {target!r}.")
     if target is not None:
         return target
-    if len(model.classes_) == 2 and model.out_activation_ == "softmax":
-        return model.classes_[1]
+    if kind.main is not None:
+        return kind.outputs[kind.main]
     raise ValueError(
-        f"target should be one of {model.classes_.tolist()}: name one. Only where a row is "
-        "of one of two classes, it is the second by default."
+        f"target should be one of {kind.outputs.tolist()}: name one. It has a default only "
+        "for two classes, and for one value a row."
     )
 
 

@@ -6,13 +6,14 @@ from skmlp._memory_map import give_back, memory_map
 from skmlp._objective import row_blocks
 from skmlp._parallel import row_threads
 from skmlp._sklearn import StrOptions, validate_params
+from skmlp.inspection._responses import RESPONSES
 from skmlp.inspection._subject import take_subject
 
-RESPONSE_METHODS = [StrOptions({"logits", "decision_function", "predict_proba"})]
+RESPONSE_METHODS = [StrOptions({"auto"}.union(*RESPONSES.values()))]
 
 
 @validate_params({"response_method": RESPONSE_METHODS}, prefer_skip_nested_validation=True)
-def input_gradients(estimator, X, *, target=None, response_method="logits"):
+def input_gradients(estimator, X, *, target=None, response_method="auto"):
     """Compute the gradient of each output with respect to the features of each row.
 
     It is exact: back-propagation, taken one layer further than training takes it [1]_. The
@@ -20,22 +21,27 @@ def input_gradients(estimator, X, *, target=None, response_method="logits"):
 
     Parameters
     ----------
-    estimator : MLPClassifierManual, Pipeline or search
-        A fitted `MLPClassifierManual`, a pipeline that ends in one, or a search with
-        ``refit=True`` over one of these. In a pipeline, gradients are with respect to the
-        features that the last step sees, after the steps before.
+    estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+        A fitted net, a pipeline that ends in one, or a search with ``refit=True`` over one
+        of these. In a pipeline, gradients are with respect to the features that the last
+        step sees, after the steps before.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows, as `estimator` takes them. Sparse rows are never made dense, but
         the gradients are dense.
 
-    target : label or list of labels, default=None
-        The classes (of multilabel data the numbers of the labels) whose outputs are
-        differentiated; None means all of ``classes_``. A single label drops the second
-        axis of the result.
+    target : name of an output or list of names, default=None
+        The outputs that are differentiated; None means all. A single one drops the second
+        axis of the result. Of a classifier they are the classes, of multilabel data the
+        numbers of the labels. Of a regressor they are the numbers of the columns of y; the
+        levels, if it predicts quantiles of one column; and with ``loss="gaussian"`` 'mean'
+        and 'std', or for several columns 'mean_0', 'mean_1', ..., 'std_0', 'std_1', .... Of
+        a regressor with one output for a y of one dimension, None drops the axis, too.
 
-    response_method : {'logits', 'decision_function', 'predict_proba'}, default='logits'
-        What is differentiated:
+    response_method : {'auto', 'logits', 'decision_function', 'predict_proba', 'predict'}, \
+            default='auto'
+        What is differentiated; 'auto' is 'logits' of a classifier, and 'predict' of a
+        regressor. Of a classifier:
 
         - 'logits' are the inputs of the softmax (of the logistic outputs, if y was
           multilabel), one a class, also for two classes;
@@ -44,14 +50,23 @@ def input_gradients(estimator, X, *, target=None, response_method="logits"):
           ``classes_[1]``); for multilabel data it is the same as 'logits';
         - 'predict_proba' are the probabilities.
 
+        Of a regressor:
+
+        - 'predict' is what its method of this name returns, y in its own units, with
+          ``loss="gaussian"`` together with the standard deviation;
+        - 'logits' are the outputs of the net: logarithms of the predictions for the losses
+          'poisson' and 'gamma', quantiles that may cross, and for 'gaussian' means and
+          logarithms of variances; else they are the same as 'predict'.
+
     Returns
     -------
     gradients : ndarray of shape (n_samples, n_targets, n_features) or \
             (n_samples, n_features)
-        In the precision of the estimator: float32 if it was trained on float32, else
-        float64. That is all the memory that grows with the rows: 8 bytes times their
-        number, the number of targets and of features. For many features or classes, choose
-        targets, or pass some rows at a time.
+        In units of the response over units of the feature, and in the precision of the
+        estimator: float32 if it was trained on float32, else float64. That is all the
+        memory that grows with the rows: 8 bytes times their number, the number of targets
+        and of features. For many features or targets, choose some, or pass some rows at a
+        time.
 
     Raises
     ------
@@ -82,10 +97,18 @@ def input_gradients(estimator, X, *, target=None, response_method="logits"):
     (150, 3, 4)
     >>> input_gradients(model, X, target=2, response_method="predict_proba").shape
     (150, 4)
+
+    Of a regressor with one output, they have the shape of X:
+
+    >>> from skmlp import MLPRegressorManual
+    >>> length = X[:, 0]
+    >>> model = MLPRegressorManual(tol=1e-2, random_state=0).fit(X[:, 1:], length)
+    >>> input_gradients(model, X[:, 1:]).shape
+    (150, 3)
     """
     subject = take_subject(estimator, X, target, response_method)
     gradients = _gradients(subject)
-    return gradients if np.ndim(target) or target is None else gradients[:, 0]
+    return gradients[:, 0] if subject.is_single else gradients
 
 
 def _gradients(subject):

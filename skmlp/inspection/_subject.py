@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp._classifier import MLPClassifierManual
+from skmlp._estimator import BaseMLP
 from skmlp._fitted import transform, unwrap
 from skmlp._inference import fitted_network
 from skmlp._intake import check_features
+from skmlp._losses import Loss
 from skmlp._network import Network, Parameters
-from skmlp.inspection._responses import Response, response_of
+from skmlp.inspection._responses import Response, method_of, response_of
 
 
 class Subject(NamedTuple):
@@ -18,7 +19,7 @@ class Subject(NamedTuple):
 
     Attributes
     ----------
-    model : MLPClassifierManual
+    model : BaseMLP
     steps : list of transformer
         What the rows go through before.
     loss : Loss
@@ -30,17 +31,20 @@ class Subject(NamedTuple):
     response : Response
         Of T outputs.
     targets : ndarray of shape (T,)
-        Their classes.
+        Their names.
+    is_single : bool
+        Whether results have no axis of outputs.
     """
 
-    model: MLPClassifierManual
+    model: BaseMLP
     steps: list
-    loss: str
+    loss: Loss
     network: Network
     parameters: Parameters
     X: np.ndarray
     response: Response
     targets: np.ndarray
+    is_single: bool
 
 
 def take_subject(estimator, X, target, response_method):
@@ -63,28 +67,29 @@ def take_subject(estimator, X, target, response_method):
     TypeError, ValueError
     """
     steps, model = unwrap(estimator)
-    indices = _target_indices(target, model.classes_)
+    kind = model._targets()
+    method = method_of(response_method, kind.loss.units)
+    indices = _target_indices(target, kind.outputs)
+    is_single = kind.is_single if target is None else np.ndim(target) == 0
     X = check_features(model, transform(steps, X))
-    units = model.out_activation_
-    response = response_of(response_method, units, model.n_outputs_, indices, X.dtype)
-    loss = model._targets().loss
-    network, parameters = fitted_network(model, loss)
-    targets = model.classes_[indices]
-    return Subject(model, steps, loss, network, parameters, X, response, targets)
+    response = response_of(method, kind, indices, X.dtype)
+    of_network = kind.loss, *fitted_network(model, kind.loss)
+    asked = response, kind.outputs[indices], is_single
+    return Subject(model, steps, *of_network, X, *asked)
 
 
-def _target_indices(target, classes):
+def _target_indices(target, outputs):
     """Numbers of the outputs that `target` names; ValueError if it names none."""
     if target is None:
-        return np.arange(len(classes))
+        return np.arange(len(outputs))
     wanted = [target] if np.ndim(target) == 0 else list(target)
-    known = classes.tolist()
-    unknown = [label for label in wanted if label not in known]
+    known = outputs.tolist()
+    unknown = [name for name in wanted if name not in known]
     if unknown or not wanted:
         raise ValueError(
-            f"target should be one or several of the classes {known}, got {target!r}."
+            f"target should be one or several of the outputs {known}, got {target!r}."
         )
-    return np.array([known.index(label) for label in wanted])
+    return np.array([known.index(name) for name in wanted])
 
 
 def feature_names(subject):
