@@ -5,12 +5,14 @@ biases of the output layer are multiplied back, so that they give y in its own u
 """
 
 import warnings
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
+from skmlp._coordinates import deviations, feature_moments, merge_moments
 from skmlp._losses import Loss
 from skmlp._repeats import fingerprints
 from skmlp._value_losses import (
@@ -151,6 +153,11 @@ class RealValues:
             return 2 * len(self.center)
         return max(len(self.center), len(self.levels))
 
+    @property
+    def columns(self):
+        """What to call the columns of predictions."""
+        return self.levels if len(self.levels) > 1 else range(len(self.center))
+
     def check(self, y):
         """Raise ValueError if y has another number of columns, or values out of range."""
         n_columns = 1 if y.ndim == 1 else y.shape[1]
@@ -162,7 +169,7 @@ class RealValues:
 
     def encode(self, y):
         """Standardised targets of shape (n, K)."""
-        return (y.reshape(len(y), -1) - self.center) / self.scale
+        return (_columns(y) - self.center) / self.scale
 
     def decode(self, T):
         """y, given standardised targets."""
@@ -208,6 +215,11 @@ class RealValues:
         """None: rows are of no class."""
 
 
+def _columns(y):
+    """The values with two dimensions."""
+    return y.reshape(len(y), -1)
+
+
 def check_range(y, name):
     """Raise ValueError if a loss is not made for some values of y."""
     family, least = FAMILIES[name], np.min(y)
@@ -215,6 +227,33 @@ def check_range(y, name):
         return
     what = "at least 0" if family.may_be_least else "positive"
     raise ValueError(f"loss={name!r} is for y that are {what}; the smallest is {least:g}.")
+
+
+class ValueTally(NamedTuple):
+    """What the y of some rows tells of all: moments, from which those of all are merged.
+
+    Attributes
+    ----------
+    example : ndarray of shape (1,) or (1, K)
+        The first row.
+    n_rows : int
+        Number of the rows that have a weight.
+    moments : tuple
+        Of `feature_moments`.
+    """
+
+    example: np.ndarray
+    n_rows: int
+    moments: tuple
+
+    @property
+    def traits(self):
+        """What has to be the same in all parts, by what it is called."""
+        return {"columns of y": 1 if self.example.ndim == 1 else self.example.shape[1]}
+
+    def size(self, targets, class_weights):
+        """Number of the rows with a weight, and the total."""
+        return self.n_rows, float(self.moments[2])
 
 
 class Values:
@@ -253,7 +292,7 @@ class Values:
         """What the y of a training set is."""
         check_range(y, settings.loss)
         family = FAMILIES[settings.loss]
-        columns = y.reshape(len(y), -1)
+        columns = _columns(y)
         levels = _levels(settings, columns.shape[1])
         center = np.zeros(columns.shape[1])
         if family.center is not None:
@@ -262,10 +301,57 @@ class Values:
         scale[~(scale > 0)] = 1.0
         T = (columns - center) / scale
         constant = [quantiles_of(T, sample_weight, level) for level in levels]
-        width = _WIDTH * len(y) ** _WIDTH_POWER
+        n_rows = len(y) if sample_weight is None else np.count_nonzero(sample_weight)
+        width = _WIDTH * n_rows**_WIDTH_POWER
         is_flat = y.ndim == 1
         constant = np.concatenate(constant)
         return RealValues(settings.loss, center, scale, levels, constant, width, is_flat)
+
+    @staticmethod
+    def check_settings_of_parts(settings):
+        """Raise ValueError if the quantiles are none, before partitions are read."""
+        _levels(settings, 1)
+
+    @staticmethod
+    def needs_sample(settings):
+        """Whether `merged` needs values of y: quantiles can't be told from moments."""
+        return FAMILIES[settings.loss].loss is None
+
+    @staticmethod
+    def tally(y, settings, sample_weight):
+        """What the y of some rows tells of all, as a `ValueTally`."""
+        check_range(y, settings.loss)
+        n_rows = len(y) if sample_weight is None else np.count_nonzero(sample_weight)
+        return ValueTally(y[:1], n_rows, feature_moments(_columns(y), sample_weight))
+
+    @classmethod
+    def merged(cls, tallies, settings, sample):
+        """What y is in all parts together, given the tally of each, or a sample of all.
+
+        Parameters
+        ----------
+        tallies : list of ValueTally
+        settings : Settings
+        sample : (ndarray of shape (n,) or (n, K), ndarray of shape (n,)) or None
+            Values and their weights, if it `needs_sample`.
+        """
+        if sample is not None:
+            y, weights = sample
+            return cls.of(y, settings, weights)
+        family = FAMILIES[settings.loss]
+        moments = reduce(merge_moments, (tally.moments for tally in tallies))
+        mean, _, _, low, high = moments
+        center = np.zeros(len(mean)) if family.center is None else mean
+        spread = np.where(low < high, deviations(moments)[0], 0)
+        scale = mean if family.has_log_link else spread
+        scale = np.where(scale > 0, scale, 1.0)
+        levels, constant = _levels(settings, len(mean)), np.zeros(len(mean))
+        is_flat = tallies[0].example.ndim == 1
+        return RealValues(settings.loss, center, scale, levels, constant, 0.0, is_flat)
+
+    @staticmethod
+    def totals(targets, tallies):
+        """None: standardised targets are added up where they are."""
 
     @classmethod
     def of_chunk(cls, estimator, y, settings, sample_weight):

@@ -19,6 +19,6 @@ It needs the extra ``dask`` (``pip install "skmlp[dask]"``). With a `distributed
 the partitions live on its workers; without one, Dask uses threads of this process.
 """
 
-from skmlp.dask._estimator import DaskMLPClassifierManual
+from skmlp.dask._estimator import DaskMLPClassifierManual, DaskMLPRegressorManual
 
-__all__ = ["DaskMLPClassifierManual"]
+__all__ = ["DaskMLPClassifierManual", "DaskMLPRegressorManual"]
