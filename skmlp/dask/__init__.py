@@ -15,6 +15,8 @@ True
 >>> type(model.to_local()).__name__
 'MLPClassifierManual'
 
+`DaskMLPRegressorManual` does the same for values.
+
 It needs the extra ``dask`` (``pip install "skmlp[dask]"``). With a `distributed.Client`,
 the partitions live on its workers; without one, Dask uses threads of this process.
 """
