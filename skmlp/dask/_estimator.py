@@ -3,7 +3,6 @@
 from functools import partial
 
 import dask
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
 from skmlp._callbacks import with_callbacks
@@ -19,7 +18,7 @@ from skmlp.dask._lazy import lazy_methods
 def _has_no_partial_fit(estimator):
     raise AttributeError(
         "partial_fit is not available on partitions: fit takes all of them. For chunks in "
-        f"memory, use {estimator.local_class.__name__}."
+        f"memory, use {estimator._local_class.__name__}."
     )
 
 
@@ -28,7 +27,7 @@ class OnPartitions:
 
     Attributes
     ----------
-    local_class : type
+    _local_class : type
         The estimator for data in memory, with the same constructor.
     """
 
@@ -75,14 +74,17 @@ class OnPartitions:
         MLPClassifierManual(alpha=1.0, hidden_layer_sizes=3, random_state=0,
                             solver='lbfgs')
         """
-        local = self.local_class()
+        local = self._local_class()
         # `set_output` and metadata requests are among these
         vars(local).update(with_own_curves(vars(self)))
         return local
 
-    def _gathered(self, X, y, sample_weight):
-        """y, what is predicted for X, and the weights, in this process."""
-        return dask.compute(y, self.predict(X), sample_weight)
+    def _score(self, X, y, sample_weight):
+        """The score of the plain estimator, which needs no more than predictions."""
+        y, predicted, weights = dask.compute(y, self.predict(X), sample_weight)
+        local = self.to_local()
+        local.predict = lambda X: predicted
+        return float(local.score(None, y, weights))
 
 
 @lazy_methods(y="X[:, 0] > 0")
@@ -114,7 +116,7 @@ class DaskMLPClassifierManual(OnPartitions, MLPClassifierManual):
     ((250, 250, 250, 250), (2,))
     """
 
-    local_class = MLPClassifierManual
+    _local_class = MLPClassifierManual
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
@@ -217,8 +219,7 @@ class DaskMLPClassifierManual(OnPartitions, MLPClassifierManual):
         >>> model.fit(X, X[:, 0] > 0).score(X, X[:, 0] > 0) > 0.9
         True
         """
-        y, predicted, weights = self._gathered(X, y, sample_weight)
-        return float(accuracy_score(y, predicted, sample_weight=weights))
+        return self._score(X, y, sample_weight)
 
 
 @lazy_methods(y="X[:, 0]")
@@ -254,7 +255,7 @@ class DaskMLPRegressorManual(OnPartitions, MLPRegressorManual):
     ((250, 250, 250, 250),)
     """
 
-    local_class = MLPRegressorManual
+    _local_class = MLPRegressorManual
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
@@ -358,5 +359,4 @@ class DaskMLPRegressorManual(OnPartitions, MLPRegressorManual):
         >>> model.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.9
         True
         """
-        y, predicted, weights = self._gathered(X, y, sample_weight)
-        return float(r2_score(y, predicted, sample_weight=weights))
+        return self._score(X, y, sample_weight)

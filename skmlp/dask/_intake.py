@@ -43,7 +43,7 @@ def take_parts(
     reader = estimator._reader
     reader.check_settings_of_parts(settings)
     probe = estimator if earlier else shallow_copy(estimator)
-    pieces = _partitions(estimator.local_class, X, y, sample_weight, groups)
+    pieces = _partitions(estimator._local_class, X, y, sample_weight, groups)
     data = _read(pieces, estimator, settings, persist, reader.needs_sample(settings))
     _check_features(probe, data.summaries[0], reset=not earlier)
     targets = reader.merged(data.tallies, settings, data.sample)
@@ -103,7 +103,7 @@ def _take_validation_set(
         parts = (
             [[sent(piece, [piece]) for piece in given]]
             if in_memory
-            else _partitions(estimator.local_class, *given)
+            else _partitions(estimator._local_class, *given)
         )
         data = _read(parts, estimator, settings, persist)
         _check_features(probe, data.summaries[0], reset=False)
@@ -168,7 +168,7 @@ class _Data(NamedTuple):
 def _read(parts, estimator, settings, persist, needs_sample=False):
     """Validate every partition where it is; what they are together."""
     checked = [
-        delayed(_check_part)(number, estimator.local_class, settings, *pieces)
+        delayed(_check_part)(number, estimator._local_class, settings, *pieces)
         for number, pieces in enumerate(parts)
     ]
     if persist:

@@ -52,8 +52,8 @@ layer : int, default=-1
 """,
     "return_std": """
 return_std : bool, default=False
-    Whether to return the standard deviation, too: a second result, of the same kind.
-    (With ``loss="gaussian"`` only.)
+    Whether to return the standard deviation, too: a second result, of the same kind,
+    for ``loss="gaussian"`` only.
 """,
 }
 
@@ -77,7 +77,7 @@ def lazy_methods(y):
 
 
 def _lazy_method(cls, name, y):
-    local = getattr(cls.local_class, name)
+    local = getattr(cls._local_class, name)
 
     def method(self, X, *args, **options):
         return _lazily(self, partial(_call, name, args, options), name, X)
@@ -87,7 +87,7 @@ def _lazy_method(cls, name, y):
     method.__module__ = cls.__module__
     method.__doc__ = _DOC.format(
         cls=cls.__name__,
-        local=cls.local_class.__name__,
+        local=cls._local_class.__name__,
         summary=getdoc(local).partition("\n")[0],
         name=name,
         parameters="".join(map(_PARAMETERS.get, list(signature(local).parameters)[2:])),
