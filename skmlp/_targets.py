@@ -283,7 +283,6 @@ class LabelTally(NamedTuple):
         return {
             "kind of y": type(self.targets).__name__,
             "columns of y": 1 if self.targets.names is not None else len(classes),
-            "type of labels": "texts" if are_texts(classes) else "numbers",
         }
 
     @property
@@ -386,12 +385,17 @@ class Labels:
     @staticmethod
     def merged(tallies, settings, sample):
         """What y is in all parts together, given the tally of each."""
-        first = tallies[0].targets
+        first, *others = (tally.targets for tally in tallies)
         if first.names is None:
             return first
-        return ClassLabels(
-            np.unique(np.concatenate([tally.targets.classes for tally in tallies]))
-        )
+        for other in others:
+            if are_texts(other.classes) != are_texts(first.classes):
+                raise ValueError(
+                    f"Partitions of y have labels of different types: {first.classes} and "
+                    f"{other.classes}."
+                )
+        classes = [tally.targets.classes for tally in tallies]
+        return ClassLabels(np.unique(np.concatenate(classes)))
 
     @staticmethod
     def totals(targets, tallies):
