@@ -39,7 +39,10 @@ numpydoc_class_members_toctree = False
 optional = {"GL01", "GL08", "SA01", "EX01", "ES01", "RT02", "RT03", "YD01"}
 numpydoc_validation_checks = {"all", *optional}
 numpydoc_validation_overrides = {"PR01": ["The constructor is that of"]}
-numpydoc_show_inherited_class_members = {"skmlp.dask.DaskMLPClassifierManual": False}
+numpydoc_show_inherited_class_members = {
+    "skmlp.dask.DaskMLPClassifierManual": False,
+    "skmlp.dask.DaskMLPRegressorManual": False,
+}
 
 # The gallery runs every docs/examples/plot_*.py
 sphinx_gallery_conf = {

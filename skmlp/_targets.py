@@ -4,6 +4,8 @@ Both classes turn labels into the targets that the network's loss takes, and log
 predictions; they differ in nothing that training has to know, beside their `loss`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
@@ -71,6 +73,10 @@ class ClassLabels:
     def title(output):
         """What to call an output in a sentence, given its name."""
         return str(output)
+
+    def columns(self):
+        """What to call the columns of predictions."""
+        return self.classes
 
     def check(self, y):
         """Raise ValueError if y is a matrix, or has a label that is not a class."""
@@ -217,6 +223,10 @@ class LabelIndicators:
         """What to call an output in a sentence, given its name."""
         return str(output)
 
+    def columns(self):
+        """What to call the columns of predictions."""
+        return self.classes
+
     def check(self, y):
         """Raise ValueError if y is not a matrix with as many columns."""
         if y.ndim != 2 or y.shape[1] != len(self.classes):
@@ -294,6 +304,47 @@ def kind_of(targets):
     return _OF_TYPES[targets.dtype.kind]
 
 
+class LabelTally(NamedTuple):
+    """What the y of some rows tells of all: labels, and how many rows have them.
+
+    Attributes
+    ----------
+    targets : ClassLabels or LabelIndicators
+    n_rows, weight : ndarray of shape (k,)
+        Number of the rows that have a weight, and their total, of each class; of all rows
+        together, if they are of no class.
+    totals : ndarray of shape (K,)
+        Weight of the rows of each class or label.
+    """
+
+    targets: ClassLabels | LabelIndicators
+    n_rows: np.ndarray
+    weight: np.ndarray
+    totals: np.ndarray
+
+    @property
+    def traits(self):
+        """What has to be the same in all parts, by what it is called."""
+        classes = self.targets.classes
+        return {
+            "kind of y": type(self.targets).__name__,
+            "columns of y": 1 if self.targets.names is not None else len(classes),
+        }
+
+    @property
+    def example(self):
+        """A y that has each of the labels, as other rows may be checked by."""
+        classes = self.targets.classes
+        return np.zeros((1, len(classes))) if self.targets.names is None else classes
+
+    def size(self, targets, class_weights):
+        """Number of the rows with a weight, and the total, under weights of classes."""
+        if class_weights is None:
+            return int(self.n_rows.sum()), float(self.weight.sum())
+        weights = class_weights[targets.encode(self.targets.classes)]
+        return int(self.n_rows[weights > 0].sum()), float(weights @ self.weight)
+
+
 class Labels:
     """Reads y of classifiers: one label a row, or any number of labels."""
 
@@ -351,6 +402,54 @@ class Labels:
         if y.ndim == 1:
             return ClassLabels(np.unique(y))
         return LabelIndicators(np.arange(y.shape[1]), sparse.issparse(y))
+
+    @staticmethod
+    def check_settings_of_parts(settings):
+        """Partitions can tell all that the parameters ask for."""
+
+    @staticmethod
+    def needs_sample(settings):
+        """Whether `merged` needs values of y: it does not, tallies say all."""
+        return False
+
+    @classmethod
+    def tally(cls, y, settings, sample_weight):
+        """What the y of some rows tells of all, as a `LabelTally`."""
+        targets = cls.of(y)
+        T, weights = targets.encode(y), sample_weight
+        if weights is not None:
+            T, weights = T[weights > 0], weights[weights > 0]
+        strata = targets.strata(T)
+        n_strata = 1 if targets.names is None else len(targets.classes)
+        return LabelTally(
+            targets,
+            np.bincount(strata, minlength=n_strata),
+            np.bincount(strata, weights, n_strata),
+            targets.loss.totals(T, weights, len(targets.classes)),
+        )
+
+    @staticmethod
+    def merged(tallies, settings, sample):
+        """What y is in all parts together, given the tally of each."""
+        first, *others = (tally.targets for tally in tallies)
+        if first.names is None:
+            return first
+        for other in others:
+            if are_texts(other.classes) != are_texts(first.classes):
+                raise ValueError(
+                    f"Partitions of y have labels of different types: {first.classes} and "
+                    f"{other.classes}."
+                )
+        classes = [tally.targets.classes for tally in tallies]
+        return ClassLabels(np.unique(np.concatenate(classes)))
+
+    @staticmethod
+    def totals(targets, tallies):
+        """Weight of the rows of each class or label in all parts."""
+        totals = np.zeros(len(targets.classes))
+        for tally in tallies:
+            totals[np.searchsorted(targets.classes, tally.targets.classes)] += tally.totals
+        return totals
 
     @classmethod
     def of_chunk(cls, estimator, y, settings=None, sample_weight=None):

@@ -243,7 +243,7 @@ def gaussian_fisher(M, weights, R):
     R *= _column(weights)
 
 
-def deviations(s, least):
+def normal_deviations(s, least):
     """exp(s / 2), and the standard deviation sqrt(exp(s) + least^2).
 
     Parameters

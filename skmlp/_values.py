@@ -5,12 +5,14 @@ biases of the output layer are multiplied back, so that they give y in its own u
 """
 
 import warnings
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
+from skmlp._coordinates import deviations, feature_moments, merge_moments
 from skmlp._losses import Loss
 from skmlp._repeats import fingerprints
 from skmlp._value_losses import (
@@ -19,7 +21,7 @@ from skmlp._value_losses import (
     LEAST_VARIANCE,
     POISSON,
     SQUARED_ERROR,
-    deviations,
+    normal_deviations,
     quantile_loss,
 )
 
@@ -138,8 +140,9 @@ class RealValues:
         self, name, center, spread, levels, quantiles, width, weight, is_flat, seen=None
     ):
         self.family, self.name, self.is_flat = FAMILIES[name], name, is_flat
-        self.center, self.spread, self.seen = center, spread, seen
+        self.spread, self.seen = spread, seen
         self.scale = _rounded(np.where(spread > 0, spread, 1.0))
+        self.center = np.rint(center / self.scale * _FINE) / _FINE * self.scale
         self.levels, self.quantiles = levels, quantiles
         self.width, self.weight = width, weight
 
@@ -259,6 +262,10 @@ class RealValues:
             return f"quantile {output:g} of y"
         return "y" if self.n_outputs == 1 else f"column {output} of y"
 
+    def columns(self):
+        """What to call the columns of predictions."""
+        return self.levels if len(self.levels) > 1 else range(len(self.center))
+
     def check(self, y):
         """Raise ValueError if y has another number of columns, or values out of range."""
         n_columns = 1 if y.ndim == 1 else y.shape[1]
@@ -274,7 +281,7 @@ class RealValues:
         So they are the same to the bit for y in another unit, or with another origin; what
         rounding leaves of these could else decide which of several minima a fit ends in.
         """
-        T = (y.reshape(len(y), -1) - self.center) / self.scale
+        T = (_columns(y) - self.center) / self.scale
         return np.rint(T * _GRID) / _GRID
 
     def decode(self, T):
@@ -290,7 +297,7 @@ class RealValues:
 
     def deviation(self, Z):
         """Standard deviation of y, given logits in its own units."""
-        _, deviation = deviations(Z[:, len(self.center) :], self.least_deviation)
+        _, deviation = normal_deviations(Z[:, len(self.center) :], self.least_deviation)
         return deviation[:, 0] if self.is_flat else deviation
 
     @property
@@ -330,6 +337,11 @@ class RealValues:
         """None: rows are of no class."""
 
 
+def _columns(y):
+    """The values with two dimensions."""
+    return y.reshape(len(y), -1)
+
+
 def check_range(y, name):
     """Raise ValueError if a loss is not made for some values of y."""
     family, least = FAMILIES[name], np.min(y)
@@ -337,6 +349,33 @@ def check_range(y, name):
         return
     what = "at least 0" if family.may_be_least else "positive"
     raise ValueError(f"loss={name!r} is for y that are {what}; the smallest is {least:g}.")
+
+
+class ValueTally(NamedTuple):
+    """What the y of some rows tells of all: moments, from which those of all are merged.
+
+    Attributes
+    ----------
+    example : ndarray of shape (1,) or (1, K)
+        The first row.
+    n_rows : int
+        Number of the rows that have a weight.
+    moments : tuple
+        Of `feature_moments`.
+    """
+
+    example: np.ndarray
+    n_rows: int
+    moments: tuple
+
+    @property
+    def traits(self):
+        """What has to be the same in all parts, by what it is called."""
+        return {"columns of y": 1 if self.example.ndim == 1 else self.example.shape[1]}
+
+    def size(self, targets, class_weights):
+        """Number of the rows with a weight, and the total."""
+        return self.n_rows, float(self.moments[2])
 
 
 class Values:
@@ -375,29 +414,69 @@ class Values:
         """What the y of a training set is."""
         check_range(y, settings.loss)
         family = FAMILIES[settings.loss]
-        columns = y.reshape(len(y), -1)
+        columns = _columns(y)
         levels = _levels(settings, columns.shape[1])
         center = np.zeros(columns.shape[1])
         if family.center is not None:
             center = family.center(columns, sample_weight)
         spread = family.scale(columns, sample_weight, center)
-        scale = _rounded(np.where(spread > 0, spread, 1.0))
-        center = np.rint(center / scale * _FINE) / _FINE * scale
-        quantiles = [quantiles_of(columns, sample_weight, level) for level in levels]
-        seen = columns if sample_weight is None else columns[sample_weight > 0]
-        # copies of a row are as its weight: they do not count
-        width = _WIDTH * len(np.unique(seen, axis=0)) ** _WIDTH_POWER
         weight = float(len(y) if sample_weight is None else sample_weight.sum())
-        return RealValues(
-            settings.loss,
-            center,
-            spread,
-            levels,
-            np.concatenate(quantiles),
-            width,
-            weight,
-            y.ndim == 1,
-        )
+        quantiles, width = center, 0.0
+        if family.loss is None:
+            of_levels = [quantiles_of(columns, sample_weight, level) for level in levels]
+            quantiles = np.concatenate(of_levels)
+            seen = columns if sample_weight is None else columns[sample_weight > 0]
+            # copies of a row are as its weight: they do not count
+            width = _WIDTH * len(np.unique(seen, axis=0)) ** _WIDTH_POWER
+        known = center, spread, levels, quantiles, width, weight, y.ndim == 1
+        return RealValues(settings.loss, *known)
+
+    @staticmethod
+    def check_settings_of_parts(settings):
+        """Raise ValueError if the quantiles are none, before partitions are read."""
+        _levels(settings, 1)
+
+    @staticmethod
+    def needs_sample(settings):
+        """Whether `merged` needs values of y: quantiles can't be told from moments."""
+        return FAMILIES[settings.loss].loss is None
+
+    @staticmethod
+    def tally(y, settings, sample_weight):
+        """What the y of some rows tells of all, as a `ValueTally`."""
+        check_range(y, settings.loss)
+        n_rows = len(y) if sample_weight is None else np.count_nonzero(sample_weight)
+        return ValueTally(y[:1], n_rows, feature_moments(_columns(y), sample_weight))
+
+    @classmethod
+    def merged(cls, tallies, settings, sample):
+        """What y is in all parts together, given the tally of each, or a sample of all.
+
+        Parameters
+        ----------
+        tallies : list of ValueTally
+        settings : Settings
+        sample : (ndarray of shape (n,) or (n, K), ndarray of shape (n,)) or None
+            Values and their weights, if it `needs_sample`.
+        """
+        if sample is not None:
+            y, weights = sample
+            targets = cls.of(y, settings, weights)
+            targets.weight = float(sum(tally.moments[2] for tally in tallies))
+            return targets
+        family = FAMILIES[settings.loss]
+        moments = reduce(merge_moments, (tally.moments for tally in tallies))
+        mean, _, _, low, high = moments
+        center = np.zeros(len(mean)) if family.center is None else mean
+        spread = np.where(low < high, deviations(moments)[0], 0)
+        spread = mean if family.has_log_link else spread
+        levels, is_flat = _levels(settings, len(mean)), tallies[0].example.ndim == 1
+        known = center, spread, levels, center, 0.0, float(moments[2]), is_flat
+        return RealValues(settings.loss, *known)
+
+    @staticmethod
+    def totals(targets, tallies):
+        """None: standardised targets are added up where they are."""
 
     @classmethod
     def of_chunk(cls, estimator, y, settings, sample_weight):

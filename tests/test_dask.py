@@ -17,7 +17,7 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 
-from skmlp import MLPClassifierManual
+from skmlp import MLPClassifierManual, MLPRegressorManual
 from skmlp._coordinates import Coordinates
 from skmlp._intake import take
 from skmlp._objective import Objective
@@ -32,7 +32,7 @@ import dask.array as da
 import dask.dataframe as dd
 from dask.distributed import Client, LocalCluster
 
-from skmlp.dask import DaskMLPClassifierManual
+from skmlp.dask import DaskMLPClassifierManual, DaskMLPRegressorManual
 from skmlp.dask._intake import take_parts
 from skmlp.dask._parts import SumOfParts
 
@@ -1024,6 +1024,413 @@ def test_persisted_columns_of_a_parquet_file(parquet):
             data["text"].persist(),
             match="X has . partitions, but y has .* persist the frame as a whole",
         )
+
+
+# --- values ------------------------------------------------------------------------------
+
+
+def in_threads():
+    return dask.config.set(scheduler="threads")
+
+
+@pytest.fixture(scope="module")
+def values(rows):
+    """X, y of each loss, and weights that are 0 for some rows and for all of the first."""
+    X, _, weights = rows
+    mean = X[:, 0] * X[:, 1] + np.sin(X[:, 2])
+    rng = np.random.default_rng(1)
+    y = mean + 0.3 * rng.normal(size=1000)
+    of_losses = {
+        "squared_error": 1e6 + y,
+        "poisson": rng.poisson(np.exp(mean)),
+        "gamma": np.exp(y),
+        "gaussian": y,
+        "absolute_error": y,
+        "quantile": y,
+    }
+    return X, of_losses, weights * (np.arange(1000) >= 100) * (rng.random(1000) < 0.8)
+
+
+LOSSES = ("squared_error", "poisson", "gamma", "gaussian", "absolute_error", "quantile")
+
+
+def both_regressors(X, y, weights=None, chunks=CHUNKS[3], **params):
+    """The fit to partitions, and the fit to the same rows in memory."""
+    settings = {"hidden_layer_sizes": 8} | SETTINGS | params
+    given = [None if a is None else partitioned(a, chunks) for a in (X, y, weights)]
+    model = DaskMLPRegressorManual(**settings).fit(*given)
+    return model, MLPRegressorManual(**settings).fit(X, y, weights)
+
+
+def differences(model, local, X):
+    """Largest difference of predictions, in deviations of these."""
+    found, exact = model.predict(X), local.predict(X)
+    assert found.shape == exact.shape
+    return (np.abs(found - exact) / exact.std(axis=0)).max()
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_parts", CHUNKS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_values_in_partitions_give_what_memory_gives(values, loss, n_parts, weighted):
+    X, of_losses, weights = values
+    y = of_losses[loss]
+    given = X, y, weights if weighted else None
+    levels = [0.1, 0.5, 0.9] if loss == "quantile" else 0.5
+    with in_threads():
+        model, local = both_regressors(*given, CHUNKS[n_parts], loss=loss, quantile=levels)
+        X_parts = partitioned(X, CHUNKS[n_parts])
+        lazy = model.predict(X_parts)
+        assert_allclose(lazy.compute(), model.to_local().predict(X), rtol=1e-12)
+    assert lazy.shape == ((1000, 3) if loss == "quantile" else (1000,))
+    assert differences(model, local, X) < 1e-5
+    assert model.n_iter_ == local.n_iter_ == 30
+    assert_allclose(model.target_mean_, local.target_mean_, rtol=1e-12)
+    assert_allclose(model.target_scale_, local.target_scale_, rtol=1e-9)
+    assert_allclose(model.loss_, local.loss_, rtol=1e-6)
+    assert type(model.to_local()) is MLPRegressorManual
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "gaussian"])
+def test_values_on_a_cluster(values, loss, cluster):
+    X, of_losses, weights = values
+    model, local = both_regressors(X, of_losses[loss], weights, loss=loss)
+    assert differences(model, local, X) < 1e-5
+    assert_allclose(model.predict(partitioned(X, (500, 500))).compute(), model.predict(X))
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "gaussian"])
+def test_several_columns_of_values(values, loss):
+    X, of_losses, _ = values
+    y = of_losses["gaussian"]
+    Y = np.column_stack([1e-3 * y, 50 + 1e3 * y**2])
+    with in_threads():
+        model, local = both_regressors(X, Y, loss=loss)
+        parts = partitioned(X, CHUNKS[3]), partitioned(Y, CHUNKS[3])
+        assert differences(model, local, X) < 1e-5
+        assert_allclose(model.score(*parts), local.score(X, Y), rtol=1e-6)
+        assert model.predict(parts[0]).compute().shape == (1000, 2)
+
+
+@busy_cluster
+@short_fits
+def test_score_of_values_is_r2(values):
+    X, of_losses, weights = values
+    y = of_losses["squared_error"]
+    with in_threads():
+        model, _ = both_regressors(X, y)
+        parts = [partitioned(a, CHUNKS[3]) for a in (X, y, weights)]
+        local = model.to_local()
+        assert_allclose(model.score(*parts[:2]), local.score(X, y))
+        assert_allclose(model.score(*parts), local.score(X, y, weights))
+        assert 0.5 < model.score(*parts[:2]) < 1
+
+
+@busy_cluster
+@short_fits
+def test_deviations_are_lazy(values):
+    X, of_losses, _ = values
+    names = [f"x{i}" for i in range(6)]
+    frame = pd.DataFrame(X, columns=names, index=np.arange(1000) * 3)
+    for n_columns in (1, 2):
+        y = of_losses["gaussian"]
+        y = y if n_columns == 1 else np.column_stack([y, -5 * y])
+        with in_threads():
+            model, local = both_regressors(X, y, loss="gaussian")
+            lazy = model.predict(partitioned(X, CHUNKS[17]), return_std=True)
+            assert all(isinstance(part, da.Array) for part in lazy)
+            for part, exact in zip(lazy, local.predict(X, return_std=True), strict=True):
+                assert part.shape == part.compute().shape == exact.shape
+                assert_allclose(part.compute(), exact, rtol=1e-5)
+            model.feature_names_in_ = np.array(names, dtype=object)
+            parts = dd.from_pandas(frame, npartitions=3)
+            mean, std = model.predict(parts, return_std=True)
+            assert_array_equal(std.compute().index, frame.index)
+            assert_allclose(std.compute(), lazy[1].compute())
+            assert_allclose(mean.compute(), lazy[0].compute())
+    model = DaskMLPRegressorManual(**SETTINGS)
+    with in_threads():
+        model.fit(partitioned(X, (500, 500)), partitioned(y, (500, 500)))
+        with pytest.raises(ValueError, match="return_std needs loss='gaussian'"):
+            model.predict(partitioned(X, (500, 500)), return_std=True)
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_values_of_dataframes(values, dtype):
+    X, of_losses, weights = values
+    names = list("abcdef")
+    frame = pd.DataFrame(X.astype(dtype), columns=names, index=np.arange(1000) * 2)
+    frame["y"], frame["w"] = of_losses["gaussian"], weights
+    frame["z"] = frame["y"] ** 2
+    with in_threads():
+        parts = dd.from_pandas(frame, npartitions=4)
+        for target, columns in (("y", None), (["y", "z"], [0, 1])):
+            model = DaskMLPRegressorManual(hidden_layer_sizes=5, **SETTINGS)
+            model.fit(parts[names], parts[target], parts["w"])
+            local = MLPRegressorManual(hidden_layer_sizes=5, **SETTINGS)
+            local.fit(frame[names], frame[target], frame["w"])
+            rtol = 1e-6 if dtype == np.float64 else 1e-2
+            assert_allclose(model.loss_, local.loss_, rtol=rtol)
+            lazy = model.predict(parts[names])
+            computed = lazy.compute()
+            assert_array_equal(computed.index, frame.index)
+            exact = model.to_local().predict(frame[names])
+            assert exact.dtype == dtype
+            assert_allclose(computed, exact, rtol=100 * np.finfo(dtype).eps, atol=1e-6)
+            if columns is None:
+                assert isinstance(lazy, dd.Series)
+                assert lazy.dtype == computed.dtype == dtype
+                assert lazy.name == computed.name == "predict"
+            else:
+                assert list(lazy.columns) == list(computed.columns) == columns
+                assert (lazy.dtypes == dtype).all()
+                assert (computed.dtypes == dtype).all()
+
+
+@busy_cluster
+@short_fits
+def test_columns_of_quantiles_are_their_levels(values):
+    X, of_losses, _ = values
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    params = {"loss": "quantile", "quantile": [0.2, 0.8]}
+    with in_threads():
+        model = DaskMLPRegressorManual(**(SETTINGS | params))
+        parts = dd.from_pandas(frame, npartitions=2)
+        model.fit(parts, dd.from_pandas(pd.Series(of_losses["quantile"]), npartitions=2))
+        lazy = model.predict(parts)
+        assert list(lazy.columns) == list(lazy.compute().columns) == [0.2, 0.8]
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sorted_values_and_a_constant_partition(values, loss):
+    X, of_losses, _ = values
+    order = np.argsort(of_losses[loss], kind="stable")
+    X, y = X[order], of_losses[loss][order].astype(float)
+    y[300:600] = y[450]
+    with in_threads():
+        model, local = both_regressors(X, y, chunks=(300, 300, 1, 399), loss=loss)
+    assert_allclose(model.target_mean_, local.target_mean_, rtol=1e-12)
+    assert_allclose(model.target_scale_, local.target_scale_, rtol=1e-9)
+    assert differences(model, local, X) < 1e-5
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.filterwarnings("ignore:The fit ended no better than a constant")
+def test_constant_values_in_all_partitions(values):
+    X = values[0]
+    for loss in ("squared_error", "poisson", "absolute_error"):
+        with in_threads():
+            model, local = both_regressors(X, np.full(1000, 3.0), loss=loss)
+            assert_allclose(model.predict(X), local.predict(X), atol=1e-5)
+            # a number that is no float: its mean is, and nothing is left of a deviation
+            model, _ = both_regressors(X, np.full(1000, 0.1), loss=loss)
+        assert_allclose(model.predict(X), 0.1, atol=0.2)
+
+
+@busy_cluster
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_moments_of_values_near_the_ends_of_floats(rows, scale):
+    y = scale * (2 + rows[0][:, 0])
+    model = DaskMLPRegressorManual(**SETTINGS)
+    with in_threads():
+        settings = Settings(model)
+        given = partitioned(rows[0], CHUNKS[3]), partitioned(y, CHUNKS[3]), None, None
+        taken = take_parts(model, settings, None, *given, None, persist=True)
+    assert_allclose(taken.targets.center, y.mean(), rtol=1e-12)
+    assert_allclose(taken.targets.scale / scale, (y / scale).std(), rtol=1e-12)
+    assert_allclose(
+        taken.data.target_totals(taken.targets.loss, 1), [0, 1000], atol=1e-9, rtol=1e-9
+    )
+
+
+@busy_cluster
+@pytest.mark.parametrize("loss", LOSSES)
+def test_totals_of_values_are_sums_of_partitions(values, loss):
+    X, of_losses, weights = values
+    settings = Settings(MLPRegressorManual(loss=loss, **SETTINGS))
+    arrays = X, of_losses[loss], weights
+    local = take(MLPRegressorManual(), settings, None, *arrays, None, None)
+    exact = local.data.target_totals(local.targets.loss, local.targets.n_outputs)
+    model = DaskMLPRegressorManual()
+    with in_threads():
+        given = [partitioned(array, CHUNKS[17]) for array in arrays]
+        taken = take_parts(model, settings, None, *given, None, None, persist=False)
+        found = taken.data.target_totals(taken.targets.loss, taken.targets.n_outputs)
+    # values of 1e6, which end with a digit of 1e-10, and there are a thousand of them
+    assert_allclose(found, exact, rtol=1e-9, atol=1e-6)
+    assert taken.data.n_rows == local.data.n_rows
+    assert_allclose(taken.data.total_weight, local.data.total_weight)
+
+
+@busy_cluster
+@pytest.mark.parametrize("chunks", [(900, 100), (1,) * 10 + (990,), (500, 500)])
+def test_quantiles_of_more_rows_than_a_sample(values, chunks, monkeypatch):
+    """Sorted values: each partition has its share in the sample."""
+    monkeypatch.setattr("skmlp.dask._sample.MOST_TARGETS", 400)
+    X, of_losses, _ = values
+    y = np.sort(of_losses["quantile"])
+    model = DaskMLPRegressorManual(loss="quantile", quantile=[0.1, 0.9], **SETTINGS)
+    with in_threads():
+        given = partitioned(X, chunks), partitioned(y, chunks), None, None, None
+        targets = take_parts(model, Settings(model), None, *given, persist=True).targets
+    quantiles = targets.constant * targets.scale + targets.center
+    shares = [(y <= value).mean() for value in quantiles]
+    # standard deviation .015 without the correction for finite numbers
+    assert_allclose(shares, [0.1, 0.9], atol=0.045)
+    assert abs((y <= targets.center).mean() - 0.5) < 0.075
+
+
+@busy_cluster
+def test_defaults_choose_what_they_choose_in_memory_for_values(values):
+    X, of_losses, _ = values
+    y = of_losses["squared_error"]
+    groups = np.arange(1000) % 40
+    local = MLPRegressorManual(hidden_layer_sizes=5, random_state=0)
+    local.fit(X, y, groups=groups)
+    with in_threads():
+        model = DaskMLPRegressorManual(hidden_layer_sizes=5, random_state=0)
+        model.fit(
+            partitioned(X, CHUNKS[3]),
+            partitioned(y, CHUNKS[3]),
+            groups=partitioned(groups, CHUNKS[3]),
+        )
+    assert model.alpha_ == local.alpha_
+    assert_allclose(model.predict(X) - 1e6, local.predict(X) - 1e6, atol=0.05)
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "absolute_error"])
+def test_validation_sets_of_values(values, loss):
+    X, of_losses, weights = values
+    y, w = of_losses[loss], 0.1 + weights
+    settings = SETTINGS | {"loss": loss, "early_stopping": "auto", "max_iter": 60}
+    parts = partitioned(X[:600], (300, 300)), partitioned(y[:600], (300, 300))
+    given = {"X_val": X[600:], "y_val": y[600:], "sample_weight_val": w[600:]}
+    local = MLPRegressorManual(**settings).fit(X[:600], y[:600], **given)
+    in_parts = {name: partitioned(array, (150, 250)) for name, array in given.items()}
+    with in_threads():
+        for validation in (given, in_parts):
+            model = DaskMLPRegressorManual(**settings).fit(*parts, **validation)
+            assert model.best_iteration_ == local.best_iteration_ is not None
+            assert_allclose(
+                model.validation_loss_curve_, local.validation_loss_curve_, rtol=1e-5
+            )
+
+
+@busy_cluster
+@short_fits
+def test_warm_start_keeps_the_units_of_values(values):
+    X, of_losses, _ = values
+    y = of_losses["gaussian"]
+    parts = partitioned(X, CHUNKS[3]), partitioned(y, CHUNKS[3])
+    settings = {"hidden_layer_sizes": 5, "warm_start": True} | SETTINGS
+    local = MLPRegressorManual(**settings).fit(X, y).fit(X, 2 * y + 1)
+    with in_threads():
+        model = DaskMLPRegressorManual(**settings).fit(*parts)
+        mean = model.target_mean_
+        model.fit(parts[0], 2 * parts[1] + 1)
+        assert_array_equal(model.target_mean_, mean)
+        assert differences(model, local, X) < 1e-3
+        with pytest.raises(ValueError, match="as many columns of y"):
+            model.fit(parts[0], da.stack([parts[1], parts[1]], axis=1))
+        assert_array_equal(model.target_mean_, mean)
+
+
+@busy_cluster
+@short_fits
+@pytest.mark.parametrize("loss", ["squared_error", "quantile"])
+def test_how_often_partitions_of_values_are_read(values, loss, monkeypatch):
+    """Without keeping them: once to come in, for means of features and of targets."""
+    X, of_losses, _ = values
+    reads = []
+
+    def read(block):
+        if len(block):
+            reads.append(1)
+        return block
+
+    calls = counted(monkeypatch, SumOfParts)
+    X_parts = partitioned(X, (613, 387)).map_blocks(read, dtype=X.dtype, meta=X[:0])
+    with in_threads():
+        model = DaskMLPRegressorManual(loss=loss, **(SETTINGS | {"max_iter": 3}))
+        model.fit(X_parts, partitioned(of_losses[loss], (613, 387)), persist=False)
+    assert len(reads) == 2 * (3 + len(calls))
+
+
+def regressor_fails(X, y, match, weights=None, chunks=(300, 300, 200, 200), **params):
+    model = DaskMLPRegressorManual(**(SETTINGS | params))
+    before = dict(vars(model))
+    given = [None if a is None else partitioned(a, chunks) for a in (X, y, weights)]
+    with in_threads(), pytest.raises(ValueError, match=match):
+        model.fit(*given)
+    assert vars(model) == before
+
+
+@busy_cluster
+def test_bad_values_in_partitions(values):
+    X, of_losses, weights = values
+    y = of_losses["poisson"].astype(float)
+    y[900] = -1
+    match = "In partition 3: loss='poisson' is for y that are at least 0; .* -1"
+    regressor_fails(X, y, match, loss="poisson")
+    y[900] = 0
+    match = "In partition .: loss='gamma' is for y that are positive"
+    regressor_fails(X, y, match, loss="gamma")
+    y[700] = np.nan
+    regressor_fails(X, y, "In partition 2: Input y contains NaN")
+    y = of_losses["gaussian"]
+    for loss in ("squared_error", "quantile"):
+        regressor_fails(X, y, "must be positive", weights=0 * weights, loss=loss)
+    Y = partitioned(np.column_stack([y, y, y]), (500, 500))
+    unequal = Y.map_blocks(
+        lambda block, block_info=None: block[:, block_info[0]["chunk-location"][0] :],
+        dtype=float,
+    )
+    for loss in ("squared_error", "quantile"):
+        model = DaskMLPRegressorManual(loss=loss, **SETTINGS)
+        with (
+            in_threads(),
+            pytest.raises(ValueError, match="0 and 1 differ in columns of y"),
+        ):
+            model.fit(partitioned(X, (500, 500)), unequal)
+    model = DaskMLPRegressorManual(loss="gamma", **SETTINGS)
+    parts = partitioned(X, (500, 500)), partitioned(np.exp(y), (500, 500))
+    with in_threads():
+        with pytest.raises(ValueError, match=r"validation set: In partition .: .*positive"):
+            model.fit(*parts, X_val=parts[0], y_val=-parts[1])
+        Y = da.stack([parts[1], parts[1]], axis=1)
+        with pytest.raises(ValueError, match="validation set: y has 2 columns, but 1 are"):
+            model.fit(*parts, X_val=parts[0], y_val=Y)
+        with pytest.raises(TypeError, match=r"Dask array .* use MLPRegressorManual"):
+            model.fit(X, parts[1])
+        with pytest.raises(ValueError, match="solver='adam' does not work on partitions"):
+            model.set_params(solver="adam").fit(*parts)
+    assert not hasattr(model, "partial_fit")
+
+
+@busy_cluster
+def test_quantiles_are_checked_before_anything_is_read(values):
+    def read(block):
+        raise OSError("read")
+
+    X = partitioned(values[0], (500, 500))
+    X = X.map_blocks(read, dtype=float, meta=values[0][:0])
+    y = partitioned(values[1]["quantile"], (500, 500))
+    model = DaskMLPRegressorManual(loss="quantile", quantile=[0.9, 0.1], **SETTINGS)
+    with in_threads(), pytest.raises(ValueError, match="quantile should ascend"):
+        model.fit(X, y)
 
 
 # --- what goes to a cluster --------------------------------------------------------------

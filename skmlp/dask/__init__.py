@@ -15,10 +15,12 @@ True
 >>> type(model.to_local()).__name__
 'MLPClassifierManual'
 
+`DaskMLPRegressorManual` does the same for values.
+
 It needs the extra ``dask`` (``pip install "skmlp[dask]"``). With a `distributed.Client`,
 the partitions live on its workers; without one, Dask uses threads of this process.
 """
 
-from skmlp.dask._estimator import DaskMLPClassifierManual
+from skmlp.dask._estimator import DaskMLPClassifierManual, DaskMLPRegressorManual
 
-__all__ = ["DaskMLPClassifierManual"]
+__all__ = ["DaskMLPClassifierManual", "DaskMLPRegressorManual"]

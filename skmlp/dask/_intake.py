@@ -8,7 +8,6 @@ from dask import array as da
 from dask import delayed
 from dask.utils import is_dataframe_like, is_series_like
 
-from skmlp._classifier import MLPClassifierManual
 from skmlp._intake import (
     Taken,
     check_data,
@@ -18,9 +17,8 @@ from skmlp._intake import (
 )
 from skmlp._rows import check_total, weigh
 from skmlp._sklearn import check_feature_names, check_n_features, count_samples
-from skmlp._solvers import SOLVERS
-from skmlp._targets import ClassLabels, LabelIndicators, Labels, are_texts
 from skmlp.dask._parts import Parts, SumOfParts
+from skmlp.dask._sample import sample_targets
 from skmlp.dask._tasks import sent
 
 
@@ -42,23 +40,25 @@ def take_parts(
     -------
     taken : Taken
     """
+    reader = estimator._reader
+    reader.check_settings_of_parts(settings)
     probe = estimator if earlier else shallow_copy(estimator)
-    data = _read(_partitions(X, y, sample_weight, groups), persist)
+    pieces = _partitions(estimator._local_class, X, y, sample_weight, groups)
+    data = _read(pieces, estimator, settings, persist, reader.needs_sample(settings))
     _check_features(probe, data.summaries[0], reset=not earlier)
+    targets = reader.merged(data.tallies, settings, data.sample)
     if earlier:
-        estimator._reader.going_on(estimator._targets(), data.targets)
-    class_weights = data.targets.class_weights(
-        settings, data.targets.classes, data.class_counts
-    )
+        targets = reader.going_on(estimator._targets(), targets)
+    totals = reader.totals(targets, data.tallies)
+    class_weights = targets.class_weights(settings, targets.names, totals)
     dtype = earlier.coefs[0].dtype if earlier else data.dtype
-    has_groups = groups is not None
-    parts = _encode(data, data.targets, class_weights, dtype, persist, has_groups)
-    targets = data.targets
+    encoding = targets, class_weights, dtype
+    parts = _encode(data, *encoding, persist, totals, groups is not None)
     del data  # lets go of the partitions as they were read
     validation = None
     if validation_set is not None:
         validation = _take_validation_set(
-            probe, targets, class_weights, dtype, persist, *validation_set
+            probe, estimator, settings, encoding, persist, *validation_set
         )
     return Taken(parts, targets, validation, taken_attributes(probe, targets))
 
@@ -93,7 +93,7 @@ def _check_features(probe, summary, reset):
 
 
 def _take_validation_set(
-    probe, targets, class_weights, dtype, persist, X, y, sample_weight
+    probe, estimator, settings, encoding, persist, X, y, sample_weight
 ):
     if X is None or y is None:
         raise ValueError("A validation set needs both X_val and y_val.")
@@ -103,11 +103,13 @@ def _take_validation_set(
         parts = (
             [[sent(piece, [piece]) for piece in given]]
             if in_memory
-            else _partitions(*given)
+            else _partitions(estimator._local_class, *given)
         )
-        data = _read(parts, persist)
+        data = _read(parts, estimator, settings, persist)
         _check_features(probe, data.summaries[0], reset=False)
-        return _encode(data, targets, class_weights, dtype, persist)
+        for tally in data.tallies:
+            encoding[0].check(tally.example)
+        return _encode(data, *encoding, persist)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"In the validation set: {error}") from error
@@ -119,72 +121,72 @@ class _Summary(NamedTuple):
     Attributes
     ----------
     number : int
-    targets : ClassLabels or LabelIndicators
-    n_rows, weight : ndarray of shape (k,)
-        Number of the rows that have a weight, and their total, of each class; of all rows
-        together, if they are of no class.
-    class_counts : ndarray of shape (K,)
-        Weight of the rows of each class or label.
+    tally : LabelTally or ValueTally
     n_features : int
     feature_names : tuple of str or None
     dtype : {float32, float64}
     """
 
     number: int
-    targets: ClassLabels | LabelIndicators
-    n_rows: np.ndarray
-    weight: np.ndarray
-    class_counts: np.ndarray
+    tally: object
     n_features: int
     feature_names: tuple | None
     dtype: np.dtype
 
-    def totals(self, targets, class_weights):
-        """Number of the rows with a weight, and the total, under weights of classes."""
-        if class_weights is None:
-            return int(self.n_rows.sum()), float(self.weight.sum())
-        weights = class_weights[targets.encode(self.targets.classes)]
-        return int(self.n_rows[weights > 0].sum()), float(weights @ self.weight)
+    @property
+    def traits(self):
+        """What has to be the same in all partitions, by what it is called."""
+        of_features = {"features": self.n_features, "feature names": self.feature_names}
+        return of_features | self.tally.traits
 
 
 class _Data(NamedTuple):
-    """Validated partitions, before labels are encoded.
+    """Validated partitions, before targets are encoded.
 
     Attributes
     ----------
     parts : list of Delayed
         (X, y, sample_weight, groups) of each partition that has rows.
     summaries : list of _Summary
-    targets : ClassLabels or LabelIndicators
-        Of all partitions together.
-    class_counts : ndarray of shape (K,)
-        Weight of the rows of each class or label.
+    sample : (ndarray of shape (n,) or (n, K), ndarray of shape (n,)) or None
+        See `sample_targets`.
     dtype : {float32, float64}
         float32 if every partition is.
     """
 
     parts: list
     summaries: list
-    targets: ClassLabels | LabelIndicators
-    class_counts: np.ndarray
+    sample: tuple | None
     dtype: np.dtype
 
+    @property
+    def tallies(self):
+        """What each partition tells of y."""
+        return [summary.tally for summary in self.summaries]
 
-def _read(parts, persist):
+
+def _read(parts, estimator, settings, persist, needs_sample=False):
     """Validate every partition where it is; what they are together."""
-    checked = [delayed(_check_part)(number, *pieces) for number, pieces in enumerate(parts)]
+    checked = [
+        delayed(_check_part)(number, estimator._local_class, settings, *pieces)
+        for number, pieces in enumerate(parts)
+    ]
     if persist:
         checked = dask.persist(*checked)
-    summaries = dask.compute(*(delayed(_second)(pair) for pair in checked))
+    pieces = [delayed(_first)(pair) for pair in checked]
+    summaries = [delayed(_second)(pair) for pair in checked]
+    sample = sample_targets(pieces) if needs_sample else None
+    summaries, sample = dask.compute(summaries, sample)
     summaries = [summary for summary in summaries if summary is not None]
     if not summaries:
         raise ValueError("X has no rows.")
-    first = summaries[0]
     for other in summaries[1:]:
-        _check_that_parts_match(first, other)
-    parts = [delayed(_first)(checked[summary.number]) for summary in summaries]
+        _check_that_parts_match(summaries[0], other)
+    check_total(sum(summary.tally.size(None, None)[1] for summary in summaries))
     dtype = np.result_type(*(summary.dtype for summary in summaries))
-    return _Data(parts, summaries, *_merge_targets(summaries), dtype)
+    return _Data(
+        [pieces[summary.number] for summary in summaries], summaries, sample, dtype
+    )
 
 
 def _first(pair):
@@ -195,11 +197,11 @@ def _second(pair):
     return pair[1]
 
 
-def _partitions(X, y, sample_weight, groups):
+def _partitions(local_class, X, y, sample_weight, groups):
     """Delayed pieces (X, y, sample_weight, groups) of each partition."""
     given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups}
     given = {name: data for name, data in given.items() if data is not None or name == "y"}
-    _check_collections(given)
+    _check_collections(local_class, given)
     given = {name: _in_chunks_of(X, data) for name, data in given.items()}
     _check_numbers(given)
     arrays = {name: data for name, data in given.items() if isinstance(data, da.Array)}
@@ -211,7 +213,7 @@ def _partitions(X, y, sample_weight, groups):
     return zip(*(pieces.get(name, nothing) for name in names), strict=True)
 
 
-def _check_collections(given):
+def _check_collections(local_class, given):
     """Raise TypeError if one of the data is not a Dask array or frame."""
     for name, data in given.items():
         if dask.is_dask_collection(data) and (
@@ -221,7 +223,7 @@ def _check_collections(given):
         if name == "X":
             raise TypeError(
                 f"X should be a Dask array or dataframe, got {type(data).__name__}. For "
-                "data in memory or in a memory map, use MLPClassifierManual."
+                f"data in memory or in a memory map, use {local_class.__name__}."
             )
         raise TypeError(
             f"{name} should be a Dask collection, as X is: an array, a series or a "
@@ -284,9 +286,9 @@ def _as_tuple(*pieces):
     return pieces
 
 
-def _check_part(number, X, y, sample_weight, groups):
+def _check_part(number, local_class, settings, X, y, sample_weight, groups):
     """Validated (X, y, sample_weight, groups) of a partition, and a `_Summary`."""
-    probe = MLPClassifierManual()
+    probe = local_class()
     try:
         n_rows = [count_samples(rows) for rows in (X, y, sample_weight) if rows is not None]
         if len(set(n_rows)) > 1:
@@ -303,82 +305,39 @@ def _check_part(number, X, y, sample_weight, groups):
             y,
             None if is_weightless else sample_weight,
             dtype=None,
-            method=SOLVERS["lbfgs"],
+            method=settings.method,
         )
         sample_weight = np.zeros(X.shape[0]) if is_weightless else weights
         groups = None if groups is None else group_keys(groups, X.shape[0])
+        tally = probe._reader.tally(y, settings, sample_weight)
     except (ValueError, TypeError) as error:
         raise ValueError(f"In partition {number}: {error}") from error
     names = getattr(probe, "feature_names_in_", None)
     names = None if names is None else tuple(names)
-    return (X, y, sample_weight, groups), _summarize(number, X, y, sample_weight, names)
-
-
-def _summarize(number, X, y, sample_weight, names):
-    """The `_Summary` of a validated partition."""
-    targets = Labels.of(y)
-    rows = weigh(X, targets.encode(y), sample_weight, None)
-    n_strata = len(targets.classes) if targets.names is not None else 1
-    return _Summary(
-        number,
-        targets,
-        np.bincount(rows.strata, minlength=n_strata),
-        np.bincount(rows.strata, rows.weights, n_strata),
-        rows.target_totals(targets.loss, len(targets.classes)),
-        rows.n_features,
-        names,
-        rows.dtype,
-    )
+    summary = _Summary(number, tally, X.shape[1], names, X.dtype)
+    return (X, y, sample_weight, groups), summary
 
 
 def _check_that_parts_match(one, other):
-    for what, values in (
-        ("features", (one.n_features, other.n_features)),
-        ("feature names", (one.feature_names, other.feature_names)),
-        ("kind of y", (type(one.targets).__name__, type(other.targets).__name__)),
-    ):
-        if values[0] != values[1]:
+    for what, value in one.traits.items():
+        if value != other.traits[what]:
             raise ValueError(
-                f"Partitions {one.number} and {other.number} differ in {what}: {values[0]} "
-                f"and {values[1]}."
+                f"Partitions {one.number} and {other.number} differ in {what}: {value} "
+                f"and {other.traits[what]}."
             )
 
 
-def _merge_targets(summaries):
-    """What y is in all partitions together, and the weight of each class."""
-    first = summaries[0].targets
-    classes = [summary.targets.classes for summary in summaries]
-    if not isinstance(first, ClassLabels):
-        lengths = {len(columns) for columns in classes}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"Partitions of y have different numbers of columns: {lengths}."
-            )
-        return first, sum(summary.class_counts for summary in summaries)
-    for summary in summaries:
-        if are_texts(summary.targets.classes) != are_texts(first.classes):
-            raise ValueError(
-                f"Partitions {summaries[0].number} and {summary.number} of y have labels "
-                f"of different types: {first.classes} and {summary.targets.classes}."
-            )
-    targets = ClassLabels(np.unique(np.concatenate(classes)))
-    counts = np.zeros(len(targets.classes))
-    for summary in summaries:
-        counts[targets.encode(summary.targets.classes)] += summary.class_counts
-    return targets, counts
-
-
-def _encode(data, targets, class_weights, dtype, persist, has_groups=False):
+def _encode(
+    data, targets, class_weights, dtype, persist, target_totals=None, has_groups=False
+):
     """Rows of each partition, with the targets and weights that all of them share."""
-    if isinstance(data.targets, ClassLabels) and isinstance(targets, ClassLabels):
-        targets.check(data.targets.classes)
-    totals = (summary.totals(targets, class_weights) for summary in data.summaries)
-    sizes, weights = zip(*totals, strict=True)
+    tallies = data.tallies
+    sizes, weights = zip(
+        *(tally.size(targets, class_weights) for tally in tallies), strict=True
+    )
     check_total(sum(weights))
-    counts = np.zeros(len(targets.classes))
-    counts[np.searchsorted(targets.classes, data.targets.classes)] = data.class_counts
-    if class_weights is not None:
-        counts *= class_weights
+    if target_totals is not None and class_weights is not None:
+        target_totals = target_totals * class_weights
     rows = [
         delayed(_encode_part)(summary.number, part, targets, class_weights, dtype)
         for part, summary, size in zip(data.parts, data.summaries, sizes, strict=True)
@@ -390,7 +349,7 @@ def _encode(data, targets, class_weights, dtype, persist, has_groups=False):
         list(rows),
         [size for size in sizes if size > 0],
         data.summaries[0].n_features,
-        counts,
+        target_totals,
         sum(weights),
         np.dtype(dtype),
         has_groups,

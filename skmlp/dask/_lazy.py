@@ -1,5 +1,6 @@
 """Predictions of partitions: lazily, each where its partition is."""
 
+from copy import copy
 from functools import partial
 from inspect import getdoc, signature
 
@@ -22,13 +23,13 @@ _METHODS = {
 _OF_UNITS = ("hidden_activations", "transform")
 _DOC = """{summary}
 
-What `MLPClassifierManual.{name}` returns, for each partition of X.
+What `{local}.{name}` returns, for each partition of X.
 
 Parameters
 ----------
 X : dask Array or DataFrame, or {{array-like, sparse matrix}}
     The data, of shape (n_samples, n_features).
-{layer}
+{parameters}
 Returns
 -------
 result : dask Array, Series or DataFrame, or ndarray
@@ -37,72 +38,99 @@ result : dask Array, Series or DataFrame, or ndarray
 Examples
 --------
 >>> import dask.array as da
->>> from skmlp.dask import DaskMLPClassifierManual
+>>> from skmlp.dask import {cls}
 >>> X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
->>> model = DaskMLPClassifierManual(3, solver="lbfgs", alpha=1.0, random_state=0)
->>> model.fit(X, X[:, 0] > 0).{name}(X).shape
+>>> model = {cls}(hidden_layer_sizes=3, alpha=1.0, random_state=0)
+>>> model.fit(X, {y}).{name}(X).shape
 {shape}
 """
-_LAYER = """
+# The parameters beside X
+_PARAMETERS = {
+    "layer": """
 layer : int, default=-1
     Which hidden layer: 0 is the first, -1 the last.
-"""
+""",
+    "return_std": """
+return_std : bool, default=False
+    Whether to return the standard deviation, too: a second result, of the same kind,
+    for ``loss="gaussian"`` only.
+""",
+}
 
 
-def lazy_methods(cls):
-    """Give a class the methods of the table, which call those of its `to_local`."""
-    for name, shape in _METHODS.items():
-        local = getattr(cls, name)
-        has_layer = "layer" in signature(local).parameters
-        method = _of_layer(name) if has_layer else _of_rows(name)
-        method.__name__, method.__qualname__ = name, f"{cls.__name__}.{name}"
-        method.__module__ = cls.__module__
-        method.__doc__ = _DOC.format(
-            summary=getdoc(local).partition("\n")[0],
-            name=name,
-            layer=_LAYER * has_layer,
-            shape=shape,
-        )
-        setattr(cls, name, method)
-    return cls
+def lazy_methods(y):
+    """Give a class the methods of the table, which call those of its `to_local`.
+
+    Parameters
+    ----------
+    y : str
+        The targets of the examples, computed from X.
+    """
+
+    def decorate(cls):
+        for name in _METHODS:
+            if hasattr(cls, name):
+                setattr(cls, name, _lazy_method(cls, name, y))
+        return cls
+
+    return decorate
 
 
-def _of_rows(name):
-    def method(self, X):
-        return _lazily(self, name, X)
+def _lazy_method(cls, name, y):
+    local = getattr(cls._local_class, name)
 
+    def method(self, X, *args, **options):
+        return _lazily(self, partial(_call, name, args, options), name, X)
+
+    method.__signature__ = signature(local)
+    method.__name__, method.__qualname__ = name, f"{cls.__name__}.{name}"
+    method.__module__ = cls.__module__
+    method.__doc__ = _DOC.format(
+        cls=cls.__name__,
+        local=cls._local_class.__name__,
+        summary=getdoc(local).partition("\n")[0],
+        name=name,
+        parameters="".join(map(_PARAMETERS.get, list(signature(local).parameters)[2:])),
+        y=y,
+        shape=_METHODS[name],
+    )
     return method
 
 
-def _of_layer(name):
-    def method(self, X, layer=-1):
-        return _lazily(self, name, X, layer=layer)
-
-    return method
-
-
-def _lazily(estimator, method, X, **arguments):
+def _lazily(estimator, call, name, X):
     """What a method of the local estimator returns, for each partition of X."""
     check_is_fitted(estimator)
     local = estimator.to_local()
     if not dask.is_dask_collection(X):
-        return getattr(local, method)(X, **arguments)
-    nothing = _empty(estimator, method, arguments)
-    call, model = partial(_call, method, arguments), sent(local, local.coefs_)
+        return call(X, local)
+    nothing, model = _empty(local, call), sent(local, local.coefs_)
+    if not isinstance(nothing, tuple):
+        return _of_collection(estimator, call, name, X, nothing, model)
+    return tuple(
+        _of_collection(estimator, partial(_item, i, call), name, X, empty, model)
+        for i, (name, empty) in enumerate(zip((name, "std"), nothing, strict=True))
+    )
+
+
+def _of_collection(estimator, call, name, X, nothing, model):
+    """A lazy result, of which `nothing` has no rows."""
     if isinstance(X, da.Array):
         return _of_array(X, call, nothing, model)
-    meta = _empty_frame(estimator, method, X._meta.index, nothing)
+    meta = _empty_frame(estimator, name, X._meta.index, nothing)
     return X.map_partitions(
         partial(_predict_frame, call, meta), model, meta=meta, enforce_metadata=False
     )
 
 
-def _empty(estimator, method, arguments):
+def _empty(local, call):
     """What the method returns for no rows."""
-    unnamed = estimator.to_local()
+    unnamed = copy(local)
     vars(unnamed).pop("feature_names_in_", None)
-    row = np.zeros((1, estimator.n_features_in_), estimator.coefs_[0].dtype)
-    return getattr(unnamed, method)(row, **arguments)[:0]
+    row = np.zeros((1, local.n_features_in_), local.coefs_[0].dtype)
+    result = call(row, unnamed)
+    if isinstance(result, tuple):
+        return tuple(part[:0] for part in result)
+    return result[:0]
 
 
 def _of_array(X, call, nothing, model):
@@ -114,19 +142,24 @@ def _of_array(X, call, nothing, model):
     return X.map_blocks(of_block, model, chunks=chunks, meta=nothing)
 
 
-def _empty_frame(estimator, method, index, nothing):
+def _empty_frame(estimator, name, index, nothing):
     import pandas as pd
 
     if nothing.ndim == 1:
-        return pd.Series(nothing, index=index, name=method)
+        return pd.Series(nothing, index=index, name=name)
     if isinstance(nothing, pd.DataFrame):  # as `set_output` wants it
         return nothing.set_axis(estimator.get_feature_names_out(), axis=1).set_axis(index)
-    columns = range(nothing.shape[1]) if method in _OF_UNITS else estimator.classes_
+    of_units = range(nothing.shape[1])
+    columns = of_units if name in _OF_UNITS else estimator._targets().columns
     return pd.DataFrame(nothing, index=index, columns=columns)
 
 
-def _call(method, arguments, X, model):
-    return getattr(model, method)(X, **arguments)
+def _call(name, args, options, X, model):
+    return getattr(model, name)(X, *args, **options)
+
+
+def _item(i, call, X, model):
+    return call(X, model)[i]
 
 
 def _predict_block(call, nothing, X, model):

@@ -23,8 +23,9 @@ class Parts:
     sizes : list of int
         Number of rows of each.
     n_features : int
-    target_totals : ndarray of shape (S,)
-        Weight of the rows of each class or label.
+    target_totals : ndarray of shape (S,) or None
+        Weighted sums of what the loss asks of the targets, if the partitions have told them
+        when they came in; None adds them up when they are asked for.
     total_weight : float
     dtype : {float32, float64}
     has_groups : bool
@@ -42,7 +43,12 @@ class Parts:
         self.total_weight, self.dtype = total_weight, dtype
 
     def target_totals(self, loss, n_outputs):
-        """Weighted sums of what a loss asks for, known since the partitions came in."""
+        """Weighted sums of what a loss asks for; see `Rows.target_totals`."""
+        if self._target_totals is None:
+            totals = [
+                delayed(Rows.target_totals)(rows, loss, n_outputs) for rows in self.rows
+            ]
+            self._target_totals = tree(totals, sum).compute()
         return self._target_totals
 
     def n_blocks(self, network):

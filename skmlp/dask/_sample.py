@@ -26,6 +26,8 @@ from skmlp.dask._tasks import tree
 
 # Memory of rows that are fetched, all of them
 _FETCHED_BYTES = 2**28
+# Values of y that quantiles are told from
+MOST_TARGETS = 2**16
 # How the columns of entries with equal prints are added up
 _TOGETHER = {
     "place": "first",
@@ -69,6 +71,48 @@ def sample(rows, sizes, row_bytes, seed, n_most, has_groups):
     if repeats.are_observations and (repeats.unit is None or not are_all):
         drawn = _draw_rows(rows, sizes, seed, n_most)
     return drawn.judged(repeats).sample(seed, n_most)
+
+
+def sample_targets(parts):
+    """Some values of y of all partitions, drawn at random, and their weights.
+
+    Parameters
+    ----------
+    parts : list of Delayed
+        Of (X, y, sample_weight, groups), or None.
+
+    Returns
+    -------
+    sample : Delayed of (ndarray of shape (n,) or (n, K), ndarray of shape (n,)) or None
+        Of all values that have a weight, if these are not more than `MOST_TARGETS`.
+    """
+    drawn = [delayed(_draw_targets)(part, number) for number, part in enumerate(parts)]
+    return delayed(_without_places)(tree(drawn, _with_lowest_places))
+
+
+def _draw_targets(part, number):
+    """Values, weights and places of a partition: see `_with_lowest_places`."""
+    if part is None:
+        return None
+    _, y, weights, _ = part
+    weights = np.ones(len(y)) if weights is None else weights
+    places = np.random.default_rng(number).random(len(y))
+    has_weight = weights > 0
+    return _with_lowest_places([(y[has_weight], weights[has_weight], places[has_weight])])
+
+
+def _with_lowest_places(drawn):
+    """Of several draws together, those whose places at random are the lowest."""
+    drawn = [arrays for arrays in drawn if arrays is not None]
+    if len({y.shape[1:] for y, *_ in drawn}) != 1:
+        return None  # there are no rows, or the summaries say that columns differ
+    arrays = [np.concatenate(pieces) for pieces in zip(*drawn, strict=True)]
+    order = np.argsort(arrays[-1], kind="stable")[:MOST_TARGETS]
+    return tuple(array[order] for array in arrays)
+
+
+def _without_places(drawn):
+    return None if drawn is None else drawn[:2]
 
 
 def _judge(drawn, table):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp._losses import log_softmax, sigmoid, softmax
-from skmlp._value_losses import deviations, exponentials, largest_log
+from skmlp._value_losses import exponentials, largest_log, normal_deviations
 
 
 class Response(NamedTuple):
@@ -158,15 +158,15 @@ def _sorted(kind, identity, outputs):
 
 
 def _moments(kind, identity, outputs):
-    """Means m, and deviations v = sqrt(exp(s) + e), with the derivative exp(s) / (2 v)."""
+    """Means m, and normal_deviations v = sqrt(exp(s) + e), with the derivative exp(s) / (2 v)."""
     K = len(identity) // 2
 
     def value(Z):
-        return np.c_[Z[:, :K], deviations(Z[:, K:], kind.least_deviation)[1]]
+        return np.c_[Z[:, :K], normal_deviations(Z[:, K:], kind.least_deviation)[1]]
 
     def slope(Z):
         s = Z[:, K:]
-        E, deviation = deviations(s, kind.least_deviation)
+        E, deviation = normal_deviations(s, kind.least_deviation)
         return np.c_[np.ones_like(E), _where_it_grows(s / 2, E * (E / deviation) / 2)]
 
     return _elementwise(value, slope, identity, outputs)
