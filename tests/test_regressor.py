@@ -251,7 +251,7 @@ def test_without_hidden_layer_it_is_ridge_regression(n_columns, standardize, wei
 def test_without_hidden_layer_it_is_a_generalised_linear_model(
     loss, peer, standardize, weighted
 ):
-    """The Poisson deviance has the unit of y, ours has that of its mean; gamma's has none."""
+    """Our Poisson deviance is per mean of y; that of gamma has no unit."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(150, 4)) * [0.5, 1, 2, 3] + 1
     mean = np.exp(0.2 * X @ rng.normal(size=4) + 1.5)
@@ -273,7 +273,8 @@ def test_without_hidden_layer_it_is_a_generalised_linear_model(
     other.fit((X - units[0]) / units[1], y, weights)
     assert_allclose(model.predict(X), other.predict((X - units[0]) / units[1]), rtol=1e-4)
     assert_allclose(model.coefs_[0][:, 0] * units[1], other.coef_, rtol=1e-4, atol=1e-6)
-    assert_allclose(model.intercepts_[0], other.intercept_, rtol=1e-4)
+    if not standardize:
+        assert_allclose(model.intercepts_[0], other.intercept_, rtol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
@@ -285,8 +286,8 @@ def test_lbfgs_follows_scikit_learns_path(data, activation):
     ours = MLPRegressorManual("squared_error", 8, activation, standardize=False, **settings)
     with pytest.warns(ConvergenceWarning):
         ours.fit(X, y)
+    theirs = MLPRegressor(hidden_layer_sizes=8, activation=activation, **settings)
     with pytest.warns(ConvergenceWarning):
-        theirs = MLPRegressor(hidden_layer_sizes=8, activation=activation, **settings)
         theirs.fit(X, y)
     assert_allclose(ours.loss_, theirs.loss_, rtol=1e-7)
     assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-4, atol=1e-6)
@@ -321,52 +322,47 @@ def test_unit_of_y_does_not_matter(data, loss):
         assert_allclose(found[2] / unit, expected, rtol=1e-9)
 
 
+# A fit magnifies rounding with every iteration; so these are short
+@short_fits
 @pytest.mark.parametrize("loss", FAMILIES)
-@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("unit", [1e-300, 1e-6, 1e6, 1e300])
 def test_rounding_of_another_unit_stays_rounding(data, loss, unit):
     X, y = data
     y = suited(loss, y)
-    model = small(loss)
+    model = small(loss, max_iter=15)
     _, n_iter, expected = outcome(model, X, y)
     found = outcome(model, X, unit * y)
     assert found[1] == n_iter
-    assert_allclose(found[2] / unit, expected, rtol=1e-4, atol=1e-4)
+    assert_allclose(found[2] / unit, expected, rtol=1e-6, atol=1e-6)
 
 
+@short_fits
 @pytest.mark.parametrize("loss", [loss for loss in FAMILIES if loss not in POSITIVE])
 def test_origin_of_y_does_not_matter(data, loss):
     X, y = data
-    y = np.round(y * 2**12) / 2**12  # y + 2^20 is exact
-    model = small(loss)
-    _, _, expected = outcome(model, X, y)
-    _, _, found = outcome(model, X, y + 2.0**20)
-    assert_allclose(found - 2.0**20, expected, atol=1e-3)
+    y = np.round(y * 2**12) / 2**12  # y + 1e6 is exact
+    model = small(loss, max_iter=15)
+    _, n_iter, expected = outcome(model, X, y)
+    _, of_moved, found = outcome(model, X, y + 1e6)
+    assert of_moved == n_iter
+    assert_allclose(found - 1e6, expected, atol=1e-5)
 
 
-def test_default_fits_do_not_depend_on_unit_or_origin(data):
+@pytest.mark.parametrize("loss", ["squared_error", "gaussian", "quantile"])
+def test_penalty_that_is_found_does_not_depend_on_unit_or_origin(data, loss):
+    """But for a step of half a decade: rounding decides where two are as good."""
     X, y = data
     y = np.round(y * 2**12) / 2**12
-    model = MLPRegressorManual(random_state=0)
-    alpha, n_iter, expected = outcome(model, X, y)
+    model = MLPRegressorManual(loss, 10, max_iter=1000, tol=1e-3, random_state=0)
+    alpha, _, expected = outcome(model, X, y)
     for change, back in [
         (lambda y: 1e-6 * y, lambda p: p / 1e-6),
         (lambda y: 1e6 * y, lambda p: p / 1e6),
         (lambda y: 1e6 + y, lambda p: p - 1e6),
     ]:
         found = outcome(model, X, change(y))
-        assert found[0] == alpha
-        assert abs(found[1] - n_iter) < 0.1 * n_iter
-        assert_allclose(back(found[2]), expected, atol=0.01)
-
-
-@pytest.mark.parametrize("unit", [1e-300, 1e300])
-@pytest.mark.parametrize("loss", FAMILIES)
-def test_extreme_units(data, loss, unit):
-    X, y = data
-    y = suited(loss, y)
-    model = small(loss).fit(X, unit * y)
-    expected = small(loss).fit(X, y).predict(X)
-    assert_allclose(model.predict(X) / unit, expected, rtol=1e-3, atol=1e-3)
+        assert 0.3 < found[0] / alpha < 3.3
+        assert r2_score(expected, back(found[2])) > 0.98
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -417,7 +413,8 @@ def test_few_rows_have_quantiles_that_do_not_cross():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(12, 3)), rng.normal(size=12)
     levels = np.linspace(0.1, 0.9, 9)
-    model = MLPRegressorManual("quantile", quantile=levels, alpha=0.01, random_state=0)
+    model = MLPRegressorManual("quantile", quantile=levels, alpha=0.1, max_iter=2000)
+    model.set_params(random_state=0)
     assert (np.diff(model.fit(X, y).predict(5 * X), axis=1) >= 0).all()
 
 
@@ -505,7 +502,8 @@ def test_rare_large_counts():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2000, 3))
     y = rng.poisson(np.where(X[:, 0] > 2, 1000.0, 0.02))
-    model = MLPRegressorManual("poisson", random_state=0).fit(X[:1500], y[:1500])
+    model = MLPRegressorManual("poisson", max_iter=2000, random_state=0)
+    model.fit(X[:1500], y[:1500])
     found = model.predict(X[1500:])
     assert (found >= 0).all()
     few, many = found[X[1500:, 0] < 1.7], found[X[1500:, 0] > 2.3]
@@ -527,9 +525,9 @@ def test_zero_counts_are_allowed_and_predictions_are_positive(data):
     X, y = data
     y = np.random.default_rng(0).poisson(np.exp(y))
     assert (y == 0).any()
-    model = small("poisson").fit(X, y)
+    model = small("poisson", tol=1e-7).fit(X, y)
     assert (model.predict(X) > 0).all()
-    # what the log link promises: predictions have the mean of y, but for the penalty
+    # what the canonical link promises: the bias, without penalty, makes the means equal
     assert_allclose(model.predict(X).mean(), y.mean(), rtol=1e-3)
 
 
@@ -553,7 +551,7 @@ def problem(name, n, seed):
 @pytest.mark.parametrize(
     ("name", "least"),
     [
-        ("sine", 0.99),
+        ("sine", 0.95),
         ("step", 0.9),
         ("product", 0.99),
         ("friedman1", 0.95),
@@ -563,7 +561,7 @@ def problem(name, n, seed):
 )
 def test_textbook_problems(name, least, seed):
     X, y = problem(name, 600, seed)
-    model = MLPRegressorManual(tol=1e-3, max_iter=1000, random_state=seed)
+    model = MLPRegressorManual(max_iter=1000, random_state=seed)
     assert model.fit(X[:300], y[:300]).score(X[300:], y[300:]) > least
 
 
@@ -596,16 +594,19 @@ def test_one_column_of_y_is_constant(data):
     assert r2_score(y, model.predict(X)[:, 1]) > 0.9
 
 
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9])
 @pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
-def test_a_value_far_out_does_not_move_the_median(data, loss):
+def test_a_value_far_out_does_not_move_the_median(data, loss, far):
     X, y = data
     y = y.copy()
-    y[3] = 1e9
-    model = small(loss).fit(X, y)
+    y[3] = far
     others = np.arange(200) != 3
-    assert r2_score(y[others], model.predict(X[others])) > 0.9
+    for params in ({}, {"alpha": "auto"}):
+        model = small(loss, **params).fit(X, y)
+        assert r2_score(y[others], model.predict(X[others])) > 0.9
 
 
+@short_fits
 @pytest.mark.parametrize("loss", ["squared_error", "gaussian"])
 def test_a_value_far_out_leaves_finite_predictions(data, loss):
     X, y = data
@@ -645,7 +646,8 @@ def test_many_more_features_than_rows():
 def test_y_that_features_tell_nothing_of():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 5)), rng.normal(size=300)
-    model = MLPRegressorManual(random_state=0).fit(X[:200], y[:200])
+    with pytest.warns(ConvergenceWarning, match="no better than a constant"):
+        model = MLPRegressorManual(random_state=0).fit(X[:200], y[:200])
     assert model.score(X[200:], y[200:]) > -0.1
 
 
@@ -684,39 +686,37 @@ def test_deviations_far_out_are_finite(spread_out, dtype):
 # --- weights --------------------------------------------------------------------------
 
 
+@short_fits
 @pytest.mark.parametrize("loss", FAMILIES)
 def test_weights_are_copies(data, loss):
     X, y = data[0][:60], suited(loss, data[1][:60])
     copies = np.random.default_rng(0).integers(4, size=60)
-    weighted = small(loss, tol=1e-9, hidden_layer_sizes=3, alpha=1.0)
+    weighted = small(loss, max_iter=15, alpha=1.0)
     weighted.fit(X, y, sample_weight=copies)
     repeated = clone(weighted).fit(np.repeat(X, copies, axis=0), np.repeat(y, copies))
-    assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4, atol=1e-5)
-    assert_allclose(weighted.loss_, repeated.loss_, rtol=1e-6)
+    assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-6, atol=1e-6)
+    assert_allclose(weighted.loss_, repeated.loss_, rtol=1e-7)
 
 
+@short_fits
 @pytest.mark.parametrize("loss", FAMILIES)
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_weight_zero_is_the_row_left_out(data, solver, loss):
     X, y = data[0][:60], suited(loss, data[1][:60])
     weights = np.r_[np.zeros(20), np.ones(40)]
-    settings = {"solver": solver, "tol": 1e-6, "alpha": 1.0, "hidden_layer_sizes": 3}
-    if solver == "adam":
-        settings |= {"batch_size": 60, "learning_rate_init": 0.05}
-        settings |= {"n_iter_no_change": 50, "shuffle": False}
-    weighted = small(loss, **settings).fit(X, y, weights)
-    if solver == "adam":
-        settings["batch_size"] = 40
-    without = small(loss, **settings).fit(X[20:], y[20:])
-    assert_allclose(weighted.predict(X), without.predict(X), rtol=0.01, atol=0.01)
+    model = small(loss, solver=solver, max_iter=15, alpha=1.0, batch_size="auto")
+    weighted = model.fit(X, y, weights).predict(X)
+    without = model.fit(X[20:], y[20:]).predict(X)
+    assert_allclose(weighted, without, rtol=1e-6, atol=1e-6)
 
 
+@short_fits
 @pytest.mark.parametrize("loss", FAMILIES)
 def test_scale_of_the_weights_acts_on_the_penalty_alone(data, loss):
     X, y = data[0][:80], suited(loss, data[1][:80])
-    plain = small(loss, alpha=1.0, tol=1e-9, hidden_layer_sizes=3).fit(X, y)
+    plain = small(loss, alpha=1.0, max_iter=15).fit(X, y)
     heavy = clone(plain).set_params(alpha=8.0).fit(X, y, np.full(80, 8.0))
-    assert_allclose(heavy.predict(X), plain.predict(X), rtol=1e-4, atol=1e-4)
+    assert_allclose(heavy.predict(X), plain.predict(X), rtol=1e-6, atol=1e-6)
 
 
 # --- early stopping, streams, warm starts ---------------------------------------------
@@ -776,7 +776,7 @@ def test_rows_are_held_out_without_a_validation_set(data):
     model = small(early_stopping=True, validation_fraction=0.2, solver="adam")
     model.set_params(learning_rate_init=0.02).fit(X, y)
     assert model.t_ == 160 * model.n_iter_
-    assert model.best_validation_score_ > 0.7
+    assert model.score(X, y) > 0.85
     assert model.n_iter_ > model.best_iteration_
 
 
@@ -867,8 +867,8 @@ def test_warm_start_of_lbfgs_goes_on_from_the_parameters(data):
     model = small(warm_start=True).fit(X, 7 + 3 * y)
     loss, n_iter = model.loss_, model.n_iter_
     model.fit(X, 7 + 3 * y)
-    assert model.n_iter_ < n_iter / 4
     assert model.loss_curve_[n_iter] <= loss * (1 + 1e-9)
+    assert model.loss_ <= loss * (1 + 1e-9)
 
 
 def test_warm_start_with_another_loss_is_an_error(data):
@@ -878,9 +878,7 @@ def test_warm_start_with_another_loss_is_an_error(data):
     with pytest.raises(ValueError, match=r"warm_start .* before 'squared_error'"):
         model.set_params(loss="absolute_error").fit(X, y)
     assert_same_state({**before, "loss": "absolute_error"}, vars(model))
-    with pytest.raises(
-        ValueError, match=r"as many columns of y: .* 1 outputs, .* 2 outputs"
-    ):
+    with pytest.raises(ValueError, match=r"as many columns of y: .* 1 outputs, .* and 2"):
         model.set_params(loss="squared_error").fit(X, np.c_[y, y])
     assert_same_state(before, vars(model))
 
@@ -920,8 +918,8 @@ def test_initial_parameters(data):
     again = small().fit(
         X, 100 + 20 * y, coefs_init=fitted.coefs_, intercepts_init=fitted.intercepts_
     )
-    assert again.n_iter_ < fitted.n_iter_ / 4
-    assert_allclose(again.predict(X), fitted.predict(X), rtol=0.01)
+    assert again.loss_curve_[0] <= fitted.loss_ * (1 + 1e-9)
+    assert r2_score(fitted.predict(X), again.predict(X)) > 0.99
 
 
 @short_fits
@@ -963,12 +961,13 @@ def test_float32_is_as_good(data, dtype):
         assert model.score(X.astype(dtype), suited(loss, y)) > 0.85
 
 
+@short_fits
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_sparse_is_dense(data, solver, container):
     X, y = data
     X = np.where(np.abs(X) > 0.5, X, 0)
-    model = small(solver=solver, tol=1e-2, learning_rate_init=0.02)
+    model = small(solver=solver, max_iter=15)
     dense = model.fit(X, y).predict(X)
     assert_allclose(model.fit(container(X), y).predict(container(X)), dense, rtol=1e-6)
 
@@ -994,7 +993,7 @@ def test_frames_keep_their_names(data, make):
     model = small().fit(frame, target)
     assert model.feature_names_in_.tolist() == names
     plain = small().fit(X, np.c_[y, -y])
-    assert_array_equal(model.predict(frame), plain.predict(X))
+    assert_allclose(model.predict(frame), plain.predict(X), rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame[names[::-1]])
 
@@ -1040,7 +1039,7 @@ def test_skops_has_to_trust_our_class_alone(data, loss):
 
 def test_in_a_pipeline_and_a_grid_search(data):
     X, y = data
-    grid = {"mlpregressormanual__alpha": [0.1, 1000.0]}
+    grid = {"mlpregressormanual__alpha": [0.1, 30.0]}
     pipe = make_pipeline(StandardScaler(), small())
     search = GridSearchCV(pipe, grid, cv=3).fit(X, y)
     assert search.best_params_ == {"mlpregressormanual__alpha": 0.1}
@@ -1261,7 +1260,7 @@ def test_bad_validation_sets(data):
     ]:
         with pytest.raises(ValueError, match=match):
             small(early_stopping=True).fit(X, y, **validation)
-    with pytest.raises(ValueError, match="In the validation set: .* at least 0"):
+    with pytest.raises(ValueError, match=r"In the validation set: .* at least 0"):
         small("poisson", early_stopping=True).fit(X, np.exp(y), X_val=X, y_val=y)
 
 
@@ -1271,7 +1270,7 @@ def test_predictions_need_a_fit_and_its_features(data):
         MLPRegressorManual().predict(X)
     with pytest.raises(NotFittedError):
         MLPRegressorManual("gaussian").predict(X, return_std=True)
-    with pytest.raises(ValueError, match="3 features, but .* 4 features"):
+    with pytest.raises(ValueError, match=r"3 features, but .* 4 features"):
         small().fit(X, y).predict(X[:, :3])
     with pytest.raises(
         ValueError, match="return_std needs loss='gaussian', not 'quantile'"
@@ -1281,7 +1280,7 @@ def test_predictions_need_a_fit_and_its_features(data):
 
 def test_divergence_says_what_to_change(data):
     X, y = data
-    model = small(solver="sgd", learning_rate_init=1e6, alpha=0)
+    model = small(solver="sgd", learning_rate_init=1e6, n_iter_no_change=100)
     with pytest.raises(ValueError, match="learning_rate_init"):
         model.fit(X, y)
     assert not hasattr(model, "coefs_")
