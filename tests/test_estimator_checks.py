@@ -23,22 +23,18 @@ ESTIMATORS = [
     MLPClassifierManual(solver="adam", learning_rate_init=0.01, early_stopping=True),
     MLPRegressorManual(),
     MLPRegressorManual(early_stopping=True),
-    MLPRegressorManual(early_stopping="auto"),
-    MLPRegressorManual(solver="lbfgs"),
     MLPRegressorManual(solver="newton-cg", max_iter=10),
     MLPRegressorManual(hidden_layer_sizes=(), solver="newton-cg"),
     MLPRegressorManual(solver="sgd", learning_rate_init=0.1),
     MLPRegressorManual(solver="adam", learning_rate_init=0.01),
     MLPRegressorManual("squared_error", (20, 10), "relu"),
-    MLPRegressorManual(solver="adam", learning_rate_init=0.01, early_stopping=True),
-    *(MLPRegressorManual(loss) for loss in FAMILIES if loss != "squared_error"),
     *(
-        MLPRegressorManual(loss, solver="adam", learning_rate_init=0.01)
+        MLPRegressorManual(loss, 10, alpha=1.0, **params)
         for loss in FAMILIES
         if loss != "squared_error"
+        for params in ({}, {"solver": "adam", "learning_rate_init": 0.01})
     ),
-    MLPRegressorManual("quantile", quantile=0.9),
-    MLPRegressorManual("quantile", quantile=[0.5]),
+    MLPRegressorManual("quantile", 10, quantile=[0.9], alpha=1.0),
 ]
 
 
