@@ -10,6 +10,7 @@ from skmlp import MLPClassifierManual
 from skmlp._race import Rules
 from skmlp._rows import Rows
 from skmlp._solvers import Result
+from skmlp._value_losses import GAMMA, GAUSSIAN, POISSON, SQUARED_ERROR, quantile_loss
 
 SOLVERS = ["lbfgs", "newton-cg", "sgd", "adam"]
 STOCHASTIC = ["sgd", "adam"]
@@ -17,6 +18,34 @@ STOCHASTIC = ["sgd", "adam"]
 short_fits = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 # for tests in which one set of parameters serves several solvers
 shared_settings = pytest.mark.filterwarnings("ignore:.* has no effect with ")
+
+
+# Losses of real values: each with numbers of targets and of outputs
+VALUE_LOSSES = {
+    "squared_error": (SQUARED_ERROR, 4, 4),
+    "poisson": (POISSON, 4, 4),
+    "gamma": (GAMMA, 4, 4),
+    "gaussian": (GAUSSIAN, 2, 4),
+    "quantile": (quantile_loss(np.array([0.8]), 0.2, np.full(4, 0.84)), 4, 4),
+    "absolute quantile": (quantile_loss(np.array([0.5]), 0.3, np.zeros(4), 2.0), 4, 4),
+    "quantiles": (
+        quantile_loss(
+            np.array([0.1, 0.3, 0.6, 0.9]), 0.3, np.array([-1.28, -0.52, 0.25, 1.28])
+        ),
+        1,
+        4,
+    ),
+}
+
+
+def draw_values(loss, n_columns, n, seed=0):
+    """Targets: counts with zeros for Poisson, positive for gamma, else normal."""
+    rng = np.random.default_rng(seed)
+    if loss is POISSON:
+        return rng.poisson(1.5, size=(n, n_columns)) / 1.5
+    if loss is GAMMA:
+        return rng.gamma(2.0, 0.5, size=(n, n_columns))
+    return rng.normal(size=(n, n_columns))
 
 
 def parameters(model):

@@ -3,7 +3,8 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmlp import MLPClassifierManual
+from skmlp import MLPClassifierManual, MLPRegressorManual
+from skmlp._values import FAMILIES
 
 ESTIMATORS = [
     MLPClassifierManual(),
@@ -20,6 +21,24 @@ ESTIMATORS = [
     MLPClassifierManual((), solver="adam", learning_rate_init=0.01),
     MLPClassifierManual(solver="sgd", learning_rate_init=0.1, early_stopping=True),
     MLPClassifierManual(solver="adam", learning_rate_init=0.01, early_stopping=True),
+    MLPRegressorManual(),
+    MLPRegressorManual(early_stopping=True),
+    MLPRegressorManual(solver="newton-cg", max_iter=10),
+    MLPRegressorManual(hidden_layer_sizes=(), solver="newton-cg"),
+    MLPRegressorManual(solver="sgd", learning_rate_init=0.1),
+    MLPRegressorManual(solver="adam", learning_rate_init=0.01),
+    MLPRegressorManual("squared_error", (20, 10), "relu"),
+    *(
+        MLPRegressorManual(loss, 10, alpha=1.0, **params)
+        for loss in FAMILIES
+        if loss != "squared_error"
+        for params in (
+            # as above: a density's path magnifies rounding more than a mean's
+            {"max_iter": 10} if loss == "gaussian" else {},
+            {"solver": "adam", "learning_rate_init": 0.01},
+        )
+    ),
+    MLPRegressorManual("quantile", 10, quantile=[0.9], alpha=1.0),
 ]
 
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from common import VALUE_LOSSES, draw_values
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
@@ -12,12 +13,29 @@ from skmlp._losses import LOSSES
 from skmlp._network import Network, _for_blas, _matmul
 
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
+ALL_LOSSES = [*LOSSES, *VALUE_LOSSES]
 
 
 def make_rows(n=7, d=6, n_classes=3, seed=0, zeros=0.4):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d)) * (rng.random((n, d)) > zeros)
     return X, rng.integers(n_classes, size=n), rng.uniform(0.2, 3, size=n)
+
+
+def make_network(loss, activation, hidden, n_features=6):
+    """A network with the outputs that a loss has in these tests, and parameters."""
+    output, _, n_outputs = VALUE_LOSSES.get(loss) or (LOSSES[loss], 3, 3)
+    network = Network((n_features, *hidden, n_outputs), activation, output)
+    theta = np.random.default_rng(len(hidden)).normal(size=network.n_parameters)
+    return network, 0.5 * theta if loss in VALUE_LOSSES else theta
+
+
+def draw_targets(loss, n):
+    if loss in VALUE_LOSSES:
+        return draw_values(*VALUE_LOSSES[loss][:2], n, seed=1)
+    if loss == "binary_cross_entropy":
+        return np.random.default_rng(1).random((n, 3)) < 0.4
+    return np.random.default_rng(1).integers(3, size=n)
 
 
 def evaluate(network, theta, X, targets, weights, dropout=None):
@@ -39,19 +57,18 @@ def evaluate(network, theta, X, targets, weights, dropout=None):
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
-    ("loss", "dropout_rate"), [*((name, 0) for name in LOSSES), ("cross_entropy", 0.4)]
+    ("loss", "dropout_rate"),
+    [*((name, 0) for name in ALL_LOSSES), ("cross_entropy", 0.4), ("gaussian", 0.4)],
 )
 def test_gradient_against_central_differences(
     activation, depth, weighted, container, loss, dropout_rate
 ):
-    X, targets, weights = make_rows()
+    X, _, weights = make_rows()
+    targets = draw_targets(loss, 7)
     weights = weights if weighted else 0.7
-    network = Network((6, *DEPTHS[depth], 3), activation, LOSSES[loss])
+    network, theta = make_network(loss, activation, DEPTHS[depth])
     rng = np.random.default_rng(depth)
-    theta = rng.normal(size=network.n_parameters)
     X = container(X)
-    if loss == "binary_cross_entropy":
-        targets = rng.random((7, 3)) < 0.4
     # drawn once: the mask is held fixed while theta moves
     dropout = network.dropout(dropout_rate, 7, rng, float) if dropout_rate else None
     _, gradient = evaluate(network, theta, X, targets, weights, dropout)
@@ -70,12 +87,8 @@ def test_gradient_against_central_differences(
 
 def draw_hessian_case(activation, depth, loss, weights, n=7):
     """A network, parameters and rows."""
-    X, targets, _ = make_rows(n)
-    if loss == "binary_cross_entropy":
-        targets = np.random.default_rng(1).random((n, 3)) < 0.4
-    network = Network((6, *DEPTHS[depth], 3), activation, LOSSES[loss])
-    theta = np.random.default_rng(depth).normal(size=network.n_parameters)
-    return network, theta, (X, targets, weights)
+    network, theta = make_network(loss, activation, DEPTHS[depth])
+    return network, theta, (make_rows(n)[0], draw_targets(loss, n), weights)
 
 
 def hessian_products(network, theta, rows, vectors, **options):
@@ -102,7 +115,7 @@ WEIGHTS = {"scalar": 0.7, "array": np.array([0, 1, 0.3, 2, 0, 1.7, 0.1])}
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ALL_LOSSES)
 def test_hessian_product_against_differences_of_gradients(
     activation, depth, weights, container, loss
 ):
@@ -122,7 +135,7 @@ def test_hessian_product_against_differences_of_gradients(
 @pytest.mark.parametrize("gauss_newton", [False, True])
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ALL_LOSSES)
 def test_hessian_and_gauss_newton_matrix_are_symmetric(
     activation, depth, loss, gauss_newton
 ):
@@ -133,15 +146,13 @@ def test_hessian_and_gauss_newton_matrix_are_symmetric(
     assert_allclose(matrix, matrix.T, rtol=1e-9, atol=1e-12 * np.abs(matrix).max())
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ALL_LOSSES)
 @pytest.mark.parametrize("activation", ["logistic", "tanh"])
 def test_hessian_against_second_differences_of_the_loss(activation, loss):
     """All entries, and nothing of the gradient's code."""
-    network = Network((2, 2, 2, 2), activation, LOSSES[loss])
+    network, theta = make_network(loss, activation, (2, 2), n_features=2)
     rng = np.random.default_rng(0)
-    theta = rng.normal(size=network.n_parameters)
-    targets = rng.integers(2, size=5 if loss == "cross_entropy" else (5, 2))
-    rows = rng.normal(size=(5, 2)), targets, rng.uniform(size=5)
+    rows = rng.normal(size=(5, 2)), draw_targets(loss, 5), rng.uniform(size=5)
     steps = 1e-4 * np.eye(theta.size)
 
     def value(point):
@@ -159,9 +170,17 @@ def test_hessian_against_second_differences_of_the_loss(activation, loss):
     assert_allclose(matrix, np.array(differences) / 4e-8, atol=1e-6)
 
 
+def curvature_of_row(output, M):
+    """The matrix of second derivatives by the logits, given `bent` ones of a row."""
+    columns = np.eye(M.shape[1])[:, np.newaxis]
+    for column in columns:
+        output.curvature(M, 1.0, column)
+    return columns[:, 0]
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ALL_LOSSES)
 def test_gauss_newton_matrix_by_its_definition(activation, depth, loss):
     """The sum of J^T Lambda J, with the J of each row's logits by differences."""
     weights = WEIGHTS["array"]
@@ -172,19 +191,23 @@ def test_gauss_newton_matrix_by_its_definition(activation, depth, loss):
         return network.activations(network.parameters(point), rows[0])
 
     J = np.array([(logits(theta + e) - logits(theta - e)) / 2e-6 for e in step])
-    Y = np.array(logits(theta))
-    network.output.mean(Y)
+    M = np.array(logits(theta), order="F")
+    network.output.bent(M, rows[1])
     expected = np.zeros((theta.size, theta.size))
-    for i, y in enumerate(Y):
-        if loss == "cross_entropy":
-            curvature = np.diag(y) - np.outer(y, y)
-        else:
-            curvature = np.diag(y * (1 - y))
+    for i in range(len(M)):
+        curvature = curvature_of_row(network.output, M[[i]])
         expected += weights[i] * J[:, i] @ curvature @ J[:, i].T
     matrix = hessian_products(network, theta, rows, np.eye(theta.size), gauss_newton=True)
     scale = np.abs(expected).max()
     assert_allclose(matrix, expected, rtol=1e-6, atol=1e-8 * scale)
-    assert np.linalg.eigvalsh(matrix).min() > -1e-11 * scale
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", ALL_LOSSES)
+def test_gauss_newton_matrix_has_no_negative_eigenvalue(activation, loss):
+    network, theta, rows = draw_hessian_case(activation, 2, loss, WEIGHTS["array"])
+    matrix = hessian_products(network, theta, rows, np.eye(theta.size), gauss_newton=True)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-11 * np.abs(matrix).max()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
