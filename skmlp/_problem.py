@@ -4,9 +4,6 @@ from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
 from skmlp._row_space import row_basis
 
-# Of the unit, where y is a constant, which is to be met: the loss tells no other scale
-_OF_NOTHING = 1e-9
-
 
 class Problem:
     """Data, and a network in coordinates that is to learn them.
@@ -47,8 +44,14 @@ class Problem:
         The unit of cross-entropies is a bit.
         """
         to_learn = max(self.floor - self.origin, 0.0)
-        of_nothing = _OF_NOTHING if self.network.output.is_relative else 1.0
-        return tol * (min(to_learn / self.network.output.scale, 1.0) or of_nothing)
+        return tol * (min(to_learn / self.network.output.scale, 1.0) or 1.0)
+
+    def at_constant(self, theta):
+        """Parameters whose outputs are the best constant, whatever the features."""
+        parameters = self.network.parameters(theta.copy())
+        parameters.coefs[-1][...] = 0
+        parameters.intercepts[-1][...] = self.network.output.constant(self.target_means)
+        return parameters.vector
 
     def objective(self, alpha, **options):
         """Of the training rows."""

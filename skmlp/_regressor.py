@@ -638,9 +638,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         >>> model.fit(X, y).predict(X).shape
         (442, 2)
         """
-        if return_std and self.loss != "gaussian":
-            raise ValueError(f"return_std needs loss='gaussian', not {self.loss!r}.")
         Z, targets = self._evaluate(X), self._targets()
+        if return_std and targets.name != "gaussian":
+            raise ValueError(f"return_std needs loss='gaussian', not {targets.name!r}.")
         if not return_std:
             return targets.predict(Z)
         return targets.predict(Z), targets.deviation(Z)

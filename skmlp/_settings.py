@@ -151,6 +151,9 @@ class Settings:
             unused.setdefault(
                 "learning_rate_init", ("a callable learning_rate", "the named schedules")
             )
+        loss = vars(self).get("loss", "quantile")
+        if loss != "quantile":
+            unused["quantile"] = f"loss={loss!r}", "loss='quantile'"
         if not self.hidden_sizes:
             unused["dropout"] = "hidden_layer_sizes=()", "hidden layers"
         return unused

@@ -108,6 +108,11 @@ class ClassLabels:
 
     n_targets = 1
 
+    @staticmethod
+    def is_met_by_constant(to_learn):
+        """Whether training is to begin with a constant: labels take finite logits."""
+        return False
+
     def has_units_of(self, other):
         """True: there are none that could change."""
         return True
@@ -262,6 +267,11 @@ class LabelIndicators:
         """Leave the parameters, likewise."""
 
     n_targets = 1
+
+    @staticmethod
+    def is_met_by_constant(to_learn):
+        """Whether training is to begin with a constant: labels take finite logits."""
+        return False
 
     def has_units_of(self, other):
         """True: there are none that could change."""

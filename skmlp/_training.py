@@ -144,6 +144,8 @@ def train(
         is_drawn = earlier is None and all(part is None for part in initial)
         if is_drawn and settings.searches_alpha(earlier):
             problem, progress = _choose_unit(settings, problem, progress, theta, stage)
+        if is_drawn and targets.is_met_by_constant(problem.floor - problem.origin):
+            theta = problem.at_constant(theta)
         problem, theta = _narrow(settings, problem, theta, is_drawn)
         score = None
         if validation is not None and make_score is not None:

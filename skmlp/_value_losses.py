@@ -12,11 +12,12 @@ from scipy.special import expit, xlogy
 
 from skmlp._losses import Loss, _column
 
-# Logits beyond which exp is no number any more, and targets that are taken for 0
-_LARGEST_LOG, _LEAST = 709.0, 1e-30
+# Targets and variances that are taken for 0
+_LEAST = 1e-30
 # Variance that a prediction has at the least, in variances of y: else a perfect fit has an
 # infinite density. Losses are relative to what it makes of a perfect fit, which is 0
 LEAST_VARIANCE = 1e-4
+_LEAST_LOG = math.log(LEAST_VARIANCE)
 
 
 def _power_totals(T, weights, n_outputs, n_powers=2):
@@ -200,7 +201,7 @@ def gaussian(Z, T, weights):
     m, s = _halves(Z)
     p, q = _precision(s)
     r = m - T
-    loss = _total(r * r * p - np.log(p * LEAST_VARIANCE), weights) / 2
+    loss = _total(r * r * p + np.logaddexp(0, s - _LEAST_LOG), weights) / 2
     np.multiply(r, p, out=m)
     np.multiply(q / 2, 1 - r * m, out=s)
     Z *= _column(weights)
@@ -263,10 +264,9 @@ def _halves(Z):
 
 
 def _precision(s):
-    """1 / v and exp(s) / v."""
-    E = np.exp(np.minimum(s, _LARGEST_LOG / 2))
-    p = 1 / (E + LEAST_VARIANCE)
-    return p, E * p
+    """1 / v and exp(s) / v, of which none overflows."""
+    s = s - _LEAST_LOG
+    return expit(-s) / LEAST_VARIANCE, expit(s)
 
 
 def _gaussian_moments(means):
@@ -342,7 +342,7 @@ GAUSSIAN = Loss(
     floor=_gaussian_floor,
     spread=_gaussian_spread,
     scale=0.5,
-    origin=-math.log(LEAST_VARIANCE) / 2,
+    origin=-_LEAST_LOG / 2,
 )
 
 

@@ -27,6 +27,18 @@ from skmlp._value_losses import (
 
 # Of normal values, 90% are within so many deviations of the median
 _SHARE, _NORMAL_SHARE = 0.9, 1.645
+# A deviation that is less, in means of y, is what rounding leaves of a constant
+_ROUNDING = 10 * np.finfo(np.float64).eps
+# The unit of a constant, in parts of it, and what stands for 0
+_OF_CONSTANT, _LEAST = 2.0**-40, 1e-280
+# A loss of a constant that is none
+_NOTHING = 1e-12
+# What a user calls what may not change when a fit goes on
+_CALLED = {
+    "name": "loss has",
+    "n_targets": "the number of columns of y has",
+    "levels": "quantile has",
+}
 # Parts of a unit that the sums of weights and of copies agree in
 _FINE = 2.0**32
 # Parts of a unit that targets are rounded to
@@ -131,7 +143,7 @@ class RealValues:
     Attributes
     ----------
     scale : ndarray of shape (K,)
-        What the columns of y are divided by.
+        What the columns of y are divided by, also where the spread is 0.
     """
 
     names = None
@@ -141,7 +153,9 @@ class RealValues:
     ):
         self.family, self.name, self.is_flat = FAMILIES[name], name, is_flat
         self.spread, self.seen = spread, seen
-        self.scale = _rounded(np.where(spread > 0, spread, 1.0))
+        # of a constant, so little that whatever a net makes of it is the constant
+        least = np.maximum(np.abs(center), _LEAST) * _OF_CONSTANT
+        self.scale = _rounded(np.where(spread > 0, spread, least))
         self.center = np.rint(center / self.scale * _FINE) / _FINE * self.scale
         self.levels, self.quantiles = levels, quantiles
         self.width, self.weight = width, weight
@@ -318,6 +332,11 @@ class RealValues:
         parameters.coefs[-1][...] /= factor
         parameters.intercepts[-1][...] = (parameters.intercepts[-1] - shift) / factor
 
+    @staticmethod
+    def is_met_by_constant(to_learn):
+        """Whether y is a constant, so that training is to begin, and to end, with it."""
+        return to_learn <= _NOTHING
+
     def score(self, loss, floor):
         """The share of the loss of the best constant that is explained: D2."""
         return 1 - loss / floor if floor > 0 else -loss
@@ -414,20 +433,22 @@ class Values:
         """What the y of a training set is."""
         check_range(y, settings.loss)
         family = FAMILIES[settings.loss]
+        if sample_weight is not None:  # a row of weight 0 is as if it were not there
+            y, sample_weight = y[sample_weight > 0], sample_weight[sample_weight > 0]
         columns = _columns(y)
         levels = _levels(settings, columns.shape[1])
         center = np.zeros(columns.shape[1])
         if family.center is not None:
             center = family.center(columns, sample_weight)
         spread = family.scale(columns, sample_weight, center)
+        spread = np.where(spread > _ROUNDING * np.abs(center), spread, 0.0)
         weight = float(len(y) if sample_weight is None else sample_weight.sum())
         quantiles, width = center, 0.0
         if family.loss is None:
             of_levels = [quantiles_of(columns, sample_weight, level) for level in levels]
             quantiles = np.concatenate(of_levels)
-            seen = columns if sample_weight is None else columns[sample_weight > 0]
             # copies of a row are as its weight: they do not count
-            width = _WIDTH * len(np.unique(seen, axis=0)) ** _WIDTH_POWER
+            width = _WIDTH * len(np.unique(columns, axis=0)) ** _WIDTH_POWER
         known = center, spread, levels, quantiles, width, weight, y.ndim == 1
         return RealValues(settings.loss, *known)
 
@@ -504,13 +525,15 @@ class Values:
     @staticmethod
     def going_on(before, targets):
         """What y is in a fit that goes on: the units of before are kept."""
-        if (before.name, before.n_outputs) != (targets.name, targets.n_outputs):
-            raise ValueError(
-                "warm_start can only be used with the same loss and as many columns of y: "
-                f"before {before.name!r} and {before.n_outputs} outputs, now "
-                f"{targets.name!r} and {targets.n_outputs}."
-            )
-        return before
+        for what in ("name", "n_targets", "levels"):
+            values = getattr(before, what), getattr(targets, what)
+            if not np.array_equal(*values):
+                raise ValueError(
+                    f"{_CALLED[what]} changed: warm_start and partial_fit go on with "
+                    f"{values[0]}, not {values[1]}. Set it back, or call fit with "
+                    "warm_start=False."
+                )
+        return before if (before.spread > 0).all() else targets
 
 
 def _rounded(scale):
@@ -523,7 +546,10 @@ def _levels(settings, n_columns):
     """The levels of quantiles; ValueError if there are several for several columns."""
     if settings.loss != "quantile":
         return np.array([0.5])
-    levels = np.atleast_1d(np.asarray(settings.quantile, dtype=np.float64))
+    try:
+        levels = np.atleast_1d(np.asarray(settings.quantile, dtype=np.float64))
+    except (TypeError, ValueError):
+        levels = np.empty(0)
     if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all() or not levels.size:
         raise ValueError(
             f"quantile should be one or several numbers between 0 and 1, got "

@@ -158,7 +158,7 @@ def _sorted(kind, identity, outputs):
 
 
 def _moments(kind, identity, outputs):
-    """Means m, and normal_deviations v = sqrt(exp(s) + e), with the derivative exp(s) / (2 v)."""
+    """Means m, and deviations v = sqrt(exp(s) + e), with the derivative exp(s) / (2 v)."""
     K = len(identity) // 2
 
     def value(Z):
