@@ -649,7 +649,31 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         """Compute R2, the share of the variance of y that is explained.
 
         Of several quantiles it is the mean over these of D2, the share of the check loss
-        of the constant that is explained.
+        of the constant that is explained; see `sklearn.metrics.d2_pinball_score`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true values.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            1 for perfect predictions, 0 for the best constant.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from skmlp import MLPRegressorManual
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> MLPRegressorManual(5, random_state=0).fit(X, y).score(X, y) > 0.4
+        True
         """
         levels = self._targets().levels
         if len(levels) == 1:

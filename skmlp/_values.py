@@ -39,10 +39,10 @@ _CALLED = {
     "n_targets": "the number of columns of y has",
     "levels": "quantile has",
 }
-# Parts of a unit that the sums of weights and of copies agree in
-_FINE = 2.0**32
+# Deviations from the median that are as good as any larger number for a quantile
+_FURTHEST = 1000.0
 # Parts of a unit that targets are rounded to
-_GRID = 2.0**20
+_GRID = 2.0**22
 # Relative differences from which on a stream has left its units
 _DRIFT = 0.1
 # Width of the smoothing of quantiles, in deviations of y: it vanishes with the rows
@@ -155,8 +155,7 @@ class RealValues:
         self.spread, self.seen = spread, seen
         # of a constant, so little that whatever a net makes of it is the constant
         least = np.maximum(np.abs(center), _LEAST) * _OF_CONSTANT
-        self.scale = _rounded(np.where(spread > 0, spread, least))
-        self.center = np.rint(center / self.scale * _FINE) / _FINE * self.scale
+        self.center, self.scale = center, np.where(spread > 0, spread, least)
         self.levels, self.quantiles = levels, quantiles
         self.width, self.weight = width, weight
 
@@ -290,12 +289,16 @@ class RealValues:
         check_range(y, self.name)
 
     def encode(self, y):
-        """Standardised targets of shape (n, K), to a millionth of the unit.
+        """Standardised targets of shape (n, K), to a quarter of a millionth of the unit.
 
         So they are the same to the bit for y in another unit, or with another origin; what
         rounding leaves of these could else decide which of several minima a fit ends in.
+        For losses of quantiles, which do not mind how far a value is, the furthest ones are
+        drawn near: else one of them would be almost all of the loss.
         """
         T = (_columns(y) - self.center) / self.scale
+        if self.family.loss is None:
+            T = np.clip(T, -_FURTHEST, _FURTHEST)
         return np.rint(T * _GRID) / _GRID
 
     def decode(self, T):
@@ -502,10 +505,14 @@ class Values:
     @classmethod
     def of_chunk(cls, estimator, y, settings, sample_weight):
         """What y is in a stream: in the units of before, until these no longer fit."""
+        if hasattr(estimator, "coefs_") and not settings.is_incremental:
+            return cls.of_fitted(estimator)  # rows that are only looked at
         of_call = cls.of(y, settings, sample_weight)
         if not hasattr(estimator, "coefs_"):
             return of_call
-        return cls.going_on(cls.of_fitted(estimator), of_call).following(of_call)
+        before = cls.of_fitted(estimator)
+        cls.going_on(before, of_call)  # raises, if it cannot
+        return before.following(of_call)
 
     @staticmethod
     def of_fitted(estimator):
@@ -534,12 +541,6 @@ class Values:
                     "warm_start=False."
                 )
         return before if (before.spread > 0).all() else targets
-
-
-def _rounded(scale):
-    """To so many digits that copies of a row and its weight give the same bits."""
-    mantissa, exponent = np.frexp(scale)
-    return np.ldexp(np.rint(mantissa * _FINE) / _FINE, exponent)
 
 
 def _levels(settings, n_columns):

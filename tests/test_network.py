@@ -171,10 +171,10 @@ def test_hessian_against_second_differences_of_the_loss(activation, loss):
 
 
 def curvature_of_row(output, M):
-    """The matrix of second derivatives by the logits, given `bent` ones of a row."""
+    """The matrix of second derivatives by the logits, or expected ones."""
     columns = np.eye(M.shape[1])[:, np.newaxis]
     for column in columns:
-        output.curvature(M, 1.0, column)
+        (output.fisher or output.curvature)(M, 1.0, column)
     return columns[:, 0]
 
 

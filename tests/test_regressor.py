@@ -182,7 +182,7 @@ def test_loss_of_the_fit_is_half_the_mean_squared_error_of_standardised_y(data):
     X, y = data
     model = small(alpha=0).fit(X, 50 * y)
     error = np.mean((50 * y - model.predict(X)) ** 2) / np.var(50 * y)
-    assert_allclose(model.loss_, error / 2, rtol=1e-9)
+    assert_allclose(model.loss_, error / 2, rtol=1e-5)
 
 
 def test_a_column_is_flat_with_a_warning(data):
@@ -238,9 +238,10 @@ def test_without_hidden_layer_it_is_ridge_regression(n_columns, standardize, wei
     units = (model.feature_mean_, model.feature_scale_) if standardize else (0, 1)
     peer = Ridge(3.0).fit((X - units[0]) / units[1], y, weights)
     expected = peer.predict((X - units[0]) / units[1])
-    assert_allclose(model.predict(X), expected, rtol=1e-6)
+    assert_allclose(model.predict(X), expected, rtol=1e-6, atol=1e-6 * y.std())
     coef = np.atleast_2d(peer.coef_).T
-    assert_allclose(model.coefs_[0] * np.reshape(units[1], (-1, 1)), coef, rtol=1e-6)
+    ours = model.coefs_[0] * np.reshape(units[1], (-1, 1))
+    assert_allclose(ours, coef, rtol=1e-6, atol=1e-6 * np.abs(coef).max())
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -751,9 +752,9 @@ def test_early_stopping_keeps_the_best_parameters(data, solver, scoring):
         "neg_mean_absolute_error": -np.abs(model.predict(X[60:]) - y[60:]).mean(),
     }
     if scoring != "loss":
-        assert_allclose(kept[scoring], model.best_validation_score_, rtol=1e-9)
+        assert_allclose(kept[scoring], model.best_validation_score_, rtol=1e-5)
     error = np.mean((model.predict(X[60:]) - y[60:]) ** 2) / 2 / y[:60].var()
-    assert_allclose(error, model.validation_loss_curve_[best], rtol=1e-9)
+    assert_allclose(error, model.validation_loss_curve_[best], rtol=1e-5)
 
 
 def test_score_of_held_out_rows_by_the_loss_is_the_deviance_explained(data):
@@ -813,8 +814,9 @@ def test_mean_and_deviation_of_a_stream():
     model = small(solver="adam")
     for start in range(0, 400, 100):
         model.partial_fit(X[start : start + 100], y[start : start + 100])
-    assert_allclose(model.target_mean_, y.mean(), rtol=1e-9)
-    assert_allclose(model.target_scale_, y.std(), rtol=1e-9)
+    # units change in steps of a tenth
+    assert_allclose(model.target_mean_, y.mean(), atol=0.1 * y.std())
+    assert_allclose(model.target_scale_, y.std(), rtol=0.11)
 
 
 def test_a_stream_whose_first_rows_are_all_alike(data):
@@ -831,7 +833,7 @@ def test_partial_fit_with_weights_and_columns(data):
     X, y = data
     model = small(solver="adam").partial_fit(X, np.c_[y, y], np.linspace(0, 1, 200))
     assert model.predict(X).shape == (200, 2)
-    with pytest.raises(ValueError, match="y has 1 columns, but 2 are expected"):
+    with pytest.raises(ValueError, match="the number of columns of y has changed"):
         model.partial_fit(X, y)
 
 
@@ -876,10 +878,10 @@ def test_warm_start_with_another_loss_is_an_error(data):
     X, y = data
     model = small(warm_start=True).fit(X, y)
     before = copy.deepcopy(vars(model))
-    with pytest.raises(ValueError, match=r"warm_start .* before 'squared_error'"):
+    with pytest.raises(ValueError, match="loss has changed: warm_start"):
         model.set_params(loss="absolute_error").fit(X, y)
     assert_same_state({**before, "loss": "absolute_error"}, vars(model))
-    with pytest.raises(ValueError, match=r"as many columns of y: .* 1 outputs, .* and 2"):
+    with pytest.raises(ValueError, match="the number of columns of y has changed"):
         model.set_params(loss="squared_error").fit(X, np.c_[y, y])
     assert_same_state(before, vars(model))
 
