@@ -74,6 +74,7 @@ class ClassLabels:
         """What to call an output in a sentence, given its name."""
         return str(output)
 
+    @property
     def columns(self):
         """What to call the columns of predictions."""
         return self.classes
@@ -228,6 +229,7 @@ class LabelIndicators:
         """What to call an output in a sentence, given its name."""
         return str(output)
 
+    @property
     def columns(self):
         """What to call the columns of predictions."""
         return self.classes

@@ -275,6 +275,7 @@ class RealValues:
             return f"quantile {output:g} of y"
         return "y" if self.n_outputs == 1 else f"column {output} of y"
 
+    @property
     def columns(self):
         """What to call the columns of predictions."""
         return self.levels if len(self.levels) > 1 else range(len(self.center))

@@ -1250,7 +1250,7 @@ def test_moments_of_values_near_the_ends_of_floats(rows, scale):
     assert_allclose(taken.targets.center, y.mean(), rtol=1e-12)
     assert_allclose(taken.targets.scale / scale, (y / scale).std(), rtol=1e-12)
     assert_allclose(
-        taken.data.target_totals(taken.targets.loss, 1), [0, 1000], atol=1e-9, rtol=1e-9
+        taken.data.target_totals(taken.targets.loss, 1), [0, 1000], atol=1e-5, rtol=1e-6
     )
 
 
@@ -1343,7 +1343,7 @@ def test_warm_start_keeps_the_units_of_values(values):
         model.fit(parts[0], 2 * parts[1] + 1)
         assert_array_equal(model.target_mean_, mean)
         assert differences(model, local, X) < 1e-3
-        with pytest.raises(ValueError, match="as many columns of y"):
+        with pytest.raises(ValueError, match="the number of columns of y has changed"):
             model.fit(parts[0], da.stack([parts[1], parts[1]], axis=1))
         assert_array_equal(model.target_mean_, mean)
 
