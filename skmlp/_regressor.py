@@ -459,8 +459,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
         tags.target_tags.positive_only = FAMILIES[self.loss].least == 0
+        # scikit-learn's check of several columns has negative ones
+        tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
     @with_callbacks

@@ -18,7 +18,9 @@ from skmlp._network import Network
 from skmlp._problem import Problem
 from skmlp._row_space import DenseBasis, SparseBasis, row_basis
 from skmlp._rows import Rows
+from skmlp._targets import ClassLabels
 
+TARGETS = ClassLabels(np.arange(3))
 KINDS = ["dense", "sparse"]
 
 
@@ -114,7 +116,7 @@ def test_the_objective_is_the_same(kind, activation):
     network = Network((200, 6, 3), activation)
     scaling = mean_and_scale(rows.moments())
     coordinates = standard_coordinates(network, *scaling, np.float64)
-    whole = Problem(network, coordinates, rows, rows.where(np.arange(10)))
+    whole = Problem(network, coordinates, rows, TARGETS, rows.where(np.arange(10)))
     narrow = whole.in_row_space()
     assert narrow.network.layer_sizes[0] <= 24
     theta = narrow.draw(np.random.RandomState(0), True)
@@ -169,7 +171,7 @@ def test_a_hidden_layer_ends_at_a_minimum_of_all_features():
     )
     model.fit(Z, y)
     rows, network = Rows(Z, y), Network((200, 4, 3), "tanh")
-    whole = Problem(network, Coordinates.identity(network), rows)
+    whole = Problem(network, Coordinates.identity(network), rows, TARGETS)
     theta = network.flatten(model.coefs_, model.intercepts_, np.float64)
     objective = whole.objective(0.5)
     assert np.abs(objective.loss_gradient(theta)[1]).max() < 1e-6
