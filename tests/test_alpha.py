@@ -189,7 +189,7 @@ def make_problem(X, y, weights=None):
     rows = Rows(X, y, weights, weights)
     targets = ClassLabels(np.unique(y))
     network = Settings(MLPClassifierManual(10)).network(X.shape[1], targets)
-    return Problem(network, Coordinates.identity(network), rows, ClassLabels(np.arange(3)))
+    return Problem(network, Coordinates.identity(network), rows, targets)
 
 
 @pytest.mark.parametrize("n", [10, 29])
