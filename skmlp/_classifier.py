@@ -223,7 +223,7 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         Weights of each layer; ``coefs_[0]`` and ``coefs_[1]`` are W and V above. With
         `intercepts_`, they are views of one flat vector, until they are pickled.
 
-    feature_mean_, feature_scale_ : ndarray of shape (n_features_in_,), or None
+    feature_mean_, feature_scale_ : ndarray of shape (n_features,), or None
         What the features were standardised by: subtracted, and divided by; see
         `standardize`. None with ``standardize=False``.
 

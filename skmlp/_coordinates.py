@@ -409,15 +409,13 @@ def warn_of_lost(moments, dtype, known=None):
 
     Parameters
     ----------
-    moments : tuple
-        Of `feature_moments`.
-    dtype : {float32, float64}
-        Of the weights.
+    moments, dtype
+        See `standard_scaling`.
     known : tuple, optional
         Moments of the rows so far: features that were lost in these are not named again.
     """
     are_lost = _are_lost(moments, dtype)
-    if known is not None:
+    if known is not None and are_lost.any():  # in a stream, of which few calls have some
         are_lost &= ~_are_lost(known, dtype)
     if not are_lost.any():
         return

@@ -687,10 +687,10 @@ def _make_monitor(settings, problem, progress, stops_early, score):
 
 
 def _alpha_of_call(problem, progress):
-    """What the penalty weighs against the rows of this call, which may be of a stream.
+    """Alpha times the share of this call in the weight that was seen so far.
 
-    That is their share of the weight seen so far: so the penalties of many small calls add
-    up to about the penalty of one large call.
+    So the penalties of many small calls of a stream add up to about the penalty of one
+    large call.
     """
     return progress.alpha * (problem.data.total_weight / weight_seen(progress.passes))
 

@@ -14,7 +14,6 @@ from sklearn.metrics import log_loss
 from skmlp import MLPClassifierManual
 from skmlp._passes import Passes, weight_seen, with_call
 from skmlp._rows import Rows
-from skmlp.dask import DaskMLPClassifierManual
 
 
 def seen(passes, *calls):
@@ -217,7 +216,8 @@ def test_a_copy_goes_on_alone(iris, method):
 @short_fits
 def test_a_local_copy_goes_on_alone(iris):
     X, y = iris
-    model = DaskMLPClassifierManual(5, alpha=1.0, max_iter=3, random_state=0)
+    dask = pytest.importorskip("skmlp.dask", reason="needs the extra dask")
+    model = dask.DaskMLPClassifierManual(5, alpha=1.0, max_iter=3, random_state=0)
     vars(model).update(vars(short(alpha=1.0).fit(X, y)))
     local = model.to_local()
     local.set_params(solver="adam").partial_fit(X, y)
