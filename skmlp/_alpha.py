@@ -13,8 +13,9 @@ from skmlp._solvers import minimize_lbfgs
 
 # Candidates that every search sees, from the strongest on, in half decades
 SEARCH_CANDIDATES = (2, 0, -2)
-# Most iterations of a candidate; the rule that stops the fit stops it, too
-_MAX_ITER = 100
+# Most iterations of a candidate; the rule that stops the fit stops it, too. Densities have
+# more: those that overfit do so late, and beyond all bounds
+_MAX_ITER, _MAX_ITER_OF_DENSITY = 100, 1000
 
 # Rows to train on and the most that are looked at in all. A few are dealt out to folds, and
 # as many of the folds take their turn as held-out rows as it takes to see enough of them.
@@ -63,6 +64,8 @@ class Choice(NamedTuple):
         Whether that part was one of the later stages.
     table : sequence of (int, float, float)
         Rows to train on, strength and mean held-out loss of each candidate of each stage.
+    widening : float
+        What held-out rows add to the log-variances of densities.
     """
 
     alpha: float
@@ -70,6 +73,7 @@ class Choice(NamedTuple):
     found: np.ndarray | None = None
     is_stage: bool = False
     table: tuple = ()
+    widening: float = 0.0
 
     @property
     def record(self):
@@ -159,7 +163,8 @@ def _best_so_far(report):
         best = race.best()
         if race.mean(best) <= lowest:
             theta = race.trained[best]
-            lowest, best_choice = race.mean(best), Choice(race.alpha(best), theta)
+            lowest = race.mean(best)
+            best_choice = Choice(race.alpha(best), theta, widening=race.widening(best))
         report(best_choice._replace(table=(*before, *race.table())))
 
     return tell
@@ -167,16 +172,20 @@ def _best_so_far(report):
 
 def search_rules(problem, sample, make_monitor, max_iter):
     """The `Rules` of a search that has drawn a sample of a problem's rows."""
-    train = partial(_train, max_iter=min(max_iter, _MAX_ITER))
+    loss = problem.network.output
+    most = _MAX_ITER if loss.widen is None else _MAX_ITER_OF_DENSITY
+    train = partial(_train, max_iter=min(max_iter, most))
     unit = sample.total_weight / sample.n_observations()
     return Rules(
         train,
         make_monitor,
         unit,
         problem.floor,
+        problem.to_learn,
         problem.map_rows,
         origin=problem.origin,
-        is_relative=problem.network.output.is_relative,
+        is_relative=loss.is_relative,
+        widen=loss.widen,
     )
 
 
@@ -238,7 +247,8 @@ def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nob
     """Let the best candidates compete on more and more rows."""
     if not stages:
         best = race.best()
-        return Choice(race.alpha(best), theta, race.trained[best], False, race.table())
+        found = race.trained[best], False, race.table(), race.widening(best)
+        return Choice(race.alpha(best), theta, *found)
     table = []
     for split in stages:
         table += race.table()
@@ -251,7 +261,8 @@ def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nob
             show(race.table())
     best, shift = race.best(), _half_decades(problem.data, race.training_weight)
     found = race.start_for(best - shift, otherwise=None)
-    return Choice(race.alpha(best), theta, found, True, table + race.table())
+    table, widening = table + race.table(), race.widening(best)
+    return Choice(race.alpha(best), theta, found, True, table, widening)
 
 
 def _race_on(race, rules, split, theta):

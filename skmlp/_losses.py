@@ -48,6 +48,9 @@ class Loss(NamedTuple):
         What `tol` is per: a floor beyond it does not count.
     origin : float, default=0
         What the loss of a perfect prediction is taken for.
+    most : float, default=inf
+        What a target gives to learn at the most, if the loss of a perfect prediction says
+        nothing of it.
     is_relative : bool, default=False
         Whether the data tell the scale of the noise, so that a difference of losses says
         as much as its share of the loss that is left; else losses are logarithms of
@@ -55,6 +58,9 @@ class Loss(NamedTuple):
     fisher : callable or None
         Like `curvature`, with expected second derivatives, where those themselves may be
         negative. None where they are not.
+    widen : callable or None
+        ``widen(biases, amount)`` makes densities wider that the biases of the output layer
+        predict, in place: held-out rows tell by how much. None if there are none.
     """
 
     units: str
@@ -69,8 +75,10 @@ class Loss(NamedTuple):
     spread: Callable[[np.ndarray], np.ndarray]
     scale: float
     origin: float = 0.0
+    most: float = math.inf
     is_relative: bool = False
     fisher: Callable | None = None
+    widen: Callable[[np.ndarray, float], None] | None = None
 
 
 def _shift(Z):

@@ -38,13 +38,18 @@ class Problem:
         """What the mean loss of perfect predictions is taken for."""
         return self.network.output.origin * self.targets.n_targets
 
+    @property
+    def to_learn(self):
+        """What the mean loss of perfect predictions is below the constant's; 0 or more."""
+        most = self.network.output.most * self.targets.n_targets
+        return min(max(self.floor - self.origin, 0.0), most)
+
     def tolerance(self, tol):
         """`tol` for losses: per unit of what there is to learn, but at most one unit.
 
         The unit of cross-entropies is a bit.
         """
-        to_learn = max(self.floor - self.origin, 0.0)
-        return tol * (min(to_learn / self.network.output.scale, 1.0) or 1.0)
+        return tol * (min(self.to_learn / self.network.output.scale, 1.0) or 1.0)
 
     def at_constant(self, theta):
         """Parameters whose outputs are the best constant, whatever the features."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from skmlp._parallel import serial
 
@@ -29,6 +30,8 @@ _LEARNT = 0.1
 _CONFIRMED = 0.5
 # A share of the floor that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
+# What held-out rows may add to log-variances, and how exactly it is found
+_MOST_WIDENING, _ROUGHLY = 5.0, 0.01
 
 
 def tell_nobody(*news, **details):
@@ -48,11 +51,13 @@ class Rules(NamedTuple):
         Weight of an observation: what the half decades are multiplied by.
     floor : float
         Mean loss of the best constant prediction.
+    to_learn : float
+        What the loss of a perfect prediction is below the floor.
     map_fits : callable
         Runs the fits of several candidates, or the sums over rows of a single one.
     report : callable
         ``report(race)`` is called whenever candidates have been measured.
-    origin, is_relative
+    origin, is_relative, widen
         See `Loss`.
     """
 
@@ -60,15 +65,12 @@ class Rules(NamedTuple):
     make_monitor: Callable
     unit: float
     floor: float
+    to_learn: float
     map_fits: Callable = serial
     report: Callable = tell_nobody
     origin: float = 0.0
     is_relative: bool = False
-
-    @property
-    def to_learn(self):
-        """What the loss of a perfect prediction is below the floor."""
-        return self.floor - self.origin
+    widen: Callable | None = None
 
 
 class Race:
@@ -93,7 +95,10 @@ class Race:
     Attributes
     ----------
     losses : dict of {int: list of float}
-        Of each candidate, its mean loss on the held-out rows of the splits so far.
+        Of each candidate, its mean loss on the held-out rows of the splits so far. Before
+        they are measured, densities are made as wide as suits these rows.
+    widenings : dict of {int: list of float}
+        Likewise, what that added to their log-variances.
     trained : dict of {int: ndarray of shape (P,)}
         Where its fit to the first split ended.
     training_weight : float
@@ -105,7 +110,8 @@ class Race:
         self._pull, self._slack = pull, slack
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
-        self.losses, self.trained, self._objectives = {}, {}, {}
+        self.losses, self.widenings = {}, {}
+        self.trained, self._objectives = {}, {}
         self.training_weight = splits[0].data.total_weight
 
     def alpha(self, candidate):
@@ -122,18 +128,26 @@ class Race:
             measured = [self._measure(split, map_fits, *candidates)]
         else:
             measured = map_fits(partial(self._measure, split, serial), candidates)
-        for candidate, (result, loss) in zip(candidates, measured, strict=True):
+        for candidate, (result, loss, widening) in zip(candidates, measured, strict=True):
             if split == 0:
                 self.trained[candidate] = result.theta
                 self._objectives[candidate] = result.loss
             self.losses.setdefault(candidate, []).append(loss)
+            self.widenings.setdefault(candidate, []).append(widening)
         self._rules.report(self)
 
     def mean(self, candidate):
         """Mean loss on all held-out rows that a candidate has seen."""
-        losses = self.losses[candidate]
+        return self._average(self.losses[candidate])
+
+    def widening(self, candidate):
+        """What held-out rows add to the log-variances of a candidate."""
+        return self._average(self.widenings[candidate])
+
+    def _average(self, values):
+        """Average over the splits so far."""
         weights = [held_out.total_weight for held_out in self._held_out]
-        return float(np.average(losses, weights=weights[: len(losses)]))
+        return float(np.average(values, weights=weights[: len(values)]))
 
     def best(self):
         """The strongest penalty whose mean loss is about the smallest.
@@ -286,7 +300,26 @@ class Race:
         objective = problem.rough_objective(self.alpha(candidate), map_rows)
         start = problem.reduce(self._start_of(candidate))
         result = self._rules.train(objective, start, self._rules.make_monitor())
-        loss = self._held_out[split].loss(result.theta)
+        loss, widening = self._judge(split, result.theta)
         loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
         theta = problem.expand(result.theta.astype(objective.dtype, copy=False))
-        return replace(result, theta=theta), loss
+        return replace(result, theta=theta), loss, widening
+
+    def _judge(self, split, theta):
+        """The loss on held-out rows, and what they add to log-variances.
+
+        Residuals of rows that the net has learnt understate the variance of others.
+        """
+        held_out = self._held_out[split]
+        if self._rules.widen is None:
+            return held_out.loss(theta), 0.0
+        network = self._splits[split].network
+
+        def loss(amount):
+            wider = network.parameters(theta.copy())
+            self._rules.widen(wider.intercepts[-1], amount)
+            return held_out.loss(wider.vector)
+
+        bounds, options = (0.0, _MOST_WIDENING), {"xatol": _ROUGHLY}
+        found = minimize_scalar(loss, bounds=bounds, method="bounded", options=options)
+        return float(found.fun), float(found.x)

@@ -18,6 +18,9 @@ _LEAST = 1e-30
 # infinite density. Losses are relative to what it makes of a perfect fit, which is 0
 LEAST_VARIANCE = 1e-4
 _LEAST_LOG = math.log(LEAST_VARIANCE)
+# Log-variances are this times their logits, so that the penalty weighs 16 times as much on
+# what they are made of as on what means are made of: residuals tell less of a variance
+LOG_UNIT = 0.25
 
 
 def _power_totals(T, weights, n_outputs, n_powers=2):
@@ -192,18 +195,18 @@ def rearranged(Z):
 
 
 def gaussian(Z, T, weights):
-    """Weighted sum of -log of normal densities with mean m and variance v = exp(s) + e.
+    """Weighted sum of -log of normal densities with mean m and variance v = exp(c s) + e.
 
-    The logits are m of each target, and then s of each. With r = m - t, p = 1 / v and
-    q = exp(s) p, the loss (log v + r^2 p) / 2 has the derivatives p r and
-    q (1 - r^2 p) / 2. The least variance e keeps it bounded.
+    The logits are m of each target, and then s of each; c is `LOG_UNIT`. With r = m - t,
+    p = 1 / v and q = exp(c s) p, the loss (log v + r^2 p) / 2 has the derivatives p r and
+    c q (1 - r^2 p) / 2. The least variance e keeps it bounded.
     """
     m, s = _halves(Z)
     p, q = _precision(s)
     r = m - T
-    loss = _total(r * r * p + np.logaddexp(0, s - _LEAST_LOG), weights) / 2
+    loss = _total(r * r * p + np.logaddexp(0, LOG_UNIT * s - _LEAST_LOG), weights) / 2
     np.multiply(r, p, out=m)
-    np.multiply(q / 2, 1 - r * m, out=s)
+    np.multiply(q * (LOG_UNIT / 2), 1 - r * m, out=s)
     Z *= _column(weights)
     return loss
 
@@ -219,13 +222,13 @@ def gaussian_bent(Z, T):
 def gaussian_curvature(M, weights, R):
     """Replace R by the product with the second derivatives.
 
-    They are p, -r p q and q ((1 - q) (1 - r^2 p) + q r^2 p) / 2.
+    They are p, -c r p q and c^2 q ((1 - q) (1 - r^2 p) + q r^2 p) / 2.
     """
     (r, p), (Rm, Rs) = _halves(M), _halves(R)
     q = 1 - LEAST_VARIANCE * p
     square = r * r * p
-    mixed = -r * p * q
-    of_scale = q * ((1 - q) * (1 - square) + q * square) / 2
+    mixed = -LOG_UNIT * r * p * q
+    of_scale = q * ((1 - q) * (1 - square) + q * square) * (LOG_UNIT**2 / 2)
     above = p * Rm + mixed * Rs
     np.copyto(Rs, mixed * Rm + of_scale * Rs)
     np.copyto(Rm, above)
@@ -235,13 +238,30 @@ def gaussian_curvature(M, weights, R):
 def gaussian_fisher(M, weights, R):
     """Replace R by the product with the expected second derivatives, if t is normal.
 
-    They are p and q^2 / 2, and none of them is negative, as some of `gaussian_curvature`
+    They are p and c^2 q^2 / 2, and none of them is negative, as some of `gaussian_curvature`
     are where the density fits badly.
     """
     (_, p), (Rm, Rs) = _halves(M), _halves(R)
     Rm *= p
-    Rs *= (1 - LEAST_VARIANCE * p) ** 2 / 2
+    Rs *= (1 - LEAST_VARIANCE * p) ** 2 * (LOG_UNIT**2 / 2)
     R *= _column(weights)
+
+
+def widen(biases, amount):
+    """Add an amount to the log-variances of all predictions, in place.
+
+    Parameters
+    ----------
+    biases : ndarray of shape (2 K,)
+        Of the output layer.
+    amount : float
+
+    References
+    ----------
+    D. Levi et al., "Evaluating and calibrating uncertainty prediction in regression
+    tasks", Sensors 22 (2022): one factor of all deviations, by held-out rows.
+    """
+    biases[len(biases) // 2 :] += amount / LOG_UNIT
 
 
 def normal_deviations(s, least):
@@ -264,8 +284,8 @@ def _halves(Z):
 
 
 def _precision(s):
-    """1 / v and exp(s) / v, of which none overflows."""
-    s = s - _LEAST_LOG
+    """1 / v and exp(c s) / v, of which none overflows."""
+    s = LOG_UNIT * s - _LEAST_LOG
     return expit(-s) / LEAST_VARIANCE, expit(s)
 
 
@@ -278,7 +298,8 @@ def _gaussian_moments(means):
 
 def _gaussian_constant(means):
     mean, variance, _ = _gaussian_moments(means)
-    return np.append(mean, np.log(np.maximum(variance - LEAST_VARIANCE, _LEAST)))
+    log = np.log(np.maximum(variance - LEAST_VARIANCE, _LEAST))
+    return np.append(mean, log / LOG_UNIT)
 
 
 def _gaussian_floor(means):
@@ -290,7 +311,7 @@ def _gaussian_floor(means):
 def _gaussian_spread(means):
     _, variance, fourth = _gaussian_moments(means)
     v = np.maximum(variance, LEAST_VARIANCE)
-    q = 1 - LEAST_VARIANCE / v
+    q = LOG_UNIT * (1 - LEAST_VARIANCE / v)
     return np.append(variance / v**2, q**2 * np.maximum(fourth / v**2 - 1, 0) / 4)
 
 
@@ -343,6 +364,8 @@ GAUSSIAN = Loss(
     spread=_gaussian_spread,
     scale=0.5,
     origin=-_LEAST_LOG / 2,
+    most=0.5,
+    widen=widen,
 )
 
 

@@ -19,6 +19,7 @@ from skmlp._value_losses import (
     GAMMA,
     GAUSSIAN,
     LEAST_VARIANCE,
+    LOG_UNIT,
     POISSON,
     SQUARED_ERROR,
     normal_deviations,
@@ -323,16 +324,23 @@ class RealValues:
         """Standard deviation of each column that a prediction has at the least."""
         return np.sqrt(LEAST_VARIANCE) * self.scale
 
-    def to_raw(self, coefs, intercepts):
-        """Weights and biases for y in its own units, given standardised ones."""
+    def to_raw(self, coefs, intercepts, widening=0.0):
+        """Weights and biases for y in its own units, given standardised ones.
+
+        Parameters
+        ----------
+        coefs, intercepts : list of ndarray
+        widening : float, default=0
+            What is added to log-variances of normal densities.
+        """
         dtype = coefs[-1].dtype
-        factor, shift = (unit.astype(dtype) for unit in self._units())
+        factor, shift = (unit.astype(dtype) for unit in self._units(widening))
         last = intercepts[-1] * factor + shift
         return [*coefs[:-1], coefs[-1] * factor], [*intercepts[:-1], last]
 
-    def from_raw(self, parameters):
+    def from_raw(self, parameters, widening=0.0):
         """From y in its own units to standardised targets, in place."""
-        factor, shift = self._units()
+        factor, shift = self._units(widening)
         parameters.coefs[-1][...] /= factor
         parameters.intercepts[-1][...] = (parameters.intercepts[-1] - shift) / factor
 
@@ -345,15 +353,14 @@ class RealValues:
         """The share of the loss of the best constant that is explained: D2."""
         return 1 - loss / floor if floor > 0 else -loss
 
-    def _units(self):
+    def _units(self, widening):
         """What the outputs are multiplied by, and what is added, to be in units of y."""
         if self.family.has_log_link:
             return np.ones(len(self.scale)), np.log(self.scale)
         if self.name == "gaussian":
-            ones = np.ones(len(self.scale))
-            return np.append(self.scale, ones), np.append(
-                self.center, 2 * np.log(self.scale)
-            )
+            factor = np.full(len(self.scale), LOG_UNIT)
+            shift = 2 * np.log(self.scale) + widening
+            return np.append(self.scale, factor), np.append(self.center, shift)
         return self.scale, self.center
 
     def class_weights(self, settings, y, sample_weight):

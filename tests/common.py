@@ -127,4 +127,5 @@ def known_rules(train=None, unit=1.0, floor=1.0, **options):
     def end(objective, theta, monitor):
         return Result(np.array([theta[0], objective.candidate]), objective.end, 1, True)
 
-    return Rules(train or end, lambda: None, unit, floor, **options)
+    to_learn = floor - options.get("origin", 0.0)
+    return Rules(train or end, lambda: None, unit, floor, to_learn, **options)

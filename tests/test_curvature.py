@@ -21,7 +21,7 @@ from skmlp import MLPClassifierManual, MLPRegressorManual
 from skmlp._coordinates import raw_parameters
 from skmlp._fitted import fitted_problem
 from skmlp._objective import Objective
-from skmlp._value_losses import LEAST_VARIANCE
+from skmlp._value_losses import LEAST_VARIANCE, LOG_UNIT
 from skmlp.inspection import _curvature, loss_curvature
 
 pytestmark = short_fits
@@ -354,7 +354,7 @@ def test_eigenvalues_for_values(params, y):
 
 
 def test_of_normal_densities_the_gauss_newton_matrix_is_the_fisher_matrix():
-    """With p = 1 / v and q = exp(s) p, the Fisher matrix of m and s has p and q^2 / 2."""
+    """With p = 1 / v and q = exp(c s) p, the Fisher matrix of m and s has p, c^2 q^2 / 2."""
     y = VALUES[-1][1]
     model = make_regressor(VALUES[-1][0], max_iter=3).fit(X, y)
     problem, theta = fitted_problem(model, X, y, None)
@@ -363,9 +363,9 @@ def test_of_normal_densities_the_gauss_newton_matrix_is_the_fisher_matrix():
         parameters = raw_parameters(problem.network, problem.coordinates, theta)
         return problem.network.activations(parameters, X).copy()
 
-    J, E = differences_of(logits, theta), np.exp(logits(theta)[:, 2:])
+    J, E = differences_of(logits, theta), np.exp(LOG_UNIT * logits(theta)[:, 2:])
     p = 1 / (E + LEAST_VARIANCE)
-    factors = np.c_[p, (E * p) ** 2 / 2]
+    factors = np.c_[p, (LOG_UNIT * E * p) ** 2 / 2]
     fisher = np.einsum("nk,nki,nkj->ij", factors, J, J) / 60
     product = problem.objective(0.0).hessian_product(theta, gauss_newton=True)
     found = np.array([product(v) for v in np.eye(theta.size)])

@@ -21,6 +21,7 @@ from skmlp._value_losses import (
     GAMMA,
     GAUSSIAN,
     LEAST_VARIANCE,
+    LOG_UNIT,
     POISSON,
     SQUARED_ERROR,
     quantile_loss,
@@ -396,27 +397,28 @@ def test_66_derivatives_of_the_smoothed_check_loss():
 
 
 # z and zeta of three targets; the last is fitted well, with a variance near the least
-density_logits = np.array([-0.4, 0.3, 2.99, 0.5, -1.0, -8.0])
-r, v = density_logits[:3] - numbers, np.exp(density_logits[3:]) + least
+unit = LOG_UNIT
+density_logits = np.array([-0.4, 0.3, 2.99, 2.0, -4.0, -32.0])
+r, v = density_logits[:3] - numbers, np.exp(unit * density_logits[3:]) + least
 share = 1 - least / v
 
 
 def density_loss(z):
-    r, v = z[:3] - numbers, np.exp(z[3:]) + least
+    r, v = z[:3] - numbers, np.exp(unit * z[3:]) + least
     return (np.log(v / least) + r**2 / v).sum() / 2
 
 
 def test_67_and_68_normal_density():
     found, gradient = code(GAUSSIAN, density_logits, numbers)
     assert_allclose(found, density_loss(density_logits), rtol=1e-13)
-    exact = np.concatenate([r / v, share / 2 * (1 - r**2 / v)])
+    exact = np.concatenate([r / v, unit * share / 2 * (1 - r**2 / v)])
     assert_allclose(gradient, exact, rtol=1e-12)
     assert_allclose(gradient, differences(density_loss, density_logits), rtol=1e-6)
 
 
 def test_69_second_derivatives_of_the_normal_density():
-    mixed = np.diag(-r * share / v)
-    of_scale = share / 2 * ((1 - share) * (1 - r**2 / v) + share * r**2 / v)
+    mixed = np.diag(-unit * r * share / v)
+    of_scale = unit**2 * share / 2 * ((1 - share) * (1 - r**2 / v) + share * r**2 / v)
     exact = np.block([[np.diag(1 / v), mixed], [mixed, np.diag(of_scale)]])
     found = second_derivatives(GAUSSIAN, density_logits, numbers)
     assert_allclose(found, exact, rtol=1e-12)
@@ -433,7 +435,7 @@ def test_70_outputs_in_units_of_the_target():
         z, z_raw = h @ V + d, h @ V_raw + d_raw
         g, c = targets.scale[0], targets.center[0]
         exact = {"poisson": [z[0] + np.log(g)], "squared_error": [g * z[0] + c]}
-        exact["gaussian"] = [g * z[0] + c, z[-1] + 2 * np.log(g)]
+        exact["gaussian"] = [g * z[0] + c, unit * z[-1] + 2 * np.log(g)]
         assert_allclose(z_raw, exact[loss], rtol=1e-12)
 
 
@@ -448,7 +450,7 @@ def test_71_losses_in_units_of_the_target():
     ):
         value = code(loss, logits, t)[0]
         assert_allclose(code(raw, at, t_raw)[0], factor * value, rtol=1e-12)
-    value = code(GAUSSIAN, [0.3, -1.0], [0.8])[0]
+    value = code(GAUSSIAN, [0.3, -1.0 / unit], [0.8])[0]
     deviation = g * math.sqrt(math.exp(-1.0) + least)
     minus_log = -norm.logpdf(0.8 * g, 0.3 * g, deviation)
     constant = math.log(g) + math.log(2 * math.pi * least) / 2

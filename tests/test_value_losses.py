@@ -11,6 +11,7 @@ from skmlp._value_losses import (
     GAMMA,
     GAUSSIAN,
     LEAST_VARIANCE,
+    LOG_UNIT,
     POISSON,
     SQUARED_ERROR,
     quantile_loss,
@@ -140,11 +141,11 @@ def test_normal_density_by_hand():
     """Relative to what the least variance makes of a perfect fit."""
     Z, T = np.array([[0.3, -0.4], [-1.0, 0.8]]), np.array([[1.0], [0.2]])
     value, _ = evaluate(GAUSSIAN, Z, T, np.array([2.0, 1.0]))
-    deviation = np.sqrt(np.exp(Z[:, 1]) + LEAST_VARIANCE)
+    deviation = np.sqrt(np.exp(LOG_UNIT * Z[:, 1]) + LEAST_VARIANCE)
     nll = -stats.norm.logpdf(T[:, 0], Z[:, 0], deviation)
     perfect = -stats.norm.logpdf(0, 0, np.sqrt(LEAST_VARIANCE))
     assert_allclose(value, 2 * (nll[0] - perfect) + nll[1] - perfect)
-    sure, _ = evaluate(GAUSSIAN, np.array([[1.0, -800.0]]), T[:1])
+    sure, _ = evaluate(GAUSSIAN, np.array([[1.0, -800.0 / LOG_UNIT]]), T[:1])
     assert_allclose(sure, 0, atol=1e-12)
 
 
@@ -217,13 +218,13 @@ def test_extreme_logits_have_finite_values(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_normal_densities_of_any_variance(dtype):
-    """A log-variance whose exponential is no number: the loss is (s - log e) / 2."""
-    s = np.array([90.0, 400.0, 1e4, 1e30])
+    """A log-variance c s whose exponential is no number: the loss is (c s - log e) / 2."""
+    s = np.array([400.0, 1600.0, 4e4, 1e30])
     Z, T = np.c_[np.zeros(4), s].astype(dtype), np.ones((4, 1), dtype)
     for row in range(4):
         value, gradient = evaluate(GAUSSIAN, Z[[row]], T[[row]])
-        assert_allclose(value, (s[row] - np.log(LEAST_VARIANCE)) / 2, rtol=1e-6)
-        assert_allclose(gradient, [[0, 0.5]], atol=1e-30)
+        assert_allclose(value, (LOG_UNIT * s[row] - np.log(LEAST_VARIANCE)) / 2, rtol=1e-6)
+        assert_allclose(gradient, [[0, LOG_UNIT / 2]], atol=1e-30)
 
 
 @pytest.mark.parametrize("name", VALUE_LOSSES)

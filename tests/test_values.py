@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from skmlp._network import Network
-from skmlp._value_losses import LEAST_VARIANCE
+from skmlp._value_losses import LEAST_VARIANCE, LOG_UNIT
 from skmlp._values import FAMILIES, RealValues, Values, check_range, quantiles_of
 
 REAL = ["squared_error", "absolute_error", "quantile", "gaussian"]
@@ -128,7 +128,7 @@ def test_weights_and_biases_in_units_of_y(loss, n_columns):
 
     mean = Z.copy(order="F")
     if loss == "gaussian":
-        variance = np.exp(Z[:, n_columns:]) + LEAST_VARIANCE
+        variance = np.exp(LOG_UNIT * Z[:, n_columns:]) + LEAST_VARIANCE
         expected = np.sqrt(variance) * targets.scale
         deviation = targets.deviation(raw_Z.copy())
         assert_allclose(deviation, expected[:, 0] if n_columns == 1 else expected)
