@@ -17,12 +17,14 @@ Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural Netw
 of the Trade, 1998, sections 4.3 and 4.4.
 """
 
+from functools import reduce
+
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_blas_funcs
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
-from skmlp._memory_map import give_back, memory_map
+from skmlp._memory_map import pieces
 from skmlp._warnings import warn
 
 # Numbers in a block of rows
@@ -305,14 +307,11 @@ def feature_moments(X, weights):
     low, high : ndarray of shape (d,), float64
         Of rows that have a weight.
     """
-    n_rows = _rows_in_a_block(X)
-    mapped, moments = memory_map(X), None
-    for start in range(0, X.shape[0], n_rows):
-        rows = slice(start, start + n_rows)
-        of_block = _block_moments(X[rows], None if weights is None else weights[rows])
-        moments = of_block if moments is None else merge_moments(moments, of_block)
-        give_back(mapped)
-    return moments
+    of_blocks = (
+        _block_moments(X[rows], None if weights is None else weights[rows])
+        for rows in pieces(X, _rows_in_a_block(X))
+    )
+    return reduce(merge_moments, of_blocks)
 
 
 def merge_moments(one, other):

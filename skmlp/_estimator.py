@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmlp._activations import ACTIVATIONS
 from skmlp._callbacks import CallbackSupportMixin, begin_fit_task
-from skmlp._inference import layer_outputs
+from skmlp._inference import fitted_network, layer_outputs
 from skmlp._intake import check_features, is_plain, shallow_copy, take_chunk
 from skmlp._outcome import Progress, upgrade, with_own_curves
 from skmlp._scaling import UNITS
@@ -301,8 +301,7 @@ class BaseMLP(
         needs_no_validation = is_plain(self, X)
         if not needs_no_validation:
             X = check_features(self, X)
-        loss = self._targets().loss
-        outputs, is_finite = layer_outputs(self, loss, X, layer, finish)
+        outputs, is_finite = layer_outputs(*fitted_network(self), X, layer, finish)
         if needs_no_validation and not is_finite:
             check_features(self, X)
         if not np.isfinite(outputs).all():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from skmlp._memory_map import give_back, memory_map
+from skmlp._memory_map import pieces
 
 # Contradictions from which on labels are no property of a row that was copied: as a share
 # of the repeated cells that would have several labels, if these did not go by features
@@ -353,20 +353,17 @@ def _factors(n_features):
 def _products(X, factors, rows=None):
     """Scrambled rows, or some of them, times factors."""
     if isinstance(X, np.ndarray):
-        return np.concatenate(list(_products_of_pieces(X, factors, rows)))
+        n_rows = max(min(_PIECE_ROWS, _PIECE_NUMBERS // X.shape[1]), 1)
+        n_in_all = len(X) if rows is None else len(rows)
+        return np.concatenate(
+            [
+                scramble(X[piece if rows is None else rows[piece]]) @ factors
+                for piece in pieces(X, n_rows, n_in_all)
+            ]
+        )
     scrambled = (scramble(X.data), X.indices, X.indptr)
     products = sparse.csr_array(scrambled, shape=X.shape) @ factors
     return products if rows is None else products[rows]
-
-
-def _products_of_pieces(X, factors, rows):
-    """Of a dense X; what was read of a memory map is given back."""
-    mapped, n_rows = memory_map(X), len(X) if rows is None else len(rows)
-    step = max(min(_PIECE_ROWS, _PIECE_NUMBERS // X.shape[1]), 1)
-    for start in range(0, n_rows, step):
-        piece = slice(start, start + step)
-        yield scramble(X[piece if rows is None else rows[piece]]) @ factors
-        give_back(mapped)
 
 
 def scramble(values):

@@ -15,6 +15,7 @@ Biostatistics 5 (2004), section 3.
 import numpy as np
 from scipy import linalg, sparse
 
+from skmlp._memory_map import pieces
 from skmlp._repeats import distinct
 
 # Rows for each unit of the first layer up to which a basis pays: it takes no more memory
@@ -105,10 +106,9 @@ class DenseBasis:
 
     def coordinates_of(self, X):
         """Of other rows, of shape (n, r)."""
-        step = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
+        n_rows = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
         found = np.empty((X.shape[0], self._Q.shape[1]))
-        for start in range(0, X.shape[0], step):
-            rows = slice(start, start + step)
+        for rows in pieces(X, n_rows):
             found[rows] = self._standardised(X[rows]) @ self._Q
         return found
 
@@ -188,9 +188,8 @@ class SparseBasis:
         """Of shifted rows with those of the basis, of shape (n, m)."""
         transposed = self._rows.T.tocsr()
         products = np.empty((X.shape[0], transposed.shape[1]), order="F")
-        step = max(_BLOCK_BYTES // (12 * transposed.shape[1]), 1)
-        for start in range(0, X.shape[0], step):
-            rows = slice(start, start + step)
+        n_rows = max(_BLOCK_BYTES // (12 * transposed.shape[1]), 1)
+        for rows in pieces(X, n_rows):
             products[rows] = (X[rows] @ transposed).toarray()
         products -= (X @ self._shift)[:, np.newaxis]
         products -= self._rows @ self._shift - self._shift @ self._shift

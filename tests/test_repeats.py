@@ -43,7 +43,7 @@ NORMAL = rng.normal(size=(1000, 5))
         (np.tile(GRID, (50, 1)), np.arange(3200) // 64 % 2),
         (AGE, RARE),
         (AGE[:, :1], rng.integers(2, size=5000)),
-        (np.column_stack([ZIP, ZIP // 10]), ZIP % 7 < 3),  # a column follows from another
+        (np.column_stack([ZIP, ZIP // 10]), (ZIP % 7 < 3).astype(int)),  # one from another
     ],
 )
 def test_what_chance_made_equal_are_observations(X, y):

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from skmlp._fitted import transform
 from skmlp._sklearn import check_feature_names
+from skmlp.inspection._fitted import transform
 
 
 def take_baseline(subject, X, baseline):

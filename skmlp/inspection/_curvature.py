@@ -9,9 +9,9 @@ from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from skmlp._fitted import fitted_problem, transform, unwrap
 from skmlp._parallel import row_threads
 from skmlp._warnings import warn
+from skmlp.inspection._fitted import fitted_problem, transform, unwrap
 
 # Parameters up to which the matrices themselves are computed
 _FEW = 1000

@@ -6,10 +6,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 
-from skmlp._fitted import unwrap
 from skmlp._labels import LINE_HEIGHT, MOST_LINES, VERBATIM, fold, place_for
 from skmlp._sklearn import check_matplotlib_support, count_samples
 from skmlp.inspection._attributions import attributions
+from skmlp.inspection._fitted import unwrap
 from skmlp.inspection._responses import method_of
 
 _KINDS = ("bar", "strip", "waterfall")
