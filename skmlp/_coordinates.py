@@ -223,13 +223,13 @@ def mean_and_scale(moments):
 def _scaling(moments):
     """Mean, scale, and whether rounding may have made all values of one."""
     mean, variance, _, low, high = moments
-    unit = _unit(low, high)
-    mean, low, high = mean / unit, low / unit, high / unit
+    power = _power_of_two(low, high)
+    mean, low, high = mean / power, low / power, high / power
     scale = np.sqrt(np.maximum(variance, 0))  # sums over sparse data may end below
     # what rounding leaves of the variance of a constant is no scale
     are_constant = (low == high) | (scale <= 10 * np.finfo(np.float64).eps * np.abs(mean))
     scale = np.maximum(scale, np.maximum(high - mean, mean - low) / _LARGEST)
-    return moments[0], scale * unit, are_constant
+    return moments[0], scale * power, are_constant
 
 
 def standard_scaling(moments, dtype):
@@ -263,7 +263,7 @@ def deviations(moments):
     deviation, largest : ndarray of shape (d,)
     """
     mean, variance, _, low, high = moments
-    deviation = np.sqrt(np.maximum(variance, 0)) * _unit(low, high)
+    deviation = np.sqrt(np.maximum(variance, 0)) * _power_of_two(low, high)
     return deviation, np.maximum(high - mean, mean - low)
 
 
@@ -301,7 +301,7 @@ def feature_moments(X, weights):
     Returns
     -------
     mean, variance : ndarray of shape (d,), float64
-        The variance in squares of the feature's `_unit`, which is 1 for most.
+        The variance in squares of the feature's `_power_of_two`, which is 1 for most.
     total : float
         In a stream of shape (d,), see `without_idleness`.
     low, high : ndarray of shape (d,), float64
@@ -327,15 +327,15 @@ def merge_moments(one, other):
     if not np.any(one[2]):
         return other
     low, high = np.minimum(one[3], other[3]), np.maximum(one[4], other[4])
-    unit = _unit(low, high)
+    power = _power_of_two(low, high)
     (mean, variance), (other_mean, other_variance) = (
-        _in_unit(moments, unit) for moments in (one, other)
+        _in_powers(moments, power) for moments in (one, other)
     )
     total = one[2] + other[2]
     share = other[2] / total
     step = other_mean - mean
     variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
-    return (mean + share * step) * unit, variance, total, low, high
+    return (mean + share * step) * power, variance, total, low, high
 
 
 def merge_means(one, other):
@@ -376,14 +376,14 @@ def without_idleness(moments, weight):
     return mean, variance, total, low, high
 
 
-def _unit(low, high):
+def _power_of_two(low, high):
     """Powers of two to divide the features by, so that no square is beyond floats.
 
     It is 1 for all whose largest value is not far from it; division rounds nothing off.
 
     Returns
     -------
-    unit : float or ndarray of shape (d,)
+    power : float or ndarray of shape (d,)
     """
     largest = np.maximum(-low, high)
     are_far = ((largest < 1 / _FAR) & (largest > 0)) | (largest > _FAR)
@@ -392,10 +392,10 @@ def _unit(low, high):
     return np.where(are_far, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
 
 
-def _in_unit(moments, unit):
+def _in_powers(moments, power):
     """Mean and variance of the features divided by powers of two."""
     mean, variance, _, low, high = moments
-    return mean / unit, variance * (_unit(low, high) / unit) ** 2
+    return mean / power, variance * (_power_of_two(low, high) / power) ** 2
 
 
 def _least_scale(dtype):
@@ -453,15 +453,17 @@ def _block_moments(X, weights):
     is_sparse = sparse.issparse(X)
     ends = min_max_axis(X, axis=0) if is_sparse else (X.min(axis=0), X.max(axis=0))
     low, high = (end.astype(np.float64) for end in ends)
-    unit = _unit(low, high)
+    power = _power_of_two(low, high)
     if is_sparse:
         # where all values have one sign, each has an entry
-        shift = np.where((low > 0) | (high < 0), low / unit, 0.0)
-        unit = np.broadcast_to(unit, low.shape)
-        mean, variance = _sparse_mean_variance(X, weights, unit, shift)
+        shift = np.where((low > 0) | (high < 0), low / power, 0.0)
+        power = np.broadcast_to(power, low.shape)
+        mean, variance = _sparse_mean_variance(X, weights, power, shift)
     else:
-        mean, variance = _dense_mean_variance(np.divide(X, unit, dtype=np.float64), weights)
-    return mean * unit, variance, total, low, high
+        mean, variance = _dense_mean_variance(
+            np.divide(X, power, dtype=np.float64), weights
+        )
+    return mean * power, variance, total, low, high
 
 
 def _dense_mean_variance(X, weights):
@@ -471,12 +473,12 @@ def _dense_mean_variance(X, weights):
     return mean, np.average((X - mean) ** 2, axis=0, weights=weights)
 
 
-def _sparse_mean_variance(X, weights, unit, shift):
-    """Of ``X / unit``; `shift` is near the values of columns without zeros, else 0.
+def _sparse_mean_variance(X, weights, power, shift):
+    """Of ``X / power``; `shift` is near the values of columns without zeros, else 0.
 
     Sums of what is left round off little, and nothing of a constant.
     """
-    data = np.divide(X.data, unit[X.indices], dtype=np.float64)
+    data = np.divide(X.data, power[X.indices], dtype=np.float64)
     data -= shift[X.indices]
     shifted = sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
     mean, variance = mean_variance_axis(shifted, axis=0, weights=weights)

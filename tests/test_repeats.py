@@ -108,10 +108,12 @@ def test_frequencies_are_as_good_as_observations(scale):
     for X, y, weights in (table, two):
         repeats = repeats_of(X, y, weights)
         assert repeats.are_observations
-        assert repeats.unit == pytest.approx(scale, rel=1e-9)
+        assert repeats.weight_of_one == pytest.approx(scale, rel=1e-9)
         assert Rows(X.astype(float), y, weights, weights).n_observations() == 3200
     many = 10.0**6 * scale * counts
-    assert repeats_of(*table[:2], many).unit == pytest.approx(10**6 * scale, rel=1e-9)
+    assert repeats_of(*table[:2], many).weight_of_one == pytest.approx(
+        10**6 * scale, rel=1e-9
+    )
 
 
 def test_all_rows_ten_times_count_once():

@@ -32,7 +32,7 @@ MOST_TARGETS = 2**16
 _TOGETHER = {
     "place": "first",
     "cell": "first",
-    "kind": "first",
+    "token": "first",
     "part": "min",
     "n_rows": "sum",
     "weight": "sum",
@@ -68,7 +68,7 @@ def sample(rows, sizes, row_bytes, seed, n_most, has_groups):
     if has_groups:
         drawn, table = _draw_entries(rows, seed, n_most, by_group=True)
     are_all = table["n_rows"].sum() == n_rows
-    if repeats.are_observations and (repeats.unit is None or not are_all):
+    if repeats.are_observations and (repeats.weight_of_one is None or not are_all):
         drawn = _draw_rows(rows, sizes, seed, n_most)
     return drawn.judged(repeats).sample(seed, n_most)
 
@@ -118,7 +118,7 @@ def _without_places(drawn):
 def _judge(drawn, table):
     """What equal rows are, told from entries and a row of each."""
     smallest, largest = table["smallest"].min(), table["largest"].max()
-    columns = (table[name].to_numpy() for name in ("cell", "kind", "n_rows"))
+    columns = (table[name].to_numpy() for name in ("cell", "token", "n_rows"))
     entries = Entries(np.arange(len(table)), *columns, drawn.sample_weight)
     return judge_entries(drawn.X, entries, smallest if smallest == largest else None)
 
@@ -174,7 +174,7 @@ def _entries_of(rows, number, seed, n_most, by_group):
         "print": prints,
         "place": _places(cells, seed),
         "cell": cells,
-        "kind": rows.target_prints,
+        "token": rows.target_prints,
         "part": number,
         "n_rows": 1,
         "weight": weight,
