@@ -59,10 +59,7 @@ class BaseMLP(
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's convention
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -70,15 +67,9 @@ class BaseMLP(
         "solver": [StrOptions({"auto", *SOLVERS})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
-        "learning_rate": [
-            StrOptions(SCHEDULES),
-            callable,
-        ],
+        "learning_rate": [StrOptions(SCHEDULES), callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -188,8 +179,10 @@ class BaseMLP(
     def _fit(self, take, given, validation_set, initial):
         """Take in, train, publish: a fit of data that `take` knows how to take in."""
         settings = Settings(self)
-        if all(part is None for part in validation_set):
+        if all(array is None for array in validation_set):
             validation_set = None
+        elif any(array is None for array in validation_set[:2]):
+            raise ValueError("A validation set needs both X_val and y_val.")
         announce_unused(
             self,
             settings,
@@ -199,7 +192,7 @@ class BaseMLP(
         )
         with np.errstate(all="ignore"):
             earlier = None
-            is_given = any(part is not None for part in initial)
+            is_given = any(array is not None for array in initial)
             if self.warm_start and hasattr(self, "coefs_") and not is_given:
                 earlier = Progress.of(self)
             taken = take(self, settings, earlier, *given, validation_set)
