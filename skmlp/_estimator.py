@@ -19,7 +19,7 @@ from skmlp._outcome import Progress, upgrade, with_own_curves
 from skmlp._scaling import UNITS
 from skmlp._schedules import SCHEDULES
 from skmlp._settings import Settings, announce_unused
-from skmlp._sklearn import Interval, Options, StrOptions
+from skmlp._sklearn import Interval, Options, StrOptions, validate_parameters
 from skmlp._solvers import SOLVERS
 from skmlp._training import Interrupted, most_stages, train
 from skmlp._warnings import warn
@@ -217,7 +217,7 @@ class BaseMLP(
 
     def _fit_chunk(self, X, y, classes, sample_weight):
         """Take in, train, publish: a call of `partial_fit`."""
-        self._validate_params()
+        validate_parameters(self)
         settings = Settings(self, is_incremental=True)
         announce_unused(self, settings, False, _defaults(type(self)))
         self._reader.check_settings_of_chunk(self)

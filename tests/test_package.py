@@ -15,6 +15,7 @@ from numpydoc.validate import validate
 
 import skmlp
 import skmlp.inspection
+from skmlp._estimator import BaseMLP
 
 if find_spec("dask"):
     import skmlp.dask
@@ -246,6 +247,26 @@ def test_what_is_private_in_scikit_learn_is_used_in_one_room():
     assert not any(found.values())
 
 
+def private_attributes(path):
+    """What a file uses of scikit-learn's estimators that is private, and not its own."""
+    bases = [base for base in BaseMLP.__mro__ if base.__module__.startswith("sklearn")]
+    theirs = {name for base in bases for name in vars(base)} | {"_skl_callbacks"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute | ast.Constant):
+            name = node.attr if isinstance(node, ast.Attribute) else node.value
+            is_private = str(name).startswith("_") and not str(name).startswith("__")
+            if is_private and name in theirs - set(vars(BaseMLP)):
+                yield name
+
+
+def test_private_attributes_of_scikit_learn_are_used_in_two_rooms():
+    found = {name: set(private_attributes(path)) for name, path in ROOMS.items()}
+    used = {name: attributes for name, attributes in found.items() if attributes}
+    assert set(used) == {"_sklearn", "_callbacks"}
+    assert used["_sklearn"] == {"_validate_params"}
+    assert used["_callbacks"] <= {"_skl_callbacks", "_init_callback_context"}
+
+
 def lines_of_code(node, lines, docstrings):
     """Lines of a node that are neither empty, nor a comment, nor of a docstring."""
     return sum(
@@ -292,8 +313,9 @@ def public():
         yield f"skmlp.{name}"
         found = operator.attrgetter(name)(skmlp)
         for method, value in inspect.getmembers(found, callable):
-            # scikit-learn's own methods have its docstrings
-            is_own = getattr(value, "__module__", "").startswith("skmlp")
+            # scikit-learn's own methods have its docstrings, and so has what stands for one
+            room = str(getattr(value, "__module__", ""))
+            is_own = room.startswith("skmlp") and room != "skmlp._callbacks"
             if inspect.isclass(found) and is_own and not method.startswith("_"):
                 yield f"skmlp.{name}.{method}"
 
