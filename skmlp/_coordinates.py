@@ -69,12 +69,12 @@ class Coordinates:
 
     @classmethod
     def identity(cls, network):
-        """Those of the weights and biases themselves."""
+        """Coordinates in which theta is the weights and biases themselves."""
         nothing = [None] * len(network.coef_shapes)
         return cls(nothing, nothing)
 
     def without_features(self, dtype):
-        """The same coordinates for features that have had their part of them."""
+        """The same coordinates for features that are standardised already."""
         means = [m if m is None else m.astype(dtype) for m in self.means[1:]]
         of_standard = self.of_standard or self.scales[0] is not None
         return Coordinates([None, *means], [None, *self.scales[1:]], of_standard)
@@ -167,7 +167,7 @@ def raw_parameters(network, coordinates, theta):
     ----------
     network : Network
     coordinates : Coordinates
-        Those of theta.
+        Of theta.
     theta : ndarray of shape (P,)
 
     Returns
@@ -339,7 +339,7 @@ def merge_moments(one, other):
 
 
 def merge_means(one, other):
-    """Mean and weight of two sets of rows together, given those of each.
+    """Mean and weight of two sets of rows together, given mean and weight of each.
 
     Parameters
     ----------
@@ -468,7 +468,7 @@ def _block_moments(X, weights):
 
 def _dense_mean_variance(X, weights):
     mean = np.average(X, axis=0, weights=weights)
-    # the rounding of a sum grows with its length; that of a mean of what is left does not
+    # the rounding of a sum grows with its length; a second mean, of differences, removes it
     mean += np.average(X - mean, axis=0, weights=weights)
     return mean, np.average((X - mean) ** 2, axis=0, weights=weights)
 
@@ -476,7 +476,7 @@ def _dense_mean_variance(X, weights):
 def _sparse_mean_variance(X, weights, power, shift):
     """Of ``X / power``; `shift` is near the values of columns without zeros, else 0.
 
-    Sums of what is left round off little, and nothing of a constant.
+    Sums of differences from it round off little, and nothing of a constant.
     """
     data = np.divide(X.data, power[X.indices], dtype=np.float64)
     data -= shift[X.indices]

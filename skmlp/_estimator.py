@@ -269,7 +269,7 @@ class BaseMLP(
         return task.end_iteration(lambda: self._attributes(taken, earlier, make_outcome()))
 
     def _make_score(self, scorer, taken, rows):
-        """The score of rows, as a function of what a network predicts with."""
+        """The score of rows, as a function of attributes that a network predicts with."""
         y = taken.targets.decode(rows.targets)
         weights = (
             {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}

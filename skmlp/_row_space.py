@@ -22,7 +22,7 @@ from skmlp._repeats import distinct
 # than L-BFGS's vectors of all the weights would, nor more time than some evaluations
 _DENSE_ROWS_PER_UNIT = 25
 _SPARSE_PAIRS_PER_UNIT = 10
-# Copies of a row in the mean up to which it is asked how many are distinct
+# Copies of a row in the mean up to which distinct rows are counted
 _COPIES = 100
 # Pairs of rows for each feature from which on sparse products with all of the features
 # are faster than dense ones with as many as rows
@@ -50,7 +50,7 @@ def row_basis(rows, n_others, n_units, mean, scale):
         None if there are not much fewer rows than features, or too many rows, or if all
         of them are at their mean.
     coordinates : ndarray of shape (n, r)
-        Of the rows. Those of copies of a row are copies, to the bit.
+        Of the rows. Copies of a row have the same ones, to the bit.
     """
     X, d = rows.X, rows.n_features
     if rows.n_rows > _COPIES * d:
@@ -185,7 +185,7 @@ class SparseBasis:
         return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
     def _products(self, X):
-        """Of shifted rows with those of the basis, of shape (n, m)."""
+        """Of shifted rows with the shifted rows of the basis, of shape (n, m)."""
         transposed = self._rows.T.tocsr()
         products = np.empty((X.shape[0], transposed.shape[1]), order="F")
         n_rows = max(_BLOCK_BYTES // (12 * transposed.shape[1]), 1)

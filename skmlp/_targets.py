@@ -257,7 +257,7 @@ _OF_TYPES = {"i": ClassLabels, "b": LabelIndicators, "f": RealValues}
 
 
 def kind_of(targets):
-    """The class of what encoded targets are."""
+    """The class that has encoded such targets."""
     return _OF_TYPES[targets.dtype.kind]
 
 

@@ -186,11 +186,11 @@ class DaskMLPClassifierManual(OnPartitions, MLPClassifierManual):
     """MLPClassifierManual on Dask collections, by L-BFGS.
 
     Loss and gradient are evaluated where the partitions are, added up in a tree of tasks,
-    and handed to L-BFGS in this process. The objective, and with it the result, is that of
-    `MLPClassifierManual(solver="lbfgs")` on the same rows in memory, up to the rounding of
-    sums that are formed in another order.
+    and handed to L-BFGS in this process. So `MLPClassifierManual(solver="lbfgs")`
+    has the same objective and the same result on these rows in memory, up to the rounding
+    of sums that are formed in another order.
 
-    The constructor is that of `MLPClassifierManual`, whose documentation describes the
+    It has the constructor of `MLPClassifierManual`, whose documentation describes the
     parameters. ``solver="lbfgs"`` (or 'auto') and ``scoring="loss"`` are required, and
     `early_stopping` needs a validation set, since no rows are held out ('auto' stops early
     if there is one).
@@ -219,13 +219,13 @@ class DaskMLPRegressorManual(OnPartitions, MLPRegressorManual):
 
     Loss and gradient are evaluated where the partitions are, as by
     `DaskMLPClassifierManual`, and means and deviations of y are merged from the partitions.
-    The objective, and with it the result, is that of `MLPRegressorManual(solver="lbfgs")`
-    on the same rows in memory, up to the rounding of sums that are formed in another order.
+    So `MLPRegressorManual(solver="lbfgs")` has the same objective and the same result on
+    these rows in memory, up to the rounding of sums that are formed in another order.
     For ``loss="absolute_error"`` and ``loss="quantile"`` the medians and quantiles that y
     is standardised by come from a sample of 65,536 rows of all partitions; they are exact
     where there are no more rows.
 
-    The constructor is that of `MLPRegressorManual`, whose documentation describes the
+    It has the constructor of `MLPRegressorManual`, whose documentation describes the
     parameters. ``solver="lbfgs"`` (or 'auto') and ``scoring="loss"`` are required, and
     `early_stopping` needs a validation set, since no rows are held out ('auto' stops early
     if there is one).

@@ -26,7 +26,7 @@ from skmlp.dask._tasks import tree
 
 # Memory of rows that are fetched, all of them
 _FETCHED_BYTES = 2**28
-# Values of y that quantiles are told from
+# Most values of y that quantiles are computed from
 MOST_TARGETS = 2**16
 # How the columns of entries with equal prints are added up
 _TOGETHER = {
@@ -176,13 +176,13 @@ def _entries_of(rows, number, seed, n_most, by_group):
 
 
 def _add_up(n_most, tables):
-    """One table, of the entries with the lowest places: those of a cell are together."""
+    """One table, of the entries with the lowest places: entries of a cell are together."""
     table = pd.concat(tables).groupby("print", as_index=False).agg(_TOGETHER)
     return table.sort_values(["place", "print"]).head(n_most)
 
 
 def _fetch(rows, number, owners, by_group):
-    """The rows of those entries that a partition is to give."""
+    """The rows of the entries that a partition is to give."""
     wanted = owners["print"][owners["part"] == number].to_numpy()
     prints = _prints(rows, by_group)[1]
     order = np.argsort(prints, kind="stable")

@@ -134,8 +134,8 @@ def attributions(
     -----
     ConvergenceWarning
         If contributions of rows do not add up to `tol` with `max_steps`, or miss their sum
-        by more than 1% of the largest (by more than `tol`, if that is more): where those
-        from several baselines cancel, or rounding is all that is left of a difference.
+        by more than 1% of the largest (by more than `tol`, if that is more): where
+        contributions from several baselines cancel, or a difference is mostly rounding.
 
     See Also
     --------

@@ -44,7 +44,7 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
         - 'logits' are the inputs of the softmax (of the logistic outputs, if y was
           multilabel), one a class, also for two classes;
         - 'decision_function' has log-probabilities of three or more classes, and for two
-          the log-odds of each (the method of this name returns those of
+          the log-odds of each (the method of this name returns only the log-odds of
           ``classes_[1]``); for multilabel data it is the same as 'logits';
         - 'predict_proba' are the probabilities.
 

@@ -80,7 +80,7 @@ class Paths:
     def contributions(self, X, values):
         """Contributions of the features of some rows to the response: (51) and (52).
 
-        They are x - b times the mean gradient, and of that the mean over the baseline's b.
+        They are x - b times the mean gradient, averaged over the rows b of the baseline.
         Paths are taken together that lead from one b, or to one x, if there are fewer.
 
         Parameters

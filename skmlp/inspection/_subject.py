@@ -105,7 +105,7 @@ def feature_names(subject):
 
 
 def _names_out(step, names):
-    """Names of what a step makes of features, or None if it can't tell."""
+    """Names of the features that a step returns, or None if it can't tell."""
     try:
         given = [names] if signature(step.get_feature_names_out).parameters else []
         return step.get_feature_names_out(*given)
