@@ -197,20 +197,16 @@ class BaseMLP(
                 earlier = Progress.of(self)
             taken = take(self, settings, earlier, *given, validation_set)
             is_drawn = earlier is None and not is_given
-            n_stages = most_stages(
-                settings, taken.data, taken.validation, earlier, is_drawn
-            )
+            of_data = taken.data, taken.validation
+            n_stages = most_stages(settings, *of_data, earlier, is_drawn)
             task = begin_fit_task(self, n_stages, *given)
             publish = partial(self._publish, taken, earlier)
-            options = {"initial": initial}
+            follow = {}
             if task is not None:
                 notify = partial(self._notify, taken, earlier, task)
-                options |= {
-                    "notify": notify,
-                    "stage": task.stage,
-                    "begin": task.begin_iteration,
-                }
-            self._train(settings, taken, earlier, publish, **options)
+                follow = {"notify": notify, "stage": task.stage}
+                follow["begin"] = task.begin_iteration
+            self._train(settings, taken, earlier, publish, initial=initial, **follow)
             if task is not None:
                 task.end(dict)
             return self

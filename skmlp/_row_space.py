@@ -107,10 +107,10 @@ class DenseBasis:
     def coordinates_of(self, X):
         """Of other rows, of shape (n, r)."""
         n_rows = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
-        found = np.empty((X.shape[0], self._Q.shape[1]))
+        coordinates = np.empty((X.shape[0], self._Q.shape[1]))
         for rows in pieces(X, n_rows):
-            found[rows] = self._standardised(X[rows]) @ self._Q
-        return found
+            coordinates[rows] = self._standardised(X[rows]) @ self._Q
+        return coordinates
 
     def reduce(self, W):
         """A of the part of W' that is in the span: ``Q^T W'``."""
