@@ -37,8 +37,8 @@ class Rows:
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    targets : ndarray of shape (n,) of int, or of shape (n, K) of bool
-        Class indices, or the indicators of several labels.
+    targets : ndarray of shape (n,) of int, or of shape (n, K) of bool or float
+        Class indices, the indicators of several labels, or standardised values.
     weights : ndarray of shape (n,) or None
         Sample weight times class weight: what the loss is weighted by.
     sample_weight : ndarray of shape (n,) or None

@@ -40,7 +40,7 @@ def take_baseline(subject, X, baseline):
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"In baseline: {error}\nIt should be a row like the rows of X, or several."
+            f"In baseline: {error}\nIt should be a row like those of X, or several."
         ) from error
     n_features = subject.X.shape[1]
     if rows.shape[1] != n_features:

@@ -93,7 +93,7 @@ class Paths:
         -------
         contributions : ndarray of shape (n, T, d)
         allowed : ndarray of shape (n, T)
-            What they may miss of their sum, by `tol`.
+            How far they may be from their sum, by `tol`.
         n_steps : ndarray of shape (n,) of int
             The most that a path of each row took.
         """
