@@ -38,7 +38,7 @@ autodoc_member_order = "groupwise"
 numpydoc_class_members_toctree = False
 optional = {"GL01", "GL08", "SA01", "EX01", "ES01", "RT02", "RT03", "YD01"}
 numpydoc_validation_checks = {"all", *optional}
-numpydoc_validation_overrides = {"PR01": ["The constructor is that of"]}
+numpydoc_validation_overrides = {"PR01": ["It has the constructor of"]}
 numpydoc_show_inherited_class_members = {
     "skmlp.dask.DaskMLPClassifierManual": False,
     "skmlp.dask.DaskMLPRegressorManual": False,

@@ -61,7 +61,7 @@ def _identity_backward(H, delta):
 
 
 def _straight(H, R):
-    """phi''(z) = 0 of what is made of straight pieces."""
+    """phi''(z) = 0 where phi is made of straight pieces."""
     R.fill(0)
 
 

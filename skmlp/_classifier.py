@@ -69,8 +69,8 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         `partial_fit` it is 0.0001, unless a `fit` has chosen it before. A fit that goes on
         by `warm_start` keeps what a fit has chosen, in units of the weight of an
         observation.
-        In `partial_fit` the penalty weighs against the rows seen: those of the last fit,
-        and of the calls since. A call has the share of it that its weight is; a second
+        In `partial_fit` the penalty weighs against the rows seen: in the last fit,
+        and in the calls since. A call has the share of it that its weight is; a second
         pass over the same calls, in their order, is not counted again.
 
     class_weight : dict or 'balanced', default=None
@@ -97,7 +97,7 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         faster, and start at a scale that was derived for them [9]_. In `partial_fit` means
         and deviations follow the data, which does not change what the net computes (but
         for the first 30 rows, and features that were constant until then). With
-        `warm_start` those of the first call are kept.
+        `warm_start` a fit keeps the means and deviations of the first call.
 
     solver : {'auto', 'lbfgs', 'newton-cg', 'sgd', 'adam'}, default='auto'
         Full-batch L-BFGS, Newton's method with exact products with the Hessian in a trust
@@ -236,8 +236,8 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
 
     loss_ : float
         The objective at the end: for 'lbfgs' and 'newton-cg', its value; for 'sgd' and
-        'adam', the mean over the batches of the epoch. With early stopping, that of the
-        iteration whose parameters are kept.
+        'adam', the mean over the batches of the epoch. With early stopping, at
+        the iteration whose parameters are kept.
 
     best_loss_ : float or None
         The smallest value of the loss curve in this fit; None with early stopping.
@@ -255,8 +255,8 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         a validation set.
 
     best_validation_score_ : float or None
-        The largest of this fit's validation scores, that of the parameters that are kept if
-        the fit stops early; None without a validation set.
+        The largest of this fit's validation scores, which the parameters have that are kept
+        if the fit stops early; None without a validation set.
 
     best_iteration_ : int or None
         Index into the curves of the iteration whose parameters are kept; None without
@@ -264,7 +264,7 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
 
     n_iter_ : int
         Iterations of the last call, over all rows. (If it was ended before the first, the
-        evaluation of what was trained by then counts as one.)
+        evaluation of the network trained by then counts as one.)
 
     t_ : int
         Training rows seen: the sum of rows times iterations over all calls that went on
@@ -633,9 +633,9 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
     def decision_function(self, X):
         """Compute a score for each class: its log-probability, or log-odds of two classes.
 
-        These are the logits but for a number that is added to all those of a row, which the
-        softmax does not see: so scores of different rows can be compared, as calibration
-        does.
+        These are the logits but for a number that is added to all logits of a row, and
+        which the softmax does not see: so scores of different rows can be compared, as
+        calibration does.
 
         Parameters
         ----------

@@ -17,12 +17,14 @@ Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural Netw
 of the Trade, 1998, sections 4.3 and 4.4.
 """
 
+from functools import reduce
+
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_blas_funcs
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
-from skmlp._memory_map import give_back, memory_map
+from skmlp._memory_map import pieces
 from skmlp._warnings import warn
 
 # Numbers in a block of rows
@@ -67,12 +69,12 @@ class Coordinates:
 
     @classmethod
     def identity(cls, network):
-        """Those of the weights and biases themselves."""
+        """Coordinates in which theta is the weights and biases themselves."""
         nothing = [None] * len(network.coef_shapes)
         return cls(nothing, nothing)
 
     def without_features(self, dtype):
-        """The same coordinates for features that have had their part of them."""
+        """The same coordinates for features that are standardised already."""
         means = [m if m is None else m.astype(dtype) for m in self.means[1:]]
         of_standard = self.of_standard or self.scales[0] is not None
         return Coordinates([None, *means], [None, *self.scales[1:]], of_standard)
@@ -165,7 +167,7 @@ def raw_parameters(network, coordinates, theta):
     ----------
     network : Network
     coordinates : Coordinates
-        Those of theta.
+        Of theta.
     theta : ndarray of shape (P,)
 
     Returns
@@ -221,13 +223,13 @@ def mean_and_scale(moments):
 def _scaling(moments):
     """Mean, scale, and whether rounding may have made all values of one."""
     mean, variance, _, low, high = moments
-    unit = _unit(low, high)
-    mean, low, high = mean / unit, low / unit, high / unit
+    power = _power_of_two(low, high)
+    mean, low, high = mean / power, low / power, high / power
     scale = np.sqrt(np.maximum(variance, 0))  # sums over sparse data may end below
     # what rounding leaves of the variance of a constant is no scale
     are_constant = (low == high) | (scale <= 10 * np.finfo(np.float64).eps * np.abs(mean))
     scale = np.maximum(scale, np.maximum(high - mean, mean - low) / _LARGEST)
-    return moments[0], scale * unit, are_constant
+    return moments[0], scale * power, are_constant
 
 
 def standard_scaling(moments, dtype):
@@ -261,7 +263,7 @@ def deviations(moments):
     deviation, largest : ndarray of shape (d,)
     """
     mean, variance, _, low, high = moments
-    deviation = np.sqrt(np.maximum(variance, 0)) * _unit(low, high)
+    deviation = np.sqrt(np.maximum(variance, 0)) * _power_of_two(low, high)
     return deviation, np.maximum(high - mean, mean - low)
 
 
@@ -299,20 +301,17 @@ def feature_moments(X, weights):
     Returns
     -------
     mean, variance : ndarray of shape (d,), float64
-        The variance in squares of the feature's `_unit`, which is 1 for most.
+        The variance in squares of the feature's `_power_of_two`, which is 1 for most.
     total : float
         In a stream of shape (d,), see `without_idleness`.
     low, high : ndarray of shape (d,), float64
         Of rows that have a weight.
     """
-    n_rows = _rows_in_a_block(X)
-    mapped, moments = memory_map(X), None
-    for start in range(0, X.shape[0], n_rows):
-        rows = slice(start, start + n_rows)
-        of_block = _block_moments(X[rows], None if weights is None else weights[rows])
-        moments = of_block if moments is None else merge_moments(moments, of_block)
-        give_back(mapped)
-    return moments
+    of_blocks = (
+        _block_moments(X[rows], None if weights is None else weights[rows])
+        for rows in pieces(X, _rows_in_a_block(X))
+    )
+    return reduce(merge_moments, of_blocks)
 
 
 def merge_moments(one, other):
@@ -328,19 +327,19 @@ def merge_moments(one, other):
     if not np.any(one[2]):
         return other
     low, high = np.minimum(one[3], other[3]), np.maximum(one[4], other[4])
-    unit = _unit(low, high)
+    power = _power_of_two(low, high)
     (mean, variance), (other_mean, other_variance) = (
-        _in_unit(moments, unit) for moments in (one, other)
+        _in_powers(moments, power) for moments in (one, other)
     )
     total = one[2] + other[2]
     share = other[2] / total
     step = other_mean - mean
     variance = (1 - share) * variance + share * (other_variance + (1 - share) * step**2)
-    return (mean + share * step) * unit, variance, total, low, high
+    return (mean + share * step) * power, variance, total, low, high
 
 
 def merge_means(one, other):
-    """Mean and weight of two sets of rows together, given those of each.
+    """Mean and weight of two sets of rows together, given mean and weight of each.
 
     Parameters
     ----------
@@ -377,14 +376,14 @@ def without_idleness(moments, weight):
     return mean, variance, total, low, high
 
 
-def _unit(low, high):
+def _power_of_two(low, high):
     """Powers of two to divide the features by, so that no square is beyond floats.
 
     It is 1 for all whose largest value is not far from it; division rounds nothing off.
 
     Returns
     -------
-    unit : float or ndarray of shape (d,)
+    power : float or ndarray of shape (d,)
     """
     largest = np.maximum(-low, high)
     are_far = ((largest < 1 / _FAR) & (largest > 0)) | (largest > _FAR)
@@ -393,10 +392,10 @@ def _unit(low, high):
     return np.where(are_far, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
 
 
-def _in_unit(moments, unit):
+def _in_powers(moments, power):
     """Mean and variance of the features divided by powers of two."""
     mean, variance, _, low, high = moments
-    return mean / unit, variance * (_unit(low, high) / unit) ** 2
+    return mean / power, variance * (_power_of_two(low, high) / power) ** 2
 
 
 def _least_scale(dtype):
@@ -454,30 +453,32 @@ def _block_moments(X, weights):
     is_sparse = sparse.issparse(X)
     ends = min_max_axis(X, axis=0) if is_sparse else (X.min(axis=0), X.max(axis=0))
     low, high = (end.astype(np.float64) for end in ends)
-    unit = _unit(low, high)
+    power = _power_of_two(low, high)
     if is_sparse:
         # where all values have one sign, each has an entry
-        shift = np.where((low > 0) | (high < 0), low / unit, 0.0)
-        unit = np.broadcast_to(unit, low.shape)
-        mean, variance = _sparse_mean_variance(X, weights, unit, shift)
+        shift = np.where((low > 0) | (high < 0), low / power, 0.0)
+        power = np.broadcast_to(power, low.shape)
+        mean, variance = _sparse_mean_variance(X, weights, power, shift)
     else:
-        mean, variance = _dense_mean_variance(np.divide(X, unit, dtype=np.float64), weights)
-    return mean * unit, variance, total, low, high
+        mean, variance = _dense_mean_variance(
+            np.divide(X, power, dtype=np.float64), weights
+        )
+    return mean * power, variance, total, low, high
 
 
 def _dense_mean_variance(X, weights):
     mean = np.average(X, axis=0, weights=weights)
-    # the rounding of a sum grows with its length; that of a mean of what is left does not
+    # the rounding of a sum grows with its length; a second mean, of differences, removes it
     mean += np.average(X - mean, axis=0, weights=weights)
     return mean, np.average((X - mean) ** 2, axis=0, weights=weights)
 
 
-def _sparse_mean_variance(X, weights, unit, shift):
-    """Of ``X / unit``; `shift` is near the values of columns without zeros, else 0.
+def _sparse_mean_variance(X, weights, power, shift):
+    """Of ``X / power``; `shift` is near the values of columns without zeros, else 0.
 
-    Sums of what is left round off little, and nothing of a constant.
+    Sums of differences from it round off little, and nothing of a constant.
     """
-    data = np.divide(X.data, unit[X.indices], dtype=np.float64)
+    data = np.divide(X.data, power[X.indices], dtype=np.float64)
     data -= shift[X.indices]
     shifted = sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
     mean, variance = mean_variance_axis(shifted, axis=0, weights=weights)

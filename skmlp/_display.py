@@ -13,7 +13,7 @@ class LossCurveDisplay:
     It is best made by `from_estimator` or `from_estimators`. The training loss
     is the objective, penalty included; the validation loss is the loss alone (of a
     classifier the log-loss). A dot marks the iteration whose parameters were kept. Losses
-    of a regressor are those of its standardised y.
+    of a regressor are in units of its standardised y.
 
     Parameters
     ----------

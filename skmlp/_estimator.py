@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmlp._activations import ACTIVATIONS
 from skmlp._callbacks import CallbackSupportMixin, begin_fit_task
-from skmlp._inference import layer_outputs
+from skmlp._inference import fitted_network, layer_outputs
 from skmlp._intake import check_features, is_plain, shallow_copy, take_chunk
 from skmlp._outcome import Progress, upgrade, with_own_curves
 from skmlp._scaling import UNITS
 from skmlp._schedules import SCHEDULES
 from skmlp._settings import Settings, announce_unused
-from skmlp._sklearn import Interval, Options, StrOptions
+from skmlp._sklearn import Interval, Options, StrOptions, validate_parameters
 from skmlp._solvers import SOLVERS
 from skmlp._training import Interrupted, most_stages, train
 from skmlp._warnings import warn
@@ -59,10 +59,7 @@ class BaseMLP(
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's convention
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -70,15 +67,9 @@ class BaseMLP(
         "solver": [StrOptions({"auto", *SOLVERS})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
-        "learning_rate": [
-            StrOptions(SCHEDULES),
-            callable,
-        ],
+        "learning_rate": [StrOptions(SCHEDULES), callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -188,8 +179,10 @@ class BaseMLP(
     def _fit(self, take, given, validation_set, initial):
         """Take in, train, publish: a fit of data that `take` knows how to take in."""
         settings = Settings(self)
-        if all(part is None for part in validation_set):
+        if all(array is None for array in validation_set):
             validation_set = None
+        elif any(array is None for array in validation_set[:2]):
+            raise ValueError("A validation set needs both X_val and y_val.")
         announce_unused(
             self,
             settings,
@@ -199,32 +192,28 @@ class BaseMLP(
         )
         with np.errstate(all="ignore"):
             earlier = None
-            is_given = any(part is not None for part in initial)
+            is_given = any(array is not None for array in initial)
             if self.warm_start and hasattr(self, "coefs_") and not is_given:
                 earlier = Progress.of(self)
             taken = take(self, settings, earlier, *given, validation_set)
             is_drawn = earlier is None and not is_given
-            n_stages = most_stages(
-                settings, taken.data, taken.validation, earlier, is_drawn
-            )
+            of_data = taken.data, taken.validation
+            n_stages = most_stages(settings, *of_data, earlier, is_drawn)
             task = begin_fit_task(self, n_stages, *given)
             publish = partial(self._publish, taken, earlier)
-            options = {"initial": initial}
+            follow = {}
             if task is not None:
                 notify = partial(self._notify, taken, earlier, task)
-                options |= {
-                    "notify": notify,
-                    "stage": task.stage,
-                    "begin": task.begin_iteration,
-                }
-            self._train(settings, taken, earlier, publish, **options)
+                follow = {"notify": notify, "stage": task.stage}
+                follow["begin"] = task.begin_iteration
+            self._train(settings, taken, earlier, publish, initial=initial, **follow)
             if task is not None:
                 task.end(dict)
             return self
 
     def _fit_chunk(self, X, y, classes, sample_weight):
         """Take in, train, publish: a call of `partial_fit`."""
-        self._validate_params()
+        validate_parameters(self)
         settings = Settings(self, is_incremental=True)
         announce_unused(self, settings, False, _defaults(type(self)))
         self._reader.check_settings_of_chunk(self)
@@ -276,7 +265,7 @@ class BaseMLP(
         return task.end_iteration(lambda: self._attributes(taken, earlier, make_outcome()))
 
     def _make_score(self, scorer, taken, rows):
-        """The score of rows, as a function of what a network predicts with."""
+        """The score of rows, as a function of attributes that a network predicts with."""
         y = taken.targets.decode(rows.targets)
         weights = (
             {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
@@ -301,8 +290,7 @@ class BaseMLP(
         needs_no_validation = is_plain(self, X)
         if not needs_no_validation:
             X = check_features(self, X)
-        loss = self._targets().loss
-        outputs, is_finite = layer_outputs(self, loss, X, layer, finish)
+        outputs, is_finite = layer_outputs(*fitted_network(self), X, layer, finish)
         if needs_no_validation and not is_finite:
             check_features(self, X)
         if not np.isfinite(outputs).all():

@@ -74,7 +74,7 @@ class Lots(NamedTuple):
         return list(map(random_state.permutation, lots))
 
 
-def lots_of_observations(prints, k, weight, unit):
+def lots_of_observations(prints, k, weight, weight_of_one):
     """Each observation is a lot; a row that weighs as much as several may be divided.
 
     Parameters
@@ -84,20 +84,20 @@ def lots_of_observations(prints, k, weight, unit):
     k : ndarray of shape (n,) of int
         Class of each row.
     weight : ndarray of shape (n,)
-    unit : float or None
+    weight_of_one : float or None
         Weight of an observation; None if each row is one.
 
     Returns
     -------
     lots : Lots
     """
-    if unit is None:
+    if weight_of_one is None:
         order = np.lexsort((weight, prints))  # whatever the order of the rows
         entry = np.empty(len(order), int)
         entry[order] = np.arange(len(order))
         return _whole(entry, k[order], weight[order])
     first, entry, entry_weight = distinct(prints, weight)
-    n_lots = entry_weight / unit
+    n_lots = entry_weight / weight_of_one
     n_lots *= min(1.0, max(_MOST_LOTS, len(entry)) / n_lots.sum())
     n_lots = np.maximum(np.rint(n_lots), 1).astype(int)
     lot_weight = entry_weight / n_lots

@@ -56,10 +56,8 @@ def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_s
     ------
     ValueError
     """
-    probe = estimator if earlier else shallow_copy(estimator)
-    X, y, sample_weight = check_data(
-        probe, X, y, sample_weight, dtype=_dtype(earlier), method=settings.method
-    )
+    probe = shallow_copy(estimator)
+    X, y, sample_weight = check_data(probe, settings, _dtype(earlier), X, y, sample_weight)
     targets = estimator._reader.of(y, settings, sample_weight)
     if earlier:
         targets = estimator._reader.going_on(estimator._targets(), targets)
@@ -69,9 +67,8 @@ def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_s
     rows = _weigh(X, y, sample_weight, targets, class_weights, groups)
     validation = None
     if validation_set is not None:
-        validation = _take_validation_set(
-            probe, settings, targets, class_weights, X.dtype, *validation_set
-        )
+        of_training = targets, class_weights, X.dtype
+        validation = _take_validation_set(probe, settings, *of_training, validation_set)
     return Taken(rows, targets, validation, taken_attributes(probe, targets))
 
 
@@ -79,9 +76,7 @@ def take_chunk(estimator, settings, earlier, X, y, classes, sample_weight):
     """Validate what `partial_fit` was given; see `take`."""
     probe = shallow_copy(estimator)
     estimator._reader.begin(probe, classes)
-    X, y, sample_weight = check_data(
-        probe, X, y, sample_weight, dtype=_dtype(earlier), method=settings.method
-    )
+    X, y, sample_weight = check_data(probe, settings, _dtype(earlier), X, y, sample_weight)
     targets = estimator._reader.of_chunk(probe, y, settings, sample_weight)
     targets.check(y)
     class_weights = targets.class_weights(settings, y, sample_weight)
@@ -107,15 +102,10 @@ def _weigh(X, y, sample_weight, targets, class_weights, groups=None):
     return rows
 
 
-def _take_validation_set(
-    probe, settings, targets, class_weights, dtype, X, y, sample_weight
-):
-    if X is None or y is None:
-        raise ValueError("A validation set needs both X_val and y_val.")
+def _take_validation_set(probe, settings, targets, class_weights, dtype, given):
+    """Rows of (X, y, sample_weight) that are to be as the rows of training are."""
     try:
-        X, y, sample_weight = check_data(
-            probe, X, y, sample_weight, dtype=dtype, method=settings.method
-        )
+        X, y, sample_weight = check_data(probe, settings, dtype, *given)
         targets.check(y)
         return _weigh(X, y, sample_weight, targets, class_weights)
     except ValueError as error:
@@ -130,7 +120,7 @@ def taken_attributes(probe, targets):
     return of_features | probe._reader.attributes(targets)
 
 
-def check_data(estimator, X, y, sample_weight, *, dtype, method):
+def check_data(estimator, settings, dtype, X, y, sample_weight):
     """Validate X (dense or CSR), y and weights, or None.
 
     Parameters
@@ -138,10 +128,10 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
     estimator : estimator
         Learns the number and the names of the features, if dtype is None; else they must
         be those that it knows.
-    X, y, sample_weight : array-like
+    settings : Settings
     dtype : {float32, float64} or None
         None keeps float32, and makes everything else float64.
-    method : Solver
+    X, y, sample_weight : array-like
 
     Returns
     -------
@@ -149,17 +139,13 @@ def check_data(estimator, X, y, sample_weight, *, dtype, method):
     y : {ndarray, sparse matrix} of shape (n,) or (n, K)
     sample_weight : ndarray of shape (n,) or None
     """
-    options = estimator._reader.options(y)
-    X, y = _validate(
-        estimator,
-        X,
-        y,
-        dtype=(np.float64, np.float32) if dtype is None else dtype,
+    options = estimator._reader.options(y) | {
+        "dtype": (np.float64, np.float32) if dtype is None else dtype,
         # mini-batches gather rows, which lie together in C order only
-        order="C" if method.has_epochs else None,
-        reset=dtype is None,
-        **options,
-    )
+        "order": "C" if settings.method.has_epochs else None,
+        "reset": dtype is None,
+    }
+    X, y = _validate(estimator, X, y, **options)
     y = estimator._reader.checked(y)
     if sample_weight is not None:
         sample_weight = check_sample_weight(

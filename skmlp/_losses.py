@@ -26,7 +26,7 @@ class Loss(NamedTuple):
     residual : callable
         ``residual(Z, targets, weights)``: the weighted sum of the losses over the rows;
         Z becomes its gradient, for canonical links the weighted residuals
-        weights * (y - t).
+        weights * (y - t). The softmax needs Z in Fortran order, as the network makes it.
     mean, log_mean : callable
         ``mean(Z)``: Z becomes the expected targets y, or their logarithms, in place.
     bent : callable
@@ -117,7 +117,14 @@ def softmax_cross_entropy(Z, k, weights):
     -------
     loss : float
         sum_i weights_i * (log sum_j exp z_ij - z_ik), added up in float64.
+
+    Raises
+    ------
+    ValueError
+        If Z is in another order.
     """
+    if not Z.flags.f_contiguous:  # else what follows would write to a copy
+        raise ValueError("Z has to be in Fortran order.")
     flat = Z.T.reshape(-1)  # a view: one index into it is cheaper than two into Z
     target = k * len(k)
     target += np.arange(len(k))
@@ -173,7 +180,7 @@ def sigmoid_cross_entropy(Z, T, weights):
 
     Parameters
     ----------
-    Z : ndarray of shape (n, K), in Fortran order
+    Z : ndarray of shape (n, K)
         Logits. Overwritten with the weighted residuals weights * (y - t).
     T : ndarray of shape (n, K)
         1 where a row has a label, else 0.

@@ -77,6 +77,24 @@ def give_back(mapped):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def pieces(X, n_rows, n_in_all=None):
+    """Yield slices of rows, and give back what was read of a memory map for each.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, d)
+    n_rows : int
+        Rows of a piece.
+    n_in_all : int, optional
+        The end of the last piece, if these are pieces of some other rows, which are
+        gathered from X; else n.
+    """
+    mapped = memory_map(X)
+    for start in range(0, X.shape[0] if n_in_all is None else n_in_all, n_rows):
+        yield slice(start, start + n_rows)
+        give_back(mapped)
+
+
 def take_rows(X, rows):
     """Some rows of X, copied; what was read around them is given back.
 
@@ -86,15 +104,12 @@ def take_rows(X, rows):
     rows : ndarray of int or of bool
         Indices or a mask.
     """
-    mapped = memory_map(X)
-    if mapped is None:
+    if memory_map(X) is None:
         return X[rows]
     rows = np.arange(X.shape[0])[rows]
     taken = np.empty((len(rows), X.shape[1]), X.dtype)
-    for start in range(0, len(rows), _GATHERED_ROWS):
-        piece = slice(start, start + _GATHERED_ROWS)
+    for piece in pieces(X, _GATHERED_ROWS, len(rows)):
         taken[piece] = X[rows[piece]]
-        give_back(mapped)
     return taken
 
 
@@ -107,9 +122,6 @@ def assert_finite_in_blocks(X, estimator_name):
     estimator_name : str
         For the message.
     """
-    mapped = memory_map(X)
     n_rows = max(_BLOCK_BYTES // (X.itemsize * X.shape[1]), 1)
-    for start in range(0, X.shape[0], n_rows):
-        block = X[start : start + n_rows]
-        assert_all_finite(block, estimator_name=estimator_name, input_name="X")
-        give_back(mapped)
+    for piece in pieces(X, n_rows):
+        assert_all_finite(X[piece], estimator_name=estimator_name, input_name="X")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from skmlp._memory_map import give_back, memory_map
+from skmlp._memory_map import pieces
 
 # Contradictions from which on labels are no property of a row that was copied: as a share
 # of the repeated cells that would have several labels, if these did not go by features
@@ -38,7 +38,7 @@ class Repeats(NamedTuple):
     are_observations : bool
         Whether equal rows are observations of their own, which chance made equal; else
         they are copies of one.
-    unit : float or None
+    weight_of_one : float or None
         Weight of one observation. None if each row is one, whatever its weight.
     is_truth_table : bool
         Whether the rows are so few, and without contradictions, that they were not drawn
@@ -46,7 +46,7 @@ class Repeats(NamedTuple):
     """
 
     are_observations: bool
-    unit: float | None = None
+    weight_of_one: float | None = None
     is_truth_table: bool = False
 
 
@@ -79,25 +79,25 @@ class Entries(NamedTuple):
     rows : ndarray of shape (E,) of int
         A row that is like it.
     cells : ndarray of shape (E,) of uint64
-    kinds : ndarray of shape (E,) of int
+    tokens : ndarray of shape (E,) of int
     n_rows, weight : ndarray of shape (E,)
         Number and total weight of all rows like it.
     """
 
     rows: np.ndarray
     cells: np.ndarray
-    kinds: np.ndarray
+    tokens: np.ndarray
     n_rows: np.ndarray
     weight: np.ndarray
 
 
-def identify(X, kinds, sample_weight, groups, repeats=None):
+def identify(X, tokens, sample_weight, groups, repeats=None):
     """The `Identity` of rows.
 
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    kinds : ndarray of shape (n,) of int
+    tokens : ndarray of shape (n,) of int
         Equal for equal targets.
     sample_weight : ndarray of shape (n,) or None
     groups : ndarray of shape (n,) of uint64, or None
@@ -108,18 +108,18 @@ def identify(X, kinds, sample_weight, groups, repeats=None):
     -------
     identity : Identity
     """
-    cells, prints = cells_and_prints(X, kinds)
+    cells, prints = cells_and_prints(X, tokens)
     if repeats is None:
-        repeats = judge(X, kinds, cells, prints, sample_weight)
+        repeats = judge(X, tokens, cells, prints, sample_weight)
     if groups is not None:
         cells, prints = of_groups(cells, prints, groups)
     return Identity(cells, prints, repeats)
 
 
-def cells_and_prints(X, kinds):
+def cells_and_prints(X, tokens):
     """Fingerprints of the features, and of features and targets."""
     cells = fingerprints(X)
-    return cells, cells + scramble(kinds + 1.0)
+    return cells, cells + scramble(tokens + 1.0)
 
 
 def of_groups(cells, prints, groups):
@@ -128,13 +128,13 @@ def of_groups(cells, prints, groups):
     return cells + mixed, prints + mixed
 
 
-def judge(X, kinds, cells, prints, sample_weight):
+def judge(X, tokens, cells, prints, sample_weight):
     """Tell from rows whether equal ones are observations or copies; see `judge_entries`.
 
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    kinds : ndarray of shape (n,) of int
+    tokens : ndarray of shape (n,) of int
         Equal for equal targets.
     cells, prints : ndarray of shape (n,) of uint64
         See `Identity`.
@@ -148,7 +148,7 @@ def judge(X, kinds, cells, prints, sample_weight):
         return Repeats(False)
     weight = np.ones(len(cells)) if sample_weight is None else sample_weight
     first, entry, entry_weight = distinct(prints, weight)
-    entries = Entries(first, cells[first], kinds[first], np.bincount(entry), entry_weight)
+    entries = Entries(first, cells[first], tokens[first], np.bincount(entry), entry_weight)
     return judge_entries(X, entries, weight[0] if np.ptp(weight) == 0 else None)
 
 
@@ -196,19 +196,19 @@ def judge_entries(X, entries, row_weight):
     """
     _, of_cells, cell = np.unique(entries.cells, return_index=True, return_inverse=True)
     first = entries.rows[of_cells]
-    unit = _unit(entries.n_rows.sum(), entries.weight, len(first))
+    weight_of_one = _weight_of_one(entries.n_rows.sum(), entries.weight, len(first))
     is_even = row_weight is not None and np.ptp(entries.n_rows) == 0
     if is_even:
-        unit = row_weight
-    counts = entries.n_rows if unit is None else entries.weight / unit
-    if _have_conflicts(cell, entries.kinds, counts):
-        return Repeats(True, unit)
+        weight_of_one = row_weight
+    counts = entries.n_rows if weight_of_one is None else entries.weight / weight_of_one
+    if _have_conflicts(cell, entries.tokens, counts):
+        return Repeats(True, weight_of_one)
     counts = np.bincount(cell, counts)
     if not _are_all_known(counts) or _are_redundant(X, first):
         return Repeats(False)
     if is_even and not _are_a_grid(X, first):
         return Repeats(False)
-    return Repeats(True, unit, len(first) < _TRUTH_TABLE)
+    return Repeats(True, weight_of_one, len(first) < _TRUTH_TABLE)
 
 
 def _have_conflicts(cell, k, counts):
@@ -237,20 +237,20 @@ def _are_all_known(counts):
     return counts.mean() >= _OFTEN and n_alone <= _SINGLES * counts.sum()
 
 
-def _unit(n_rows, entry_weight, n_cells):
+def _weight_of_one(n_rows, entry_weight, n_cells):
     """Weight of one observation, None if weights are no frequencies.
 
     They are in a table that has each combination of features and label once, and several
     labels of most cells; without a divisor, its smallest weight is one. Else they are as
     long as they do not make too many of a row.
     """
-    unit = common_divisor(entry_weight)
+    divisor = common_divisor(entry_weight)
     n_entries = len(entry_weight)
     if n_entries >= 0.9 * n_rows and n_cells <= 0.75 * n_entries:
-        return entry_weight.min() if unit is None else unit
-    if unit is None or entry_weight.sum() >= _FREQUENCY * unit * n_rows:
+        return entry_weight.min() if divisor is None else divisor
+    if divisor is None or entry_weight.sum() >= _FREQUENCY * divisor * n_rows:
         return None
-    return unit
+    return divisor
 
 
 def common_divisor(weights):
@@ -286,7 +286,7 @@ def _are_redundant(X, first):
     for i in range(_N_HALVINGS):
         half = random_state.permutation(n_features)[: n_features // 2]
         halves[half, i] = factors[half]
-    pairs = zip(*_parts(X, halves, first), strict=True)
+    pairs = zip(*_prints_of_columns(X, halves, first), strict=True)
     return any(min(map(_share_alone, pair)) >= _IDENTIFIED for pair in pairs)
 
 
@@ -296,14 +296,14 @@ def _are_a_grid(X, first):
     if not 1 < n_features <= _MOST_COLUMNS:
         return False
     leading = np.triu(np.tile(_factors(n_features)[:, np.newaxis], n_features - 1))
-    for pair in zip(*_parts(X, leading, first), strict=True):
+    for pair in zip(*_prints_of_columns(X, leading, first), strict=True):
         n_left, n_right = (len(values_of(prints)) for prints in pair)
         if min(n_left, n_right) > 1 and n_left * n_right == len(first):
             return True
     return False
 
 
-def _parts(X, factors, rows):
+def _prints_of_columns(X, factors, rows):
     """Fingerprints of some columns of some rows, and of the other columns.
 
     Parameters
@@ -353,20 +353,17 @@ def _factors(n_features):
 def _products(X, factors, rows=None):
     """Scrambled rows, or some of them, times factors."""
     if isinstance(X, np.ndarray):
-        return np.concatenate(list(_products_of_pieces(X, factors, rows)))
+        n_rows = max(min(_PIECE_ROWS, _PIECE_NUMBERS // X.shape[1]), 1)
+        n_in_all = len(X) if rows is None else len(rows)
+        return np.concatenate(
+            [
+                scramble(X[piece if rows is None else rows[piece]]) @ factors
+                for piece in pieces(X, n_rows, n_in_all)
+            ]
+        )
     scrambled = (scramble(X.data), X.indices, X.indptr)
     products = sparse.csr_array(scrambled, shape=X.shape) @ factors
     return products if rows is None else products[rows]
-
-
-def _products_of_pieces(X, factors, rows):
-    """Of a dense X; what was read of a memory map is given back."""
-    mapped, n_rows = memory_map(X), len(X) if rows is None else len(rows)
-    step = max(min(_PIECE_ROWS, _PIECE_NUMBERS // X.shape[1]), 1)
-    for start in range(0, n_rows, step):
-        piece = slice(start, start + step)
-        yield scramble(X[piece if rows is None else rows[piece]]) @ factors
-        give_back(mapped)
 
 
 def scramble(values):

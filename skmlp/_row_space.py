@@ -15,13 +15,14 @@ Biostatistics 5 (2004), section 3.
 import numpy as np
 from scipy import linalg, sparse
 
+from skmlp._memory_map import pieces
 from skmlp._repeats import distinct
 
 # Rows for each unit of the first layer up to which a basis pays: it takes no more memory
 # than L-BFGS's vectors of all the weights would, nor more time than some evaluations
 _DENSE_ROWS_PER_UNIT = 25
 _SPARSE_PAIRS_PER_UNIT = 10
-# Copies of a row in the mean up to which it is asked how many are distinct
+# Copies of a row in the mean up to which distinct rows are counted
 _COPIES = 100
 # Pairs of rows for each feature from which on sparse products with all of the features
 # are faster than dense ones with as many as rows
@@ -49,7 +50,7 @@ def row_basis(rows, n_others, n_units, mean, scale):
         None if there are not much fewer rows than features, or too many rows, or if all
         of them are at their mean.
     coordinates : ndarray of shape (n, r)
-        Of the rows. Those of copies of a row are copies, to the bit.
+        Of the rows. Copies of a row have the same ones, to the bit.
     """
     X, d = rows.X, rows.n_features
     if rows.n_rows > _COPIES * d:
@@ -105,12 +106,11 @@ class DenseBasis:
 
     def coordinates_of(self, X):
         """Of other rows, of shape (n, r)."""
-        step = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
-        found = np.empty((X.shape[0], self._Q.shape[1]))
-        for start in range(0, X.shape[0], step):
-            rows = slice(start, start + step)
-            found[rows] = self._standardised(X[rows]) @ self._Q
-        return found
+        n_rows = max(_BLOCK_BYTES // (8 * X.shape[1]), 1)
+        coordinates = np.empty((X.shape[0], self._Q.shape[1]))
+        for rows in pieces(X, n_rows):
+            coordinates[rows] = self._standardised(X[rows]) @ self._Q
+        return coordinates
 
     def reduce(self, W):
         """A of the part of W' that is in the span: ``Q^T W'``."""
@@ -185,12 +185,11 @@ class SparseBasis:
         return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
     def _products(self, X):
-        """Of shifted rows with those of the basis, of shape (n, m)."""
+        """Of shifted rows with the shifted rows of the basis, of shape (n, m)."""
         transposed = self._rows.T.tocsr()
         products = np.empty((X.shape[0], transposed.shape[1]), order="F")
-        step = max(_BLOCK_BYTES // (12 * transposed.shape[1]), 1)
-        for start in range(0, X.shape[0], step):
-            rows = slice(start, start + step)
+        n_rows = max(_BLOCK_BYTES // (12 * transposed.shape[1]), 1)
+        for rows in pieces(X, n_rows):
             products[rows] = (X[rows] @ transposed).toarray()
         products -= (X @ self._shift)[:, np.newaxis]
         products -= self._rows @ self._shift - self._shift @ self._shift

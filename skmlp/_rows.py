@@ -1,6 +1,7 @@
 """Rows of data in memory, or in a large memory map, with their targets and weights."""
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -17,6 +18,7 @@ from skmlp._memory_map import memory_map, take_rows
 from skmlp._objective import Objective, in_single_precision, row_blocks
 from skmlp._parallel import serial
 from skmlp._repeats import (
+    Identity,
     cells_and_prints,
     distinct,
     identify,
@@ -28,24 +30,27 @@ from skmlp._targets import kind_of
 _FEW_VALUES, _MOST_COLUMNS = 4, 20
 
 
+@dataclass(eq=False)
 class Rows:
     """Validated rows, which can be asked for all that a training needs of data.
 
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
-    targets : ndarray of shape (n,) of int, or of shape (n, K) of bool
-        Class indices, or the indicators of several labels.
+    targets : ndarray of shape (n,) of int, or of shape (n, K) of bool or float
+        Class indices, the indicators of several labels, or standardised values.
     weights : ndarray of shape (n,) or None
         Sample weight times class weight: what the loss is weighted by.
     sample_weight : ndarray of shape (n,) or None
         Without the class weights: for scores other than the loss.
     groups : ndarray of shape (n,) of uint64, or None
         Numbers of the persons, sites and so on that the rows are of.
-    identity : Identity, optional
+    known_identity : Identity, optional
         Of the rows as they were given, if X is something else by now, or all rows, if these
         are some of them. What is drawn depends on it, so it must not depend on the
         rounding of X; and what it means that rows are equal is not seen in a few of them.
+    n_given : int, optional
+        Rows that were given, if fewer are left since equal ones were added up.
 
     Attributes
     ----------
@@ -53,23 +58,26 @@ class Rows:
     dtype : {float32, float64}
     total_weight : float
         Sum of the weights.
-    n_given : int
-        Rows that were given; fewer are left where equal ones were added up.
     can_be_split : bool
         Whether rows can be held out.
     """
 
+    X: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+    sample_weight: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    known_identity: Identity | None = None
+    n_given: int | None = None
+
     can_be_split = True
 
-    def __init__(
-        self, X, targets, weights=None, sample_weight=None, groups=None, identity=None
-    ):
-        self.X, self.targets, self.groups, self._identity = X, targets, groups, identity
-        self.weights, self.sample_weight = weights, sample_weight
-        (self.n_rows, self.n_features), self.dtype = X.shape, X.dtype
-        self.n_given = self.n_rows
+    def __post_init__(self):
+        (self.n_rows, self.n_features), self.dtype = self.X.shape, self.X.dtype
+        self.n_given = self.n_given or self.n_rows
         with np.errstate(over="ignore"):
-            self.total_weight = float(self.n_rows if weights is None else weights.sum())
+            total = self.n_rows if self.weights is None else self.weights.sum()
+        self.total_weight = float(total)
 
     @property
     def strata(self):
@@ -77,7 +85,7 @@ class Rows:
         return kind_of(self.targets).strata(self.targets)
 
     @property
-    def kinds(self):
+    def tokens(self):
         """A number for each row, equal for equal targets: copies of a row share it."""
         return kind_of(self.targets).tokens(self.targets)
 
@@ -89,10 +97,9 @@ class Rows:
     @property
     def identity(self):
         """Which rows are equal, and what that means; see `Identity`."""
-        if self._identity is None:
-            arrays = self.kinds, self.sample_weight, self.groups
-            self._identity = identify(self.X, *arrays)
-        return self._identity
+        if self.known_identity is None:
+            self.known_identity = self._identified()
+        return self.known_identity
 
     @property
     def prints(self):
@@ -119,9 +126,9 @@ class Rows:
         repeats = self.identity.repeats
         if not repeats.are_observations or repeats.is_truth_table:
             return self.n_distinct()
-        if repeats.unit is None:
+        if repeats.weight_of_one is None:
             return self.n_rows
-        return max(round(self._given_weight().sum() / repeats.unit), 1)
+        return max(round(self._given_weight().sum() / repeats.weight_of_one), 1)
 
     def observation_weight(self):
         """Mean weight of an observation; copies of a row are one."""
@@ -140,8 +147,8 @@ class Rows:
         counts = 1.0
         if not repeats.are_observations:
             weights = distinct(self.prints, weights)[2]
-        elif repeats.unit is not None:
-            counts = np.maximum(given / repeats.unit, 1.0)
+        elif repeats.weight_of_one is not None:
+            counts = np.maximum(given / repeats.weight_of_one, 1.0)
         shares = weights / (total_weight or self.total_weight)
         return float((shares**2 / counts).sum())
 
@@ -154,7 +161,7 @@ class Rows:
             Of the entropy of the targets: what knowing the features has to take away.
         """
         weight = np.ones(self.n_rows) if self.weights is None else self.weights
-        whole = _entropy(np.unique(self.kinds, return_inverse=True)[1], weight)
+        whole = _entropy(np.unique(self.tokens, return_inverse=True)[1], weight)
         cells, prints = self.identity[:2]
         pairs, cells = (np.unique(rows, return_inverse=True)[1] for rows in (prints, cells))
         return _entropy(pairs, weight) - _entropy(cells, weight) < (1 - share) * whole
@@ -179,14 +186,15 @@ class Rows:
             return lots_of_groups(self.groups, self.strata, weight)
         if not identity.repeats.are_observations:
             return lots_of_copies(*identity[:2], self.strata, weight)
-        unit = identity.repeats.unit
-        return lots_of_observations(identity.prints, self.strata, weight, unit)
+        weight_of_one = identity.repeats.weight_of_one
+        return lots_of_observations(identity.prints, self.strata, weight, weight_of_one)
 
     def where(self, mask):
         """The rows for which a mask is true, or of some indices."""
         arrays = (self.targets, self.weights, self.sample_weight, self.groups)
         others = (None if array is None else array[mask] for array in arrays)
-        identity = None if self._identity is None else self._identity.where(mask)
+        known = self.known_identity
+        identity = None if known is None else known.where(mask)
         return Rows(take_rows(self.X, mask), *others, identity)
 
     def part(self, shares):
@@ -195,37 +203,27 @@ class Rows:
         rows, shares = self.where(is_part), shares[is_part]
         if (shares == 1).all():
             return rows
-        return rows._weighed(
-            *(
-                shares if weights is None else shares * weights
-                for weights in (rows.weights, rows.sample_weight)
-            )
+        weights, sample_weight = (
+            shares if weights is None else shares * weights
+            for weights in (rows.weights, rows.sample_weight)
         )
+        return replace(rows, weights=weights, sample_weight=sample_weight)
 
     def replaced(self, X):
         """The same rows with other features, in the precision of these."""
         X = X.astype(self.dtype, copy=False)
-        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
-        rows = Rows(X, *arrays, self.identity)
-        rows.n_given = self.n_given
-        return rows
+        return replace(self, X=X, known_identity=self.identity)
 
     def astype(self, dtype):
         """The same rows in another precision."""
-        arrays = (self.targets, self.weights, self.sample_weight, self.groups)
-        return Rows(self.X.astype(dtype, copy=False), *arrays, self._identity)
+        return replace(self, X=self.X.astype(dtype, copy=False))
 
     def judged(self, repeats):
         """The same rows; what it means that some are equal is known from more of them."""
-        arrays = self.kinds, self.sample_weight, self.groups
-        identity = identify(self.X, *arrays, repeats)
-        arrays = self.targets, self.weights, self.sample_weight, self.groups
-        return Rows(self.X, *arrays, identity)
+        return replace(self, known_identity=self._identified(repeats))
 
-    def _weighed(self, weights, sample_weight):
-        """The same rows with other weights."""
-        arrays = weights, sample_weight, self.groups, self._identity
-        return Rows(self.X, self.targets, *arrays)
+    def _identified(self, repeats=None):
+        return identify(self.X, self.tokens, self.sample_weight, self.groups, repeats)
 
     def _given_weight(self):
         """Weight of each row, without class weights."""
@@ -293,11 +291,11 @@ class Rows:
 
     def _sample(self, random_state, n_most):
         """See `sample`."""
-        are_observations, unit, _ = self.identity.repeats
-        if self.n_rows <= n_most and not (are_observations and unit):
+        are_observations, weight_of_one, _ = self.identity.repeats
+        if self.n_rows <= n_most and not (are_observations and weight_of_one):
             return self
         weight = self._given_weight()
-        if are_observations and unit is None:
+        if are_observations and weight_of_one is None:
             order = np.lexsort((weight, self.prints))
             return self.where(order[random_state.permutation(self.n_rows)[:n_most]])
         first, entry, _ = distinct(self.prints, weight)
@@ -305,7 +303,7 @@ class Rows:
             drawn = random_state.permutation(len(first))[:n_most]
             return self._added_up(first, entry, drawn, 1.0)
         if len(first) > n_most:
-            lots = lots_of_observations(self.prints, self.strata, weight, unit)
+            lots = lots_of_observations(self.prints, self.strata, weight, weight_of_one)
             entries = lots.entries[random_state.permutation(lots.count.sum())[:n_most]]
             drawn, counts = np.unique(entries, return_counts=True)
             return self._added_up(first, entry, drawn, counts / lots.count[drawn])
@@ -320,21 +318,20 @@ class Rows:
         for its persons, in whatever order they are.
         """
         repeats = None if memory_map(self.X) is not None else self.identity.repeats
-        if repeats is None or not repeats.are_observations or repeats.unit is None:
+        if repeats is None or not repeats.are_observations or repeats.weight_of_one is None:
             return self
         first, entry, _ = distinct(self.prints, self._given_weight())
         rows = self._added_up(first, entry, np.arange(len(first)), 1.0)
-        rows.n_given = self.n_rows
-        return rows
+        return replace(rows, n_given=self.n_rows)
 
     def _added_up(self, first, entry, drawn, shares):
         """Some entries as a row each, with a share of the weight of all rows like it."""
-        weights = (
+        weights, sample_weight = (
             np.bincount(entry, weights)[drawn] * shares
             for weights in (self.weights, self.sample_weight)
         )
         rows = self.where(first[drawn])
-        return rows._weighed(*weights)
+        return replace(rows, weights=weights, sample_weight=sample_weight)
 
     def split(self, fraction, seed, names):
         """Rows to train on, and rows to validate on; see `hold_out`."""
@@ -347,17 +344,10 @@ class Rows:
         self, network, coordinates, alpha, map=serial, *, total_weight=None, **options
     ):
         """The `Objective` of a network of these rows; see there."""
-        return Objective(
-            network,
-            self.X,
-            self.targets,
-            self.weights,
-            alpha,
-            coordinates=coordinates,
-            total_weight=total_weight or self.total_weight,
-            map=map,
-            **options,
-        )
+        options |= {"coordinates": coordinates, "map": map}
+        options |= {"total_weight": total_weight or self.total_weight}
+        rows = self.X, self.targets, self.weights
+        return Objective(network, *rows, alpha, **options)
 
     def rough_objective(self, network, coordinates, alpha, map=serial):
         """The same in single precision, if possible: of few rows, for the search.

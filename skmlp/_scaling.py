@@ -128,7 +128,7 @@ def _middle(rows, columns):
         return _middle_of_dense(X, weights)
     X = sparse.csc_array(X)
     center, scale = np.zeros(len(columns)), _typical(abs(X), weights)
-    # of most columns the median is 0, but not of those that are full
+    # of most columns the median is 0, but not of columns without zeros
     for column in np.flatnonzero(np.diff(X.indptr) > rows.n_rows / 2):
         dense = X[:, [column]].toarray()
         center[[column]], scale[[column]] = _middle_of_dense(dense, weights)

@@ -1,10 +1,11 @@
-"""What this package uses of scikit-learn that is private, all of it, and why.
+"""What this package uses of scikit-learn that is private, but for callbacks, and why.
 
 scikit-learn promises nothing about these names. They are what its own estimators are made
 with, and writing them anew would be to answer bad input in other words than it does.
 """
 
 # `fit` validates the parameters, and tells what it calls that they need it no more
+from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 
 # The error of a display where matplotlib is missing
@@ -39,5 +40,9 @@ __all__ = [
     "check_sample_weight",
     "count_samples",
     "fit_context",
+    "validate_parameters",
     "validate_params",
 ]
+
+# What `fit` does by its decorator, for `partial_fit`, which validates in every call
+validate_parameters = BaseEstimator._validate_params

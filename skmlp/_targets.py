@@ -18,41 +18,75 @@ from skmlp._sklearn import check_first_call
 from skmlp._values import RealValues
 
 
-class ClassLabels:
-    """One label a row; targets are class indices, and the output layer is a softmax.
+class _OfClasses:
+    """What the two kinds of labels have in common: there is an output for each class.
 
     Parameters
     ----------
     classes : ndarray of shape (K,)
-        All labels, sorted.
+        All labels, sorted; or the numbers of the columns of an indicator matrix.
+    is_sparse : bool, default=False
+        Whether predictions are sparse, as y was in training.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Output units of the network.
+    outputs : ndarray of shape (K,)
+        Names of the outputs, by which the user chooses some.
+    columns : ndarray of shape (K,)
+        What to call the columns of predictions.
+    n_targets : int
+        Columns of y that are numbers to learn.
+    is_single : bool
+        Whether there is one output, as y has one dimension.
     """
 
-    loss = LOSSES["cross_entropy"]
-    is_sparse = False
+    n_targets = 1
     is_single = False
 
     def __init__(self, classes, is_sparse=False):
-        self.classes = classes
+        self.classes = self.outputs = self.columns = classes
+        self.n_outputs, self.is_sparse = len(classes), is_sparse
+
+    @staticmethod
+    def title(output):
+        """What to call an output in a sentence, given its name."""
+        return str(output)
+
+    def to_raw(self, coefs, intercepts):
+        """Weights and biases as they are: labels have no units."""
+        return coefs, intercepts
+
+    def from_raw(self, parameters):
+        """Leave the parameters, likewise."""
+
+    def has_units_of(self, other):
+        """True: there are none that could change."""
+        return True
+
+    @staticmethod
+    def is_met_by_constant(to_learn):
+        """Whether training is to begin with a constant: labels take finite logits."""
+        return False
+
+    def score(self, loss, floor):
+        """The score that ``scoring="loss"`` stands for."""
+        return -loss
+
+
+class ClassLabels(_OfClasses):
+    """One label a row; targets are class indices, and the output layer is a softmax."""
+
+    loss = LOSSES["cross_entropy"]
 
     @staticmethod
     def strata(k):
         """Groups that each part of the rows is to have rows of, as numbers."""
         return k
 
-    @staticmethod
-    def tokens(k):
-        """A number for each row, equal for equal targets."""
-        return k
-
-    @staticmethod
-    def prints(k):
-        """The same, whatever the other rows are."""
-        return k
-
-    @property
-    def n_outputs(self):
-        """Output units of the network."""
-        return len(self.classes)
+    # numbers that are equal for equal targets, and those that no other row has a say in
+    tokens = prints = strata
 
     @property
     def names(self):
@@ -60,24 +94,9 @@ class ClassLabels:
         return self.classes
 
     @property
-    def outputs(self):
-        """Names of the outputs, by which the user chooses some."""
-        return self.classes
-
-    @property
     def main(self):
         """Number of the output to explain if none is named: of two, the second."""
         return 1 if len(self.classes) == 2 else None
-
-    @staticmethod
-    def title(output):
-        """What to call an output in a sentence, given its name."""
-        return str(output)
-
-    @property
-    def columns(self):
-        """What to call the columns of predictions."""
-        return self.classes
 
     def check(self, y):
         """Raise ValueError if y is a matrix, or has a label that is not a class."""
@@ -99,28 +118,6 @@ class ClassLabels:
     def decode(self, k):
         """Labels, given class indices."""
         return self.classes[k]
-
-    def to_raw(self, coefs, intercepts):
-        """Weights and biases as they are: labels have no units."""
-        return coefs, intercepts
-
-    def from_raw(self, parameters):
-        """Leave the parameters, likewise."""
-
-    n_targets = 1
-
-    @staticmethod
-    def is_met_by_constant(to_learn):
-        """Whether training is to begin with a constant: labels take finite logits."""
-        return False
-
-    def has_units_of(self, other):
-        """True: there are none that could change."""
-        return True
-
-    def score(self, loss, floor):
-        """The score that ``scoring="loss"`` stands for."""
-        return -loss
 
     def predict(self, Z):
         """Labels, given logits of shape (n, K)."""
@@ -173,25 +170,15 @@ class ClassLabels:
         return weights
 
 
-class LabelIndicators:
-    """Any number of labels a row; each has a logistic output of its own.
-
-    Parameters
-    ----------
-    classes : ndarray of shape (K,)
-        Numbers of the labels, 0 to K - 1.
-    is_sparse : bool
-        Whether predictions are sparse, as y was in training.
-    """
+class LabelIndicators(_OfClasses):
+    """Any number of labels a row; each has a logistic output of its own."""
 
     loss = LOSSES["binary_cross_entropy"]
     names = None
-    is_single = False
     main = None
 
     def __init__(self, classes, is_sparse=False):
-        self.classes = classes
-        self.is_sparse = is_sparse
+        super().__init__(classes, is_sparse)
         if classes.dtype.kind not in "iu" or (classes != np.arange(len(classes))).any():
             raise ValueError(
                 "For a multilabel y, classes should be the numbers of its columns, 0 to "
@@ -213,26 +200,6 @@ class LabelIndicators:
     def prints(T):
         """The same, whatever the other rows are."""
         return fingerprints(T)
-
-    @property
-    def n_outputs(self):
-        """Output units of the network."""
-        return len(self.classes)
-
-    @property
-    def outputs(self):
-        """Names of the outputs, as in `ClassLabels.outputs`."""
-        return self.classes
-
-    @staticmethod
-    def title(output):
-        """What to call an output in a sentence, given its name."""
-        return str(output)
-
-    @property
-    def columns(self):
-        """What to call the columns of predictions."""
-        return self.classes
 
     def check(self, y):
         """Raise ValueError if y is not a matrix with as many columns."""
@@ -260,28 +227,6 @@ class LabelIndicators:
     def decode(self, T):
         """Indicators, given targets."""
         return T.astype(int)
-
-    def to_raw(self, coefs, intercepts):
-        """Weights and biases as they are: labels have no units."""
-        return coefs, intercepts
-
-    def from_raw(self, parameters):
-        """Leave the parameters, likewise."""
-
-    n_targets = 1
-
-    @staticmethod
-    def is_met_by_constant(to_learn):
-        """Whether training is to begin with a constant: labels take finite logits."""
-        return False
-
-    def has_units_of(self, other):
-        """True: there are none that could change."""
-        return True
-
-    def score(self, loss, floor):
-        """The score that ``scoring="loss"`` stands for."""
-        return -loss
 
     def predict(self, Z):
         """Indicators, given logits of shape (n, K): 1 where the probability exceeds 1/2."""
@@ -312,7 +257,7 @@ _OF_TYPES = {"i": ClassLabels, "b": LabelIndicators, "f": RealValues}
 
 
 def kind_of(targets):
-    """The class of what encoded targets are."""
+    """The class that has encoded such targets."""
     return _OF_TYPES[targets.dtype.kind]
 
 

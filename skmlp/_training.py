@@ -28,8 +28,8 @@ from skmlp._parallel import row_threads
 from skmlp._passes import Passes, weight_seen, with_call
 from skmlp._problem import Problem
 from skmlp._race import tell_nobody
+from skmlp._relevance import features_matter
 from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
-from skmlp._score_test import features_matter
 from skmlp._solvers import SOLVERS, Result, StochasticState
 from skmlp._unit import FEWEST_COLUMNS, choose_unit, share_a_unit, with_unit
 from skmlp._warnings import warn

@@ -93,7 +93,7 @@ class _Graph:
         return self._scope.get_unique_variable_name(what)
 
     def constant(self, name, values, proto_type=None):
-        """Name of a constant; its numbers are those of the graph by default."""
+        """Name of a constant, in the precision of the graph by default."""
         full_name = self.name(name)
         proto_type = proto_type or self.number
         self._container.add_initializer(full_name, proto_type, values.shape, values.ravel())

@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skmlp import MLPClassifierManual, MLPRegressorManual
 from skmlp._coordinates import raw_parameters
-from skmlp._fitted import fitted_problem
 from skmlp._objective import Objective
 from skmlp._value_losses import LEAST_VARIANCE, LOG_UNIT
 from skmlp.inspection import _curvature, loss_curvature
+from skmlp.inspection._fitted import fitted_problem
 
 pytestmark = short_fits
 RNG = np.random.default_rng(0)

@@ -875,7 +875,7 @@ def test_a_sample_of_partitions_is_one_of_the_whole(kind, all_at_once, monkeypat
     # draws differ in how often they have a row, and those of single rows in their weights
     is_exact = all_at_once or kind == "copies"
     assert_allclose(drawn.n_rows, exact.n_rows, rtol=0 if is_exact else 0.15)
-    rtol = 1e-9 if is_exact or local.identity.repeats.unit else 0.15
+    rtol = 1e-9 if is_exact or local.identity.repeats.weight_of_one else 0.15
     assert_allclose(drawn.total_weight, exact.total_weight, rtol=rtol)
     assert_allclose(drawn.n_observations(), exact.n_observations(), rtol=rtol)
     originals = set(map(tuple, X))

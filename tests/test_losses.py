@@ -23,6 +23,14 @@ def test_saturated_logits_have_finite_loss_and_exact_residual(dtype):
     assert_allclose(Z.sum(axis=1), 1, rtol=1e-6)
 
 
+def test_logits_in_another_order_are_refused():
+    """Their loss would be wrong, and their gradient a probability."""
+    Z = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="Fortran order"):
+        softmax_cross_entropy(Z, np.array([0, 1, 0]), 1.0)
+    assert softmax_cross_entropy(np.asfortranarray(Z), np.array([0, 1, 0]), 1.0) > 2
+
+
 def draw_targets(loss, n, n_outputs, seed=0):
     rng = np.random.default_rng(seed)
     if LOSSES[loss].units == "softmax":

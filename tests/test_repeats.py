@@ -43,7 +43,7 @@ NORMAL = rng.normal(size=(1000, 5))
         (np.tile(GRID, (50, 1)), np.arange(3200) // 64 % 2),
         (AGE, RARE),
         (AGE[:, :1], rng.integers(2, size=5000)),
-        (np.column_stack([ZIP, ZIP // 10]), ZIP % 7 < 3),  # a column follows from another
+        (np.column_stack([ZIP, ZIP // 10]), (ZIP % 7 < 3).astype(int)),  # one from another
     ],
 )
 def test_what_chance_made_equal_are_observations(X, y):
@@ -108,10 +108,12 @@ def test_frequencies_are_as_good_as_observations(scale):
     for X, y, weights in (table, two):
         repeats = repeats_of(X, y, weights)
         assert repeats.are_observations
-        assert repeats.unit == pytest.approx(scale, rel=1e-9)
+        assert repeats.weight_of_one == pytest.approx(scale, rel=1e-9)
         assert Rows(X.astype(float), y, weights, weights).n_observations() == 3200
     many = 10.0**6 * scale * counts
-    assert repeats_of(*table[:2], many).unit == pytest.approx(10**6 * scale, rel=1e-9)
+    assert repeats_of(*table[:2], many).weight_of_one == pytest.approx(
+        10**6 * scale, rel=1e-9
+    )
 
 
 def test_all_rows_ten_times_count_once():

@@ -1,7 +1,7 @@
 """The same fit on a cluster, or on data larger than memory, with Dask.
 
-Loss and gradient are sums over rows, so those of the partitions add up to those of the
-whole: the parameters are the ones that a fit on one machine would find.
+Loss and gradient are sums over rows, so the sums of the partitions add up to the sum of
+all rows: the parameters are the ones that a fit on one machine would find.
 
 >>> import dask.array as da
 >>> from sklearn.datasets import load_digits

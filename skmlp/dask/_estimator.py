@@ -31,12 +31,83 @@ class OnPartitions:
         The estimator for data in memory, with the same constructor.
     """
 
-    def _fit_parts(self, given, validation_set, initial, persist):
-        """Fit to partitions; see `BaseMLP._fit`."""
-        has_validation_set = any(data is not None for data in validation_set[:2])
-        check_settings(Settings(self), has_validation_set)
-        take = partial(take_parts, persist=persist)
-        return self._fit(take, given, validation_set, initial)
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        coefs_init=None,
+        intercepts_init=None,
+        persist=True,
+    ):
+        """Fit the network to partitioned data.
+
+        Parameters
+        ----------
+        X : dask Array or DataFrame of shape (n_samples, n_features)
+            The data. Chunks may be dense or scipy.sparse, of any size, known or not.
+
+        y : dask Array, Series or DataFrame of shape (n_samples,) or (n_samples, n_outputs)
+            The class labels or an indicator matrix; of a regressor the values, of one or
+            several columns. As many partitions as X, with as many rows each. Arrays with
+            known chunks are rechunked as X is.
+
+        sample_weight : dask Array or Series of shape (n_samples,), default=None
+            Weights of the rows, at least 0; None means 1 each.
+
+        groups : dask Array or Series of shape (n_samples,), default=None
+            Groups of the rows, as in memory; a group may be in several partitions.
+
+        X_val, y_val, sample_weight_val : dask collections or array-like, default=None
+            A validation set, in partitions or in memory.
+
+        coefs_init, intercepts_init : list of array-like, default=None
+            Parameters to start from, as in memory.
+
+        persist : bool, default=True
+            Whether the partitions are read once and kept in memory (of the workers). If
+            False, they are read again for each evaluation, and no more of them are in
+            memory than are worked on: for data larger than memory.
+
+        Returns
+        -------
+        self : DaskMLPClassifierManual or DaskMLPRegressorManual
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If X is not a Dask collection.
+        ValueError
+            As in memory; what is wrong with a partition, as labels or values that the loss
+            is not made for, is said with its number. Errors of reading a partition are its
+            own.
+
+        Examples
+        --------
+        >>> import dask.dataframe as dd
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp.dask import DaskMLPClassifierManual
+        >>> frame = dd.from_pandas(load_iris(as_frame=True).frame, npartitions=3)
+        >>> model = DaskMLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0)
+        >>> model = model.fit(frame.drop(columns="target"), frame["target"])
+        >>> model.n_features_in_
+        4
+        """
+        check_settings(Settings(self), X_val is not None or y_val is not None)
+        return self._fit(
+            partial(take_parts, persist=persist),
+            (X, y, sample_weight, groups),
+            (X_val, y_val, sample_weight_val),
+            (coefs_init, intercepts_init),
+        )
 
     @available_if(_has_no_partial_fit)
     def partial_fit(self, X, y, sample_weight=None):
@@ -79,8 +150,31 @@ class OnPartitions:
         vars(local).update(with_own_curves(vars(self)))
         return local
 
-    def _score(self, X, y, sample_weight):
-        """The score of the plain estimator, which needs no more than predictions."""
+    def score(self, X, y, sample_weight=None):
+        """Compute the share of labels that are predicted, or R2 of a regressor.
+
+        Parameters
+        ----------
+        X, y : dask collections or array-like
+            The data, and the true labels or values.
+
+        sample_weight : dask Array or Series, or array-like, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            Computed at once; only y, predictions and weights are gathered here.
+
+        Examples
+        --------
+        >>> import dask.array as da
+        >>> from skmlp.dask import DaskMLPClassifierManual
+        >>> X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
+        >>> model = DaskMLPClassifierManual(3, solver="lbfgs", alpha=1.0, random_state=0)
+        >>> model.fit(X, X[:, 0] > 0).score(X, X[:, 0] > 0) > 0.9
+        True
+        """
         y, predicted, weights = dask.compute(y, self.predict(X), sample_weight)
         local = self.to_local()
         local.predict = lambda X: predicted
@@ -92,11 +186,11 @@ class DaskMLPClassifierManual(OnPartitions, MLPClassifierManual):
     """MLPClassifierManual on Dask collections, by L-BFGS.
 
     Loss and gradient are evaluated where the partitions are, added up in a tree of tasks,
-    and handed to L-BFGS in this process. The objective, and with it the result, is that of
-    `MLPClassifierManual(solver="lbfgs")` on the same rows in memory, up to the rounding of
-    sums that are formed in another order.
+    and handed to L-BFGS in this process. So `MLPClassifierManual(solver="lbfgs")`
+    has the same objective and the same result on these rows in memory, up to the rounding
+    of sums that are formed in another order.
 
-    The constructor is that of `MLPClassifierManual`, whose documentation describes the
+    It has the constructor of `MLPClassifierManual`, whose documentation describes the
     parameters. ``solver="lbfgs"`` (or 'auto') and ``scoring="loss"`` are required, and
     `early_stopping` needs a validation set, since no rows are held out ('auto' stops early
     if there is one).
@@ -118,109 +212,6 @@ class DaskMLPClassifierManual(OnPartitions, MLPClassifierManual):
 
     _local_class = MLPClassifierManual
 
-    @with_callbacks
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X,
-        y,
-        sample_weight=None,
-        *,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        coefs_init=None,
-        intercepts_init=None,
-        persist=True,
-    ):
-        """Fit the network to partitioned data.
-
-        Parameters
-        ----------
-        X : dask Array or DataFrame of shape (n_samples, n_features)
-            The data. Chunks may be dense or scipy.sparse, of any size, known or not.
-
-        y : dask Array, Series or DataFrame of shape (n_samples,) or (n_samples, n_outputs)
-            The class labels, or an indicator matrix; as many partitions as X, with as
-            many rows each. Arrays with known chunks are rechunked to those of X.
-
-        sample_weight : dask Array or Series of shape (n_samples,), default=None
-            Weights of the rows, at least 0; None means 1 each.
-
-        groups : dask Array or Series of shape (n_samples,), default=None
-            Groups of the rows, as in `MLPClassifierManual.fit`; a group may be in several
-            partitions.
-
-        X_val, y_val, sample_weight_val : dask collections or array-like, default=None
-            A validation set, as in `MLPClassifierManual.fit`, in partitions or in memory.
-
-        coefs_init, intercepts_init : list of array-like, default=None
-            Parameters to start from, as in `MLPClassifierManual.fit`.
-
-        persist : bool, default=True
-            Whether the partitions are read once and kept in memory (of the workers). If
-            False, they are read again for each evaluation, and no more of them are in
-            memory than are worked on: for data larger than memory.
-
-        Returns
-        -------
-        self : DaskMLPClassifierManual
-            The fitted estimator.
-
-        Raises
-        ------
-        TypeError
-            If X is not a Dask collection.
-        ValueError
-            As `MLPClassifierManual.fit`; what is wrong with a partition is said with its
-            number. Errors of reading a partition are its own.
-
-        Examples
-        --------
-        >>> import dask.dataframe as dd
-        >>> from sklearn.datasets import load_iris
-        >>> from skmlp.dask import DaskMLPClassifierManual
-        >>> frame = dd.from_pandas(load_iris(as_frame=True).frame, npartitions=3)
-        >>> model = DaskMLPClassifierManual(solver="lbfgs", tol=1e-2, random_state=0)
-        >>> model = model.fit(frame.drop(columns="target"), frame["target"])
-        >>> model.n_features_in_
-        4
-        """
-        return self._fit_parts(
-            (X, y, sample_weight, groups),
-            (X_val, y_val, sample_weight_val),
-            (coefs_init, intercepts_init),
-            persist,
-        )
-
-    def score(self, X, y, sample_weight=None):
-        """Compute the share of rows whose labels are predicted.
-
-        Parameters
-        ----------
-        X, y : dask collections or array-like
-            The data, and the true labels.
-
-        sample_weight : dask Array or Series, or array-like, default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-            Computed at once; only labels and weights are gathered here.
-
-        Examples
-        --------
-        >>> import dask.array as da
-        >>> from skmlp.dask import DaskMLPClassifierManual
-        >>> X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
-        >>> model = DaskMLPClassifierManual(3, solver="lbfgs", alpha=1.0, random_state=0)
-        >>> model.fit(X, X[:, 0] > 0).score(X, X[:, 0] > 0) > 0.9
-        True
-        """
-        return self._score(X, y, sample_weight)
-
 
 @lazy_methods(y="X[:, 0]")
 class DaskMLPRegressorManual(OnPartitions, MLPRegressorManual):
@@ -228,13 +219,13 @@ class DaskMLPRegressorManual(OnPartitions, MLPRegressorManual):
 
     Loss and gradient are evaluated where the partitions are, as by
     `DaskMLPClassifierManual`, and means and deviations of y are merged from the partitions.
-    The objective, and with it the result, is that of `MLPRegressorManual(solver="lbfgs")`
-    on the same rows in memory, up to the rounding of sums that are formed in another order.
+    So `MLPRegressorManual(solver="lbfgs")` has the same objective and the same result on
+    these rows in memory, up to the rounding of sums that are formed in another order.
     For ``loss="absolute_error"`` and ``loss="quantile"`` the medians and quantiles that y
     is standardised by come from a sample of 65,536 rows of all partitions; they are exact
     where there are no more rows.
 
-    The constructor is that of `MLPRegressorManual`, whose documentation describes the
+    It has the constructor of `MLPRegressorManual`, whose documentation describes the
     parameters. ``solver="lbfgs"`` (or 'auto') and ``scoring="loss"`` are required, and
     `early_stopping` needs a validation set, since no rows are held out ('auto' stops early
     if there is one).
@@ -256,107 +247,3 @@ class DaskMLPRegressorManual(OnPartitions, MLPRegressorManual):
     """
 
     _local_class = MLPRegressorManual
-
-    @with_callbacks
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X,
-        y,
-        sample_weight=None,
-        *,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        coefs_init=None,
-        intercepts_init=None,
-        persist=True,
-    ):
-        """Fit the network to partitioned data.
-
-        Parameters
-        ----------
-        X : dask Array or DataFrame of shape (n_samples, n_features)
-            The data. Chunks may be dense or scipy.sparse, of any size, known or not.
-
-        y : dask Array, Series or DataFrame of shape (n_samples,) or (n_samples, n_outputs)
-            The values, of one or several columns; as many partitions as X, with as many
-            rows each. Arrays with known chunks are rechunked to those of X.
-
-        sample_weight : dask Array or Series of shape (n_samples,), default=None
-            Weights of the rows, at least 0; None means 1 each.
-
-        groups : dask Array or Series of shape (n_samples,), default=None
-            Groups of the rows, as in `MLPRegressorManual.fit`; a group may be in several
-            partitions.
-
-        X_val, y_val, sample_weight_val : dask collections or array-like, default=None
-            A validation set, as in `MLPRegressorManual.fit`, in partitions or in memory.
-
-        coefs_init, intercepts_init : list of array-like, default=None
-            Parameters to start from, as in `MLPRegressorManual.fit`.
-
-        persist : bool, default=True
-            Whether the partitions are read once and kept in memory (of the workers). If
-            False, they are read again for each evaluation, and no more of them are in
-            memory than are worked on: for data larger than memory.
-
-        Returns
-        -------
-        self : DaskMLPRegressorManual
-            The fitted estimator.
-
-        Raises
-        ------
-        TypeError
-            If X is not a Dask collection.
-        ValueError
-            As `MLPRegressorManual.fit`; what is wrong with a partition, as y that the loss
-            is not made for, is said with its number. Errors of reading a partition are its
-            own.
-
-        Examples
-        --------
-        >>> import dask.dataframe as dd
-        >>> from sklearn.datasets import load_diabetes
-        >>> from skmlp.dask import DaskMLPRegressorManual
-        >>> frame = dd.from_pandas(load_diabetes(as_frame=True).frame, npartitions=3)
-        >>> model = DaskMLPRegressorManual(alpha=10.0, random_state=0)
-        >>> model = model.fit(frame.drop(columns="target"), frame["target"])
-        >>> model.n_features_in_
-        10
-        """
-        return self._fit_parts(
-            (X, y, sample_weight, groups),
-            (X_val, y_val, sample_weight_val),
-            (coefs_init, intercepts_init),
-            persist,
-        )
-
-    def score(self, X, y, sample_weight=None):
-        """Compute R2, the share of the variance of y that is explained.
-
-        Parameters
-        ----------
-        X, y : dask collections or array-like
-            The data, and the true values.
-
-        sample_weight : dask Array or Series, or array-like, default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-            Computed at once; only values and weights are gathered here.
-
-        Examples
-        --------
-        >>> import dask.array as da
-        >>> from skmlp.dask import DaskMLPRegressorManual
-        >>> X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
-        >>> model = DaskMLPRegressorManual(hidden_layer_sizes=3, alpha=0.1, random_state=0)
-        >>> model.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.9
-        True
-        """
-        return self._score(X, y, sample_weight)

@@ -44,21 +44,22 @@ def take_parts(
     reader.check_settings_of_parts(settings)
     probe = estimator if earlier else shallow_copy(estimator)
     pieces = _partitions(estimator._local_class, X, y, sample_weight, groups)
-    data = _read(pieces, estimator, settings, persist, reader.needs_sample(settings))
-    _check_features(probe, data.summaries[0], reset=not earlier)
-    targets = reader.merged(data.tallies, settings, data.sample)
+    read, sample = _read(probe, settings, persist, pieces, reader.needs_sample(settings))
+    tallies = [piece.tally for piece in read]
+    _check_features(probe, read[0], reset=not earlier)
+    targets = reader.merged(tallies, settings, sample)
     if earlier:
         targets = reader.going_on(estimator._targets(), targets)
-    totals = reader.totals(targets, data.tallies)
+    totals = reader.totals(targets, tallies)
     class_weights = targets.class_weights(settings, targets.names, totals)
-    dtype = earlier.coefs[0].dtype if earlier else data.dtype
-    encoding = targets, class_weights, dtype
-    parts = _encode(data, *encoding, persist, totals, groups is not None)
-    del data  # lets go of the partitions as they were read
+    dtype = np.result_type(*(piece.dtype for piece in read))
+    encoding = targets, class_weights, earlier.coefs[0].dtype if earlier else dtype
+    parts = _encode(read, *encoding, persist, totals, groups is not None)
+    del read, sample  # lets go of the partitions as they were read
     validation = None
     if validation_set is not None:
         validation = _take_validation_set(
-            probe, estimator, settings, encoding, persist, *validation_set
+            probe, settings, persist, encoding, *validation_set
         )
     return Taken(parts, targets, validation, taken_attributes(probe, targets))
 
@@ -81,45 +82,40 @@ def check_settings(settings, has_validation_set):
         )
 
 
-def _check_features(probe, summary, reset):
+def _check_features(probe, piece, reset):
     """Number and names of the features, checked as scikit-learn does, or set."""
-    like = np.empty((0, summary.n_features))
-    if summary.feature_names is not None:
+    like = np.empty((0, piece.n_features))
+    if piece.feature_names is not None:
         import pandas as pd
 
-        like = pd.DataFrame(like, columns=list(summary.feature_names))
+        like = pd.DataFrame(like, columns=list(piece.feature_names))
     check_feature_names(probe, like, reset=reset)
     check_n_features(probe, like, reset=reset)
 
 
-def _take_validation_set(
-    probe, estimator, settings, encoding, persist, X, y, sample_weight
-):
-    if X is None or y is None:
-        raise ValueError("A validation set needs both X_val and y_val.")
-    in_memory = not any(map(dask.is_dask_collection, (X, y, sample_weight)))
+def _take_validation_set(probe, settings, persist, encoding, *given):
     try:
-        given = X, y, sample_weight, None
-        parts = (
-            [[sent(piece, [piece]) for piece in given]]
-            if in_memory
-            else _partitions(estimator._local_class, *given)
-        )
-        data = _read(parts, estimator, settings, persist)
-        _check_features(probe, data.summaries[0], reset=False)
-        for tally in data.tallies:
-            encoding[0].check(tally.example)
-        return _encode(data, *encoding, persist)
+        if any(map(dask.is_dask_collection, given)):
+            pieces = _partitions(probe._local_class, *given, None)
+        else:
+            pieces = [[*(sent(array, [array]) for array in given), None]]
+        read, _ = _read(probe, settings, persist, pieces)
+        _check_features(probe, read[0], reset=False)
+        for piece in read:
+            encoding[0].check(piece.tally.example)
+        return _encode(read, *encoding, persist)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"In the validation set: {error}") from error
 
 
-class _Summary(NamedTuple):
-    """What the client learns of a partition.
+class _Piece(NamedTuple):
+    """A validated partition, and what the client learns of it.
 
     Attributes
     ----------
+    arrays : Delayed or None
+        Of (X, y, sample_weight, groups).
     number : int
     tally : LabelTally or ValueTally
     n_features : int
@@ -127,6 +123,7 @@ class _Summary(NamedTuple):
     dtype : {float32, float64}
     """
 
+    arrays: object
     number: int
     tally: object
     n_features: int
@@ -140,61 +137,34 @@ class _Summary(NamedTuple):
         return of_features | self.tally.traits
 
 
-class _Data(NamedTuple):
-    """Validated partitions, before targets are encoded.
+def _read(probe, settings, persist, partitions, needs_sample=False):
+    """Validate every partition where it is, and all of them together.
 
-    Attributes
-    ----------
-    parts : list of Delayed
-        (X, y, sample_weight, groups) of each partition that has rows.
-    summaries : list of _Summary
+    Returns
+    -------
+    read : list of _Piece
+        The partitions that have rows.
     sample : (ndarray of shape (n,) or (n, K), ndarray of shape (n,)) or None
         See `sample_targets`.
-    dtype : {float32, float64}
-        float32 if every partition is.
     """
-
-    parts: list
-    summaries: list
-    sample: tuple | None
-    dtype: np.dtype
-
-    @property
-    def tallies(self):
-        """What each partition tells of y."""
-        return [summary.tally for summary in self.summaries]
-
-
-def _read(parts, estimator, settings, persist, needs_sample=False):
-    """Validate every partition where it is; what they are together."""
     checked = [
-        delayed(_check_part)(number, estimator._local_class, settings, *pieces)
-        for number, pieces in enumerate(parts)
+        delayed(_check_part)(number, probe._local_class, settings, *arrays)
+        for number, arrays in enumerate(partitions)
     ]
     if persist:
         checked = dask.persist(*checked)
-    pieces = [delayed(_first)(pair) for pair in checked]
-    summaries = [delayed(_second)(pair) for pair in checked]
-    sample = sample_targets(pieces) if needs_sample else None
-    summaries, sample = dask.compute(summaries, sample)
-    summaries = [summary for summary in summaries if summary is not None]
-    if not summaries:
+    arrays = [pair[0] for pair in checked]
+    sample = sample_targets(arrays) if needs_sample else None
+    read, sample = dask.compute([pair[1] for pair in checked], sample)
+    read = [
+        piece._replace(arrays=arrays[piece.number]) for piece in read if piece is not None
+    ]
+    if not read:
         raise ValueError("X has no rows.")
-    for other in summaries[1:]:
-        _check_that_parts_match(summaries[0], other)
-    check_total(sum(summary.tally.size(None, None)[1] for summary in summaries))
-    dtype = np.result_type(*(summary.dtype for summary in summaries))
-    return _Data(
-        [pieces[summary.number] for summary in summaries], summaries, sample, dtype
-    )
-
-
-def _first(pair):
-    return pair[0]
-
-
-def _second(pair):
-    return pair[1]
+    for other in read[1:]:
+        _check_that_parts_match(read[0], other)
+    check_total(sum(piece.tally.size(None, None)[1] for piece in read))
+    return read, sample
 
 
 def _partitions(local_class, X, y, sample_weight, groups):
@@ -287,7 +257,7 @@ def _as_tuple(*pieces):
 
 
 def _check_part(number, local_class, settings, X, y, sample_weight, groups):
-    """Validated (X, y, sample_weight, groups) of a partition, and a `_Summary`."""
+    """Validated (X, y, sample_weight, groups) of a partition, and what they tell of it."""
     probe = local_class()
     try:
         n_rows = [count_samples(rows) for rows in (X, y, sample_weight) if rows is not None]
@@ -299,14 +269,8 @@ def _check_part(number, local_class, settings, X, y, sample_weight, groups):
             return None, None
         # weights that are all 0 are wrong in all of the data, but not in a part of them
         is_weightless = sample_weight is not None and not np.any(sample_weight)
-        X, y, weights = check_data(
-            probe,
-            X,
-            y,
-            None if is_weightless else sample_weight,
-            dtype=None,
-            method=settings.method,
-        )
+        given = X, y, None if is_weightless else sample_weight
+        X, y, weights = check_data(probe, settings, None, *given)
         sample_weight = np.zeros(X.shape[0]) if is_weightless else weights
         groups = None if groups is None else group_keys(groups, X.shape[0])
         tally = probe._reader.tally(y, settings, sample_weight)
@@ -314,8 +278,8 @@ def _check_part(number, local_class, settings, X, y, sample_weight, groups):
         raise ValueError(f"In partition {number}: {error}") from error
     names = getattr(probe, "feature_names_in_", None)
     names = None if names is None else tuple(names)
-    summary = _Summary(number, tally, X.shape[1], names, X.dtype)
-    return (X, y, sample_weight, groups), summary
+    piece = _Piece(None, number, tally, X.shape[1], names, X.dtype)
+    return (X, y, sample_weight, groups), piece
 
 
 def _check_that_parts_match(one, other):
@@ -328,36 +292,28 @@ def _check_that_parts_match(one, other):
 
 
 def _encode(
-    data, targets, class_weights, dtype, persist, target_totals=None, has_groups=False
+    read, targets, class_weights, dtype, persist, target_totals=None, has_groups=False
 ):
     """Rows of each partition, with the targets and weights that all of them share."""
-    tallies = data.tallies
-    sizes, weights = zip(
-        *(tally.size(targets, class_weights) for tally in tallies), strict=True
-    )
-    check_total(sum(weights))
+    sizes = [piece.tally.size(targets, class_weights) for piece in read]
+    total_weight = sum(weight for _, weight in sizes)
+    check_total(total_weight)
     if target_totals is not None and class_weights is not None:
         target_totals = target_totals * class_weights
     rows = [
-        delayed(_encode_part)(summary.number, part, targets, class_weights, dtype)
-        for part, summary, size in zip(data.parts, data.summaries, sizes, strict=True)
-        if size > 0
+        delayed(_encode_part)(piece.number, piece.arrays, targets, class_weights, dtype)
+        for piece, (n_rows, _) in zip(read, sizes, strict=True)
+        if n_rows > 0
     ]
     if persist:
-        rows = dask.persist(*rows)
-    return Parts(
-        list(rows),
-        [size for size in sizes if size > 0],
-        data.summaries[0].n_features,
-        target_totals,
-        sum(weights),
-        np.dtype(dtype),
-        has_groups,
-    )
+        rows = list(dask.persist(*rows))
+    n_rows = [n_rows for n_rows, _ in sizes if n_rows > 0]
+    of_features = read[0].n_features, np.dtype(dtype)
+    return Parts(rows, n_rows, *of_features, total_weight, has_groups, target_totals)
 
 
-def _encode_part(number, part, targets, class_weights, dtype):
-    X, y, sample_weight, groups = part
+def _encode_part(number, arrays, targets, class_weights, dtype):
+    X, y, sample_weight, groups = arrays
     try:
         targets.check(y)
         encoded = targets.encode(y)

@@ -59,7 +59,7 @@ return_std : bool, default=False
 
 
 def lazy_methods(y):
-    """Give a class the methods of the table, which call those of its `to_local`.
+    """Give a class the methods of the table, which call the same methods of its `to_local`.
 
     Parameters
     ----------

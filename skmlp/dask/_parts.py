@@ -1,5 +1,6 @@
 """Partitions of rows: what `Rows` is for data in memory."""
 
+from dataclasses import dataclass
 from functools import partial, reduce
 
 import numpy as np
@@ -13,6 +14,7 @@ from skmlp.dask._sample import sample
 from skmlp.dask._tasks import sent, tree
 
 
+@dataclass(eq=False)
 class Parts:
     """Partitions, which can be asked for all that a training needs of data.
 
@@ -23,33 +25,36 @@ class Parts:
     sizes : list of int
         Number of rows of each.
     n_features : int
-    target_totals : ndarray of shape (S,) or None
-        Weighted sums of what the loss asks of the targets, if the partitions have told them
-        when they came in; None adds them up when they are asked for.
-    total_weight : float
     dtype : {float32, float64}
+    total_weight : float
     has_groups : bool
         Whether the rows are of groups.
+    known_totals : ndarray of shape (S,) or None
+        Weighted sums of what the loss asks of the targets, if the partitions have told them
+        when they came in; None adds them up when they are asked for.
     """
+
+    rows: list
+    sizes: list
+    n_features: int
+    dtype: np.dtype
+    total_weight: float
+    has_groups: bool
+    known_totals: np.ndarray | None
 
     can_be_split = False
 
-    def __init__(
-        self, rows, sizes, n_features, target_totals, total_weight, dtype, has_groups
-    ):
-        self.rows, self._sizes, self._has_groups = rows, sizes, has_groups
-        self.n_rows, self.n_features = sum(sizes), n_features
-        self._target_totals = target_totals
-        self.total_weight, self.dtype = total_weight, dtype
+    def __post_init__(self):
+        self.n_rows = self.n_given = sum(self.sizes)
 
     def target_totals(self, loss, n_outputs):
         """Weighted sums of what a loss asks for; see `Rows.target_totals`."""
-        if self._target_totals is None:
+        if self.known_totals is None:
             totals = [
                 delayed(Rows.target_totals)(rows, loss, n_outputs) for rows in self.rows
             ]
-            self._target_totals = tree(totals, sum).compute()
-        return self._target_totals
+            self.known_totals = tree(totals, sum).compute()
+        return self.known_totals
 
     def n_blocks(self, network):
         """Blocks of rows that are evaluated in this process: none."""
@@ -67,8 +72,7 @@ class Parts:
 
     def sample(self, seed, n_most):
         """Rows of all partitions, in this process; see `Rows.sample`."""
-        of_all = self._sizes, self.row_bytes
-        return sample(self.rows, *of_all, seed, n_most, self._has_groups)
+        return sample(self, seed, n_most)
 
     def observation_weight(self):
         """Mean weight of an observation; see `Rows.observation_weight`."""
@@ -81,11 +85,6 @@ class Parts:
             delayed(_squared_shares)(rows, repeats, self.total_weight) for rows in self.rows
         ]
         return tree(sums, sum).compute()
-
-    @property
-    def n_given(self):
-        """Rows that were given: all."""
-        return self.n_rows
 
     def added_up(self):
         """As they are: equal rows may be in several partitions."""

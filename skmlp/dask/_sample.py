@@ -26,13 +26,13 @@ from skmlp.dask._tasks import tree
 
 # Memory of rows that are fetched, all of them
 _FETCHED_BYTES = 2**28
-# Values of y that quantiles are told from
+# Most values of y that quantiles are computed from
 MOST_TARGETS = 2**16
 # How the columns of entries with equal prints are added up
 _TOGETHER = {
     "place": "first",
     "cell": "first",
-    "kind": "first",
+    "token": "first",
     "part": "min",
     "n_rows": "sum",
     "weight": "sum",
@@ -42,34 +42,28 @@ _TOGETHER = {
 }
 
 
-def sample(rows, sizes, row_bytes, seed, n_most, has_groups):
+def sample(parts, seed, n_most):
     """Some rows of partitions; see `Rows.sample`.
 
     Parameters
     ----------
-    rows : list of Delayed
-        Of `Rows`, none of them empty.
-    sizes : list of int
-        Number of rows of each.
-    row_bytes : int
-        Memory that a row takes.
+    parts : Parts
     seed, n_most : int
-    has_groups : bool
 
     Returns
     -------
     rows : Rows
     """
-    n_rows = sum(sizes)
-    if n_rows <= max(n_most, _FETCHED_BYTES // row_bytes):
+    rows = parts.rows
+    if parts.n_rows <= max(n_most, _FETCHED_BYTES // parts.row_bytes):
         return _stacked(dask.compute(*rows)).sample(seed, n_most)
     drawn, table = _draw_entries(rows, seed, n_most, by_group=False)
     repeats = _judge(drawn, table)
-    if has_groups:
+    if parts.has_groups:
         drawn, table = _draw_entries(rows, seed, n_most, by_group=True)
-    are_all = table["n_rows"].sum() == n_rows
-    if repeats.are_observations and (repeats.unit is None or not are_all):
-        drawn = _draw_rows(rows, sizes, seed, n_most)
+    are_all = table["n_rows"].sum() == parts.n_rows
+    if repeats.are_observations and (repeats.weight_of_one is None or not are_all):
+        drawn = _draw_rows(rows, parts.sizes, seed, n_most)
     return drawn.judged(repeats).sample(seed, n_most)
 
 
@@ -118,7 +112,7 @@ def _without_places(drawn):
 def _judge(drawn, table):
     """What equal rows are, told from entries and a row of each."""
     smallest, largest = table["smallest"].min(), table["largest"].max()
-    columns = (table[name].to_numpy() for name in ("cell", "kind", "n_rows"))
+    columns = (table[name].to_numpy() for name in ("cell", "token", "n_rows"))
     entries = Entries(np.arange(len(table)), *columns, drawn.sample_weight)
     return judge_entries(drawn.X, entries, smallest if smallest == largest else None)
 
@@ -127,16 +121,12 @@ def _draw_rows(rows, sizes, seed, n_most):
     """Rows drawn one by one, of each partition its share."""
     # a sample of each size has its place in all rows, so that no partition is left out
     ends = np.cumsum(sizes) * n_most // sum(sizes)
-    draw = delayed(_draw_from)
     shares = np.diff(ends, prepend=0).tolist()
-    return _stacked(
-        dask.compute(
-            *(
-                draw(part, number, seed, share)
-                for number, (part, share) in enumerate(zip(rows, shares, strict=True))
-            )
-        )
-    )
+    drawn = [
+        delayed(_draw_from)(part, number, seed, share)
+        for number, (part, share) in enumerate(zip(rows, shares, strict=True))
+    ]
+    return _stacked(dask.compute(*drawn))
 
 
 def _draw_from(rows, number, seed, n_drawn):
@@ -155,7 +145,7 @@ def _draw_entries(rows, seed, n_most, by_group):
         for number, part in numbered
     ]
     (table,) = dask.persist(tree(tables, partial(_add_up, n_most)))
-    owners = delayed(_owners)(table)
+    owners = table[["print", "part"]]  # which partition is to give the row of each entry
     pieces = [delayed(_fetch)(part, number, owners, by_group) for number, part in numbered]
     table, *pieces = dask.compute(table, *pieces)
     table = table.sort_values("part", kind="stable")
@@ -174,7 +164,7 @@ def _entries_of(rows, number, seed, n_most, by_group):
         "print": prints,
         "place": _places(cells, seed),
         "cell": cells,
-        "kind": rows.target_prints,
+        "token": rows.target_prints,
         "part": number,
         "n_rows": 1,
         "weight": weight,
@@ -186,18 +176,13 @@ def _entries_of(rows, number, seed, n_most, by_group):
 
 
 def _add_up(n_most, tables):
-    """One table, of the entries with the lowest places: those of a cell are together."""
+    """One table, of the entries with the lowest places: entries of a cell are together."""
     table = pd.concat(tables).groupby("print", as_index=False).agg(_TOGETHER)
     return table.sort_values(["place", "print"]).head(n_most)
 
 
-def _owners(table):
-    """Which partition is to give the row of each entry, in the order of the table."""
-    return table[["print", "part"]]
-
-
 def _fetch(rows, number, owners, by_group):
-    """The rows of those entries that a partition is to give."""
+    """The rows of the entries that a partition is to give."""
     wanted = owners["print"][owners["part"] == number].to_numpy()
     prints = _prints(rows, by_group)[1]
     order = np.argsort(prints, kind="stable")
@@ -227,11 +212,8 @@ def _places(cells, seed):
 
 def _stacked(parts):
     """Rows of several partitions as one."""
-    arrays = [
-        (rows.X, rows.targets, rows.weights, rows.sample_weight, rows.groups)
-        for rows in parts
-    ]
-    return Rows(*(_stack(pieces) for pieces in zip(*arrays, strict=True)))
+    names = ("X", "targets", "weights", "sample_weight", "groups")
+    return Rows(*(_stack([getattr(rows, name) for rows in parts]) for name in names))
 
 
 def _stack(pieces):

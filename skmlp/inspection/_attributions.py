@@ -7,10 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 
-from skmlp._inference import layer_outputs
-from skmlp._memory_map import give_back, memory_map
-from skmlp._objective import row_blocks
-from skmlp._parallel import row_threads
+from skmlp._inference import each_block, layer_outputs
 from skmlp._sklearn import Interval, validate_params
 from skmlp._warnings import warn
 from skmlp.inspection._baseline import take_baseline
@@ -137,8 +134,8 @@ def attributions(
     -----
     ConvergenceWarning
         If contributions of rows do not add up to `tol` with `max_steps`, or miss their sum
-        by more than 1% of the largest (by more than `tol`, if that is more): where those
-        from several baselines cancel, or rounding is all that is left of a difference.
+        by more than 1% of the largest (by more than `tol`, if that is more): where
+        contributions from several baselines cancel, or a difference is mostly rounding.
 
     See Also
     --------
@@ -197,7 +194,6 @@ def _integrate(subject, baseline, tol, max_steps):
     allowed, largest = np.empty(responses.shape), np.empty(responses.shape)
     n_steps, is_baseline = np.empty(X.shape[0], int), np.zeros(X.shape[0], bool)
     paths = Paths(network, subject.parameters, subject.response, baseline, tol, max_steps)
-    mapped = memory_map(X)
 
     def evaluate(rows):
         block = X[rows].toarray() if sparse.issparse(X) else X[rows]
@@ -207,12 +203,10 @@ def _integrate(subject, baseline, tol, max_steps):
         largest[rows] = np.abs(contributions[rows]).max(axis=2)
         if len(baseline) == 1:
             is_baseline[rows] = (block == baseline).all(axis=1)
-        give_back(mapped)
 
     n_units, n_features = sum(network.layer_sizes[1:]), X.shape[1] // _FEATURE_SHARE
-    blocks = row_blocks(X, network, (1 + 2 * n_targets) * max(n_units, n_features))
-    with row_threads(len(blocks)) as map_rows:
-        map_rows(evaluate, blocks)
+    row_numbers = (1 + 2 * n_targets) * max(n_units, n_features)
+    each_block(X, network, evaluate, row_numbers)
     errors = responses - base_values - contributions.sum(axis=2)
     # of each baseline they may miss so much, and of all together
     rounding = rounding_of(np.maximum(np.abs(responses), np.abs(base_values)))
@@ -230,7 +224,7 @@ def _integrate(subject, baseline, tol, max_steps):
 
 
 def _responses(subject, X):
-    Z, _ = layer_outputs(subject.model, subject.loss, X)
+    Z, _ = layer_outputs(subject.network, subject.parameters, X)
     return subject.response.value(Z)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from skmlp._fitted import transform
 from skmlp._sklearn import check_feature_names
+from skmlp.inspection._fitted import transform
 
 
 def take_baseline(subject, X, baseline):
@@ -51,7 +51,7 @@ def take_baseline(subject, X, baseline):
 
 
 def _training_mean(model):
-    """Mean of all rows seen, those of a stream included."""
+    """Mean of all rows seen, in a fit or in a stream."""
     known, scaling = (model._progress[name] for name in ("plain_mean", "scaling"))
     if known is None:
         raise ValueError(
@@ -109,7 +109,7 @@ def _like_frame(X, baseline, is_row):
 
 
 def _with_categories(frame, X):
-    """A frame of pandas whose columns are categorical where those of X are."""
+    """A frame of pandas whose columns are categorical where the columns of X are."""
     dtypes = {
         name: dtype
         for name, dtype in X.dtypes.items()

@@ -9,9 +9,9 @@ from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from skmlp._fitted import fitted_problem, transform, unwrap
 from skmlp._parallel import row_threads
 from skmlp._warnings import warn
+from skmlp.inspection._fitted import fitted_problem, transform, unwrap
 
 # Parameters up to which the matrices themselves are computed
 _FEW = 1000
@@ -42,8 +42,8 @@ def loss_curvature(
     """Curvature of the objective at the parameters of a fitted network.
 
     The eigenvalues of the Hessian matrix of the objective, (26), tell whether the end of a
-    fit is a minimum, how flat it is, and how unlike its directions are. They are those in
-    the coordinates of training: of standardised features, unless ``standardize=False``,
+    fit is a minimum, how flat it is, and how unlike its directions are. They are computed
+    in the coordinates of training: of standardised features, unless ``standardize=False``,
     and for a regressor of standardised y.
 
     Parameters
@@ -53,11 +53,11 @@ def loss_curvature(
         one, or a search with ``refit=True`` over one of these.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows that it was fitted to; others have another objective. They are looked at in
-        double precision: float32 rows, those of a memory map included, are copied.
+        double precision: float32 rows are copied, also from a memory map.
     y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
         Their labels, or values.
     sample_weight : array-like of shape (n_samples,), default=None
-        Their weights; those of ``class_weight`` are multiplied in.
+        Their weights, which are multiplied by ``class_weight``.
     n_eigenvalues : int, default=6
         How many to compute at either end of the spectrum.
     random_state : int, RandomState instance or None, default=None
@@ -74,7 +74,7 @@ def loss_curvature(
             nats) per squared parameter. Fewer, if there are fewer parameters. With more
             than 1000 parameters, one that occurs several times may be listed fewer times.
         smallest : ndarray of shape (n_eigenvalues,)
-            Those at the other end, ascending.
+            Eigenvalues at the other end, ascending.
         kind : {'minimum', 'saddle'}
             Whether the smallest eigenvalue is at least 0, up to 1e-7 of the largest, which
             is as precisely as it is known.
@@ -94,7 +94,7 @@ def loss_curvature(
             parameters, an estimate, unless all eigenvalues take fewer products; NaN with
             ``alpha=0``, when there is no penalty.
         effective_n_parameters_error : float
-            Standard error of that estimate; else 0.
+            Standard error of the estimate; else 0.
 
     Raises
     ------
@@ -115,15 +115,15 @@ def loss_curvature(
 
     Notes
     -----
-    The Hessian of ``activation="relu"`` is that of the straight pieces. It does not see the
-    kinks between them, on which many fits end: there neither `kind` nor the gradient says
-    how good the end is.
+    With ``activation="relu"`` the Hessian is computed on the straight pieces. It does not
+    see the kinks between them, on which many fits end: there neither `kind` nor the
+    gradient says how good the end is.
 
-    Of the losses 'quantile' and 'absolute_error' the curvature is that of the smoothed loss
-    that training minimises, which is large near the kink and grows with the rows. For
+    For the losses 'quantile' and 'absolute_error' the curvature is computed of the smoothed
+    loss that training minimises. It is large near the kink and grows with the rows. For
     'gaussian', the Gauss-Newton matrix has the second derivatives with respect to mean and
-    log-variance that are expected by the net's own density (the Fisher information): those
-    at the rows may be negative where it fits badly.
+    log-variance that are expected by the net's own density (the Fisher information): second
+    derivatives at the rows may be negative where it fits badly.
 
     Softmax probabilities do not change if all biases of the output layer grow alike: one
     eigenvalue is 0 at every minimum.
@@ -269,7 +269,7 @@ def _effective_number(product, n, of_penalty, random_state):
 
 
 def _traces(product, n, of_penalty, random_state):
-    """Estimates of that trace; None where all of them take longer than the matrix."""
+    """Estimates of the trace; None where all of them take longer than the matrix."""
 
     def penalised(v):
         return product(v) + of_penalty * v

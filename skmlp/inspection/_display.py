@@ -6,10 +6,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 
-from skmlp._fitted import unwrap
 from skmlp._labels import LINE_HEIGHT, MOST_LINES, VERBATIM, fold, place_for
 from skmlp._sklearn import check_matplotlib_support, count_samples
 from skmlp.inspection._attributions import attributions
+from skmlp.inspection._fitted import unwrap
 from skmlp.inspection._responses import method_of
 
 _KINDS = ("bar", "strip", "waterfall")
@@ -64,13 +64,13 @@ class AttributionDisplay:
         The figure of the axes.
 
     bars_ : matplotlib BarContainer or None
-        The bars, also those of a waterfall.
+        The bars, also of a waterfall.
 
     dots_ : matplotlib PathCollection or None
         The dots of the strips.
 
     feature_order_ : ndarray of shape (n_shown,)
-        Indices of the features that are shown, that with the largest contributions first.
+        Indices of the features that are shown, largest contributions first.
 
     See Also
     --------
@@ -237,7 +237,7 @@ class AttributionDisplay:
             If matplotlib is not installed.
         ValueError
             If `kind` is none of the three, there is no such row, or the contributions are
-            not those of one target.
+            of several targets.
 
         Examples
         --------
@@ -391,7 +391,7 @@ def _levels(values):
 
 
 def _side_by_side(shown):
-    """How far each dot is moved aside, so that those of a strip do not cover each other.
+    """How far each dot is moved aside, so that dots of a strip do not cover each other.
 
     Dots of a strip that are close together are moved alternately to either side, the
     more the more there are; the widest strip fills its place.

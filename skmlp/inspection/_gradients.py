@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from skmlp._memory_map import give_back, memory_map
-from skmlp._objective import row_blocks
-from skmlp._parallel import row_threads
+from skmlp._inference import each_block
 from skmlp._sklearn import StrOptions, validate_params
 from skmlp.inspection._responses import RESPONSES
 from skmlp.inspection._subject import take_subject
@@ -46,7 +44,7 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
         - 'logits' are the inputs of the softmax (of the logistic outputs, if y was
           multilabel), one a class, also for two classes;
         - 'decision_function' has log-probabilities of three or more classes, and for two
-          the log-odds of each (the method of this name returns those of
+          the log-odds of each (the method of this name returns only the log-odds of
           ``classes_[1]``); for multilabel data it is the same as 'logits';
         - 'predict_proba' are the probabilities.
 
@@ -115,15 +113,11 @@ def _gradients(subject):
     """Block by block, on threads."""
     X, network, n_targets = subject.X, subject.network, len(subject.targets)
     gradients = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
-    mapped = memory_map(X)
 
     def evaluate(rows):
         network.input_gradient(
             subject.parameters, X[rows], subject.response.jacobian, gradients[rows]
         )
-        give_back(mapped)
 
-    blocks = row_blocks(X, network, (1 + n_targets) * sum(network.layer_sizes[1:]))
-    with row_threads(len(blocks)) as map_rows:
-        map_rows(evaluate, blocks)
+    each_block(X, network, evaluate, (1 + n_targets) * sum(network.layer_sizes[1:]))
     return gradients

@@ -80,7 +80,7 @@ class Paths:
     def contributions(self, X, values):
         """Contributions of the features of some rows to the response: (51) and (52).
 
-        They are x - b times the mean gradient, and of that the mean over the baseline's b.
+        They are x - b times the mean gradient, averaged over the rows b of the baseline.
         Paths are taken together that lead from one b, or to one x, if there are fewer.
 
         Parameters
@@ -93,7 +93,7 @@ class Paths:
         -------
         contributions : ndarray of shape (n, T, d)
         allowed : ndarray of shape (n, T)
-            What they may miss of their sum, by `tol`.
+            How far they may be from their sum, by `tol`.
         n_steps : ndarray of shape (n,) of int
             The most that a path of each row took.
         """
@@ -101,11 +101,11 @@ class Paths:
         total = np.zeros((len(X), n_targets, X.shape[1]), X.dtype)
         allowed, n_steps = np.zeros(values.shape), np.zeros(len(X), int)
         for at, to, start in self._pairs(rows, n_targets * max(self._W.shape)):
-            parts, missed, steps = self._between(to, start)
+            shares, missed, steps = self._between(to, start)
             if len(start.X) > 1:
-                parts, missed = parts.sum(axis=0), missed.sum(axis=0)
+                shares, missed = shares.sum(axis=0), missed.sum(axis=0)
                 steps = steps.max()
-            total[at] += parts
+            total[at] += shares
             allowed[at] += missed
             n_steps[at] = np.maximum(n_steps[at], steps)
         n_baselines = len(self._baseline.X)
@@ -129,15 +129,15 @@ class Paths:
         """Contributions of pairs of rows, what they may miss, and steps that they took."""
         if not self._is_closed:
             return self._refined(to, start)
-        parts = self._parts(self._closed(to.inputs, start.inputs), to.X - start.X)
-        return parts, np.full(parts.shape[:2], np.inf), np.zeros(len(parts), int)
+        shares = self._shares(self._closed(to.inputs, start.inputs), to.X - start.X)
+        return shares, np.full(shares.shape[:2], np.inf), np.zeros(len(shares), int)
 
-    def _parts(self, mean, moves):
+    def _shares(self, mean, moves):
         """Contributions of the features, by the mean derivatives above them: (51)."""
-        parts = mean.reshape(-1, mean.shape[2]) @ self._W.T
-        parts = parts.reshape(*mean.shape[:2], len(self._W))
-        parts *= moves[:, np.newaxis]
-        return parts
+        shares = mean.reshape(-1, mean.shape[2]) @ self._W.T
+        shares = shares.reshape(*mean.shape[:2], len(self._W))
+        shares *= moves[:, np.newaxis]
+        return shares
 
     def _closed(self, A, B):
         """Mean derivative of a linear response, between inputs of the first layer: (54)."""
@@ -160,7 +160,7 @@ class Paths:
 
         Returns
         -------
-        parts : ndarray of shape (n, T, d)
+        shares : ndarray of shape (n, T, d)
         allowed : ndarray of shape (n, T)
             What sums may miss.
         n_steps : ndarray of shape (n,) of int
@@ -172,18 +172,18 @@ class Paths:
         differences = np.where(is_moved, to.values - start.values, 0)
         rounding = rounding_of(np.maximum(np.abs(to.values), np.abs(start.values)))
         allowed = np.empty(differences.shape)
-        parts = np.empty((*differences.shape, moves.shape[1]), moves.dtype)
+        shares = np.empty((*differences.shape, moves.shape[1]), moves.dtype)
         rows, n_nodes = np.arange(len(steps)), FEWEST_STEPS
         n_steps = np.empty(len(steps), int)
         while True:
             mean = self._quadrature(steps[rows], starts[rows], n_nodes)
-            n_steps[rows], new = n_nodes, self._parts(mean, moves[rows])
+            n_steps[rows], new = n_nodes, self._shares(mean, moves[rows])
             errors = np.abs(differences[rows] - new.sum(axis=2))
-            parts[rows], largest = new, np.abs(new).max(axis=2)
+            shares[rows], largest = new, np.abs(new).max(axis=2)
             allowed[rows] = self._tol * largest + rounding[rows]
             rows = rows[~(errors <= allowed[rows]).all(axis=1)]
             if not len(rows) or 2 * n_nodes > self._max_steps:
-                return parts, allowed, n_steps
+                return shares, allowed, n_steps
             n_nodes *= 2
 
     def _quadrature(self, steps, starts, n_nodes):

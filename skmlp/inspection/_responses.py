@@ -31,7 +31,7 @@ class Response(NamedTuple):
 
 
 def method_of(response_method, units):
-    """The response method that is asked for, of what the output units have.
+    """The response method that is asked for, if the output units have it.
 
     Parameters
     ----------

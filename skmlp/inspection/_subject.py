@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp._estimator import BaseMLP
-from skmlp._fitted import transform, unwrap
 from skmlp._inference import fitted_network
 from skmlp._intake import check_features
-from skmlp._losses import Loss
 from skmlp._network import Network, Parameters
+from skmlp.inspection._fitted import transform, unwrap
 from skmlp.inspection._responses import Response, method_of, response_of
 
 
@@ -22,8 +21,6 @@ class Subject(NamedTuple):
     model : BaseMLP
     steps : list of transformer
         What the rows go through before.
-    loss : Loss
-        The network's.
     network : Network
     parameters : Parameters
     X : {ndarray, CSR} of shape (n, d)
@@ -38,7 +35,6 @@ class Subject(NamedTuple):
 
     model: BaseMLP
     steps: list
-    loss: Loss
     network: Network
     parameters: Parameters
     X: np.ndarray
@@ -73,9 +69,8 @@ def take_subject(estimator, X, target, response_method):
     is_single = kind.is_single if target is None else np.ndim(target) == 0
     X = check_features(model, transform(steps, X))
     response = response_of(method, kind, indices, X.dtype)
-    of_network = kind.loss, *fitted_network(model, kind.loss)
     asked = response, kind.outputs[indices], is_single
-    return Subject(model, steps, *of_network, X, *asked)
+    return Subject(model, steps, *fitted_network(model), X, *asked)
 
 
 def _target_indices(target, outputs):
@@ -110,7 +105,7 @@ def feature_names(subject):
 
 
 def _names_out(step, names):
-    """Names of what a step makes of features, or None if it can't tell."""
+    """Names of the features that a step returns, or None if it can't tell."""
     try:
         given = [names] if signature(step.get_feature_names_out).parameters else []
         return step.get_feature_names_out(*given)
