@@ -30,7 +30,8 @@ from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._outcome import Progress
 from skmlp._rows import Rows
-from skmlp._training import _go_on
+from skmlp._start import go_on
+from skmlp._targets import ClassLabels
 
 
 @pytest.fixture
@@ -205,13 +206,15 @@ def test_following_a_stream_does_not_change_the_function(table):
     network = Network((5, 5, 3), "logistic")
     settings = SimpleNamespace(is_incremental=True, standardize=True)
     earlier = Progress.of(model)
-    progress, coordinates, theta = _go_on(settings, network, data, earlier)
+    progress, coordinates, theta = go_on(
+        settings, network, ClassLabels(np.arange(3)), data, earlier
+    )
     _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
     assert_allclose(model.predict_proba(X), before, rtol=1e-7, atol=1e-10)
     assert not np.allclose(progress.scaling[0], earlier.scaling[0])
-    assert not np.array_equal(theta, earlier.optimizer["theta"])
+    assert not np.array_equal(theta, earlier.optimizer.theta)
     for old, new in zip(
-        earlier.optimizer["vectors"], progress.optimizer["vectors"], strict=True
+        earlier.optimizer.averages, progress.optimizer.averages, strict=True
     ):
         assert not np.shares_memory(old, new)
 
@@ -562,8 +565,10 @@ def test_features_that_had_no_scale_keep_their_weights(table):
         settings = SimpleNamespace(is_incremental=True, standardize=True)
         earlier = Progress.of(model)
         network = Network((2, 5, 3), "logistic")
-        _, coordinates, theta = _go_on(settings, network, Rows(Z[30:], y[30:]), earlier)
-        exact = network.parameters(earlier.optimizer["theta"]).coefs[0]
+        _, coordinates, theta = go_on(
+            settings, network, ClassLabels(np.arange(3)), Rows(Z[30:], y[30:]), earlier
+        )
+        exact = network.parameters(earlier.optimizer.theta).coefs[0]
         assert_array_equal(network.parameters(theta).coefs[0][1], exact[1])
         before = model.predict_proba(Z[:30])
         _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
