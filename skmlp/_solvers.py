@@ -37,12 +37,15 @@ class Solver(NamedTuple):
         Methods of an objective.
     has_epochs : bool
         Whether an iteration is a pass over mini-batches.
+    powers : tuple of int
+        Powers of the gradient of which it keeps averages from call to call.
     """
 
     run: Callable
     parameters: frozenset
     needs: tuple
     has_epochs: bool
+    powers: tuple = ()
 
 
 def _by_iterations(minimize, *limits, needs=()):
@@ -72,8 +75,8 @@ def _by_epochs(rule, *names):
             **options,
         )
 
-    needs = "for_batches", "batches"
-    return Solver(run, _OF_EPOCHS.union(names), needs, has_epochs=True)
+    parameters, needs = _OF_EPOCHS.union(names), ("for_batches", "batches")
+    return Solver(run, parameters, needs, has_epochs=True, powers=rule.powers)
 
 
 SOLVERS = {

@@ -55,14 +55,21 @@ def go_on(settings, network, targets, data, progress):
     _check_standardize(settings, progress)
     coordinates = progress.coordinates(network, data.dtype)
     theta = _take_up(network, coordinates, targets, progress)
-    averages = list(map(np.array, progress.optimizer.averages))
-    state = progress.optimizer._replace(averages=averages)
-    progress = replace(progress, optimizer=state)
+    progress = replace(progress, optimizer=_taken_up(settings, progress.optimizer))
     if not settings.is_incremental or progress.moments is None:
         return progress, coordinates, theta
     are_new = _have_unknown_scale(progress, data)
     progress = _with_features(network, data, progress)
-    return _follow_features(network, coordinates, theta, progress, are_new)
+    return _follow_features(settings, network, coordinates, theta, progress, are_new)
+
+
+def _taken_up(settings, state):
+    """The state that a solver goes on from, with a copy of its averages."""
+    if state.solver != settings.solver:
+        state = state.without_averages()
+    if not settings.is_incremental:
+        state = state._replace(n_plateaus=0)  # a new fit has new patience
+    return state._replace(averages=list(map(np.array, state.averages)))
 
 
 def _have_unknown_scale(progress, data):
@@ -107,7 +114,7 @@ def _with_features(network, data, progress):
     )
 
 
-def _follow_features(network, coordinates, theta, progress, are_new):
+def _follow_features(settings, network, coordinates, theta, progress, are_new):
     """Let all follow the features of a stream, in place; see `Coordinates.follow`."""
     scaling = scaling_of(progress.moments, theta.dtype, progress.tails, progress.unit)
     scaling = drifted(progress.scaling, scaling)
@@ -115,7 +122,8 @@ def _follow_features(network, coordinates, theta, progress, are_new):
         return progress, coordinates, theta
     progress = replace(progress, scaling=scaling)
     new = progress.coordinates(network, theta.dtype)
-    averages = list(enumerate(progress.optimizer.averages, start=1))  # of which power
+    of_powers = settings.method.powers, progress.optimizer.averages
+    averages = list(zip(*of_powers, strict=False))  # there may be none yet
     coordinates.follow(theta, averages, network, new, are_new)
     return progress, new, theta
 

@@ -25,7 +25,7 @@ class SGD:
     learning", ICML 2013, eqs. 1 to 4, with theta at the look-ahead point.
     """
 
-    n_averages = 1
+    powers = (1,)  # of the gradient, whose averages it keeps
 
     def __init__(self, momentum, nesterov):
         self.momentum = float(momentum)
@@ -62,7 +62,7 @@ class Adam:
     algorithm 1 in the form that closes its section 2.
     """
 
-    n_averages = 2
+    powers = (1, 2)
 
     def __init__(self, beta_1, beta_2, epsilon):
         self.beta_1 = float(beta_1)
@@ -191,5 +191,5 @@ def _epoch(objective, theta, rule, schedule, state, batch_size, seed, n_seen):
 def _averages(averages, rule, gradient):
     """Averages in the precision of the gradient; there may be none yet."""
     if not averages:
-        return [np.zeros_like(gradient) for _ in range(rule.n_averages)]
+        return [np.zeros_like(gradient) for _ in rule.powers]
     return [average.astype(gradient.dtype, copy=False) for average in averages]

@@ -289,18 +289,14 @@ def _objective(fit, progress, **options):
 
 def _solve(fit, progress, theta, monitor, found):
     """Run the solver; the outcome, and the solver's own result."""
-    settings, state = fit.settings, progress.optimizer
-    if state.solver != settings.solver:
-        state = state.without_averages()
-    if not settings.is_incremental:
-        state = state._replace(n_plateaus=0)  # a new fit has new patience
+    settings = fit.settings
     try:
         result = settings.method.run(
             settings,
             _objective(fit, progress, shuffle=settings.shuffle, dropout=settings.dropout),
             theta,
             on_iteration=monitor,
-            state=state,
+            state=progress.optimizer,
             seed=progress.seed,
             n_samples=progress.n_samples,
             # what holds up the fit, a saddle point, may not have held up the search

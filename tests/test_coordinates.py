@@ -30,6 +30,7 @@ from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._outcome import Progress
 from skmlp._rows import Rows
+from skmlp._settings import Settings
 from skmlp._start import go_on
 from skmlp._targets import ClassLabels
 
@@ -204,7 +205,7 @@ def test_following_a_stream_does_not_change_the_function(table):
     before = model.predict_proba(X)
     data = Rows(X + (X - X.mean(axis=0)) + X.std(axis=0), y)
     network = Network((5, 5, 3), "logistic")
-    settings = SimpleNamespace(is_incremental=True, standardize=True)
+    settings = Settings(model, is_incremental=True)
     earlier = Progress.of(model)
     progress, coordinates, theta = go_on(
         settings, network, ClassLabels(np.arange(3)), data, earlier
@@ -562,7 +563,7 @@ def test_features_that_had_no_scale_keep_their_weights(table):
         Z[:30, 1] = 2 * unit
         model = MLPClassifierManual(5, solver="adam", random_state=0)
         model.partial_fit(Z[:30], y[:30], classes=[0, 1, 2])
-        settings = SimpleNamespace(is_incremental=True, standardize=True)
+        settings = Settings(model, is_incremental=True)
         earlier = Progress.of(model)
         network = Network((2, 5, 3), "logistic")
         _, coordinates, theta = go_on(

@@ -449,7 +449,7 @@ def test_gradients_in_single_precision_move_parameters_in_double(rule):
         for objective in (Single(), Quadratic())
     )
     assert single.theta.dtype == np.float64
-    assert len(single.state.averages) == rule.n_averages
+    assert len(single.state.averages) == len(rule.powers)
     assert {average.dtype for average in single.state.averages} == {np.dtype(np.float32)}
     assert_allclose(single.theta, exact.theta, rtol=1e-5)
     # averages of calls in double precision are taken up in the precision of the gradient
