@@ -23,15 +23,8 @@ def choose_divisor(settings, problem, progress, theta, stage):
         return problem, progress
     try:
         with stage("choose divisor"):
-            unit = choose_unit(
-                problem,
-                theta,
-                moments,
-                seed=progress.seed,
-                make_monitor=_monitors_of_search(settings, problem),
-                max_iter=_most_iterations(settings),
-                show=_print_divisors if settings.verbose else tell_nobody,
-            )
+            options = _of_search(settings, problem, progress, _print_divisors)
+            unit = choose_unit(problem, theta, moments, **options)
     except Stopped:
         pass  # there is no alpha to end with yet: the search for it ends the fit
     if unit is None:
@@ -100,13 +93,10 @@ def _search_alpha(fit, progress, theta, reached):
     return choose_alpha(
         problem,
         theta,
-        seed=progress.seed,
-        make_monitor=_monitors_of_search(settings, problem),
         draw_start=draw_start if fit.is_drawn else None,
-        max_iter=_most_iterations(settings),
         stage=fit.stage,
         report=lambda best: reached.append((_with_choice(progress, best), best.theta)),
-        show=_print_candidates if settings.verbose else tell_nobody,
+        **_of_search(settings, problem, progress, _print_candidates),
     )
 
 
@@ -124,12 +114,13 @@ def _print_divisors(losses):
         print(f"standardize={unit!r}: held-out loss = {loss:.6f}")
 
 
-def _monitors_of_search(settings, problem):
-    """A function that makes a monitor for each fit of a search."""
+def _of_search(settings, problem, progress, show):
+    """What both searches are told."""
     tol = problem.tolerance(settings.tol)
-    return partial(Monitor, tol, settings.n_iter_no_change)
-
-
-def _most_iterations(settings):
-    """Iterations that a fit of the search makes at the most, whose own are no epochs."""
-    return math.inf if settings.method.has_epochs else settings.max_iter
+    return {
+        "seed": progress.seed,
+        "make_monitor": partial(Monitor, tol, settings.n_iter_no_change),
+        # the iterations of a search are no epochs
+        "max_iter": math.inf if settings.method.has_epochs else settings.max_iter,
+        "show": show if settings.verbose else tell_nobody,
+    }

@@ -21,37 +21,38 @@ from skmlp._coordinates import Coordinates, raw_parameters
 from skmlp._memory_map import give_back, memory_map
 from skmlp._parallel import serial
 
-# Block of rows: what its activations may take. Some 2000 rows of 100 units are few enough
-# for cache, and enough for the work of a call to outweigh the hand-over between threads.
+# Bytes that the activations of a block of rows may take. Some 2000 rows of 100 units are
+# few enough for cache, and enough for the work of a call to outweigh the hand-over between
+# threads.
 _BLOCK_BYTES = 2**21
 # Entries of sparse data in a block, for each feature: a block costs passes over the weights
 _BLOCK_ENTRIES = 8
-# Partial sums of the gradient: at most so many, and so many numbers in all, but at least 4
+# Partial sums of the gradient: at most so many, with so many numbers in all; at least 4
 _MAX_GROUPS = 16
 _GROUP_NUMBERS = 2**23
-# What products with the Hessian may keep of the rows
+# Bytes that products with the Hessian may keep of the rows
 _KEPT_BYTES = 2**28
 # Single precision takes half of the time; fits to fewer blocks have little to save
 _FEWEST_ROUGH_BLOCKS = 3
 # Rows times weights from which an epoch of mini-batches has something to save, too
 _FEWEST_ROUGH_PRODUCTS = 2**22
-# Rows gathered at a time for mini-batches, if they are those of a batch at least
+# Bytes of rows gathered at a time for mini-batches; a batch may have more
 _PIECE_BYTES = 2**18
-# Rows standardised at a time: few enough to stay in cache from pass to pass
+# Bytes of rows standardised at a time: few enough to stay in cache from pass to pass
 _STRIP_BYTES = 2**19
 
 
 def row_blocks(X, network, row_numbers=None):
     """Slices that divide the rows evenly into blocks: 1, 2, or a multiple of 4.
 
-    None is empty: of fewer rows than that, each is a block.
+    No block is empty: each of very few rows is a block.
 
     Parameters
     ----------
     X : {ndarray, CSR} of shape (n, d)
     network : Network
     row_numbers : int, optional
-        How many numbers a row takes, beside X; by default its outputs and deltas.
+        Numbers that a row takes, beside X; by default its outputs and deltas.
     """
     n_rows, n_features = X.shape
     row_bytes = (row_numbers or 2 * sum(network.layer_sizes[1:])) * X.dtype.itemsize
@@ -162,8 +163,8 @@ class Objective:
         Returns
         -------
         product : callable
-            ``product(v)`` is of shape (P,), in the precision of X. What it needs of the
-            rows at theta is computed once and kept, or again each time if that is much.
+            ``product(v)`` is of shape (P,), in the precision of X. The derivatives of the
+            rows at theta are computed once and kept, or if they are large, each time.
         """
         parameters = raw_parameters(self.network, self.coordinates, self._cast(theta))
         linearize, groups = partial(self._linearize, parameters), self._groups()
@@ -217,8 +218,8 @@ class Objective:
         """The same function, for so many passes over mini-batches of standardised rows.
 
         Rows in double precision come in single precision where that saves time and loses
-        nothing. What it rounds off a gradient is nothing beside what the draw of the rows
-        adds; and rows that are standardised have values of 10 at most, unless they have no
+        nothing. Its rounding of a gradient is nothing beside the noise of the draw of the
+        rows; and rows that are standardised have values of 10 at most, unless they have no
         weight. To standardise them takes a tenth to a quarter of an epoch: of many epochs,
         it is done once. A copy of rows that are in single precision would be as large as
         they are, and save a third as much time.
@@ -274,6 +275,7 @@ class Objective:
         keeps_weights = self.coordinates.scales[0] is None
         penalised = self._penalised(parameters.vector if keeps_weights else theta)
         gradient = self.network.parameters(np.empty_like(point))
+        draw = self.network.dropout
         for X, targets, weights in self._pieces(batch_size, rng, n_batches):
             for start in range(0, len(targets), batch_size):
                 rows = slice(start, start + batch_size)
@@ -288,7 +290,7 @@ class Objective:
                     weights if np.isscalar(weights) else weights[rows],
                     gradient,
                     self._kept(self.network.workspace, n_rows, self.dtype, self.map_rows),
-                    self._draw_dropout(n_rows, rng) if self.dropout else None,
+                    draw(self.dropout, n_rows, rng, self.dtype) if self.dropout else None,
                 )
                 self._add_penalty(penalised, gradient)
                 yield loss + self._penalty(theta), gradient.vector
@@ -301,9 +303,6 @@ class Objective:
 
     def _cast(self, theta):
         return theta.astype(self.dtype, copy=False)
-
-    def _draw_dropout(self, n_rows, rng):
-        return self.network.dropout(self.dropout, n_rows, rng, self.dtype)
 
     def _pieces(self, batch_size, rng, factor):
         """Yield (X, targets, weights) of some batches at a time, in an epoch's order."""
@@ -387,7 +386,7 @@ class Objective:
         return self.network.loss_gradient(parameters, *block, gradient, workspace)
 
     def _linearize(self, parameters, block, make):
-        """In memory that `make` makes."""
+        """The derivatives for a block, in memory that `make` makes."""
         at = make(len(block[1]), self.dtype)
         self.network.linearize(parameters, *block, at)
         return at

@@ -96,41 +96,31 @@ _PUBLIC = {
     "n_samples": "t_",
     "best_loss": "best_loss_",
 }
-# Their names in models that were saved when each was an attribute of the estimator
-_HIDDEN_BEFORE = {
-    "_seed_": "seed",
-    "_feature_moments_": "moments",
-    "_feature_scaling_": "scaling",
-    "_n_stalled_": "n_stalled",
-}
-_OPTIMIZER_BEFORE = {
-    "_n_epochs_": "n_epochs",
-    "_plan_epoch_": "plan_epoch",
-    "_n_plateaus_": "n_plateaus",
-}
-
-
 _CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
 
 def upgrade(state):
-    """The attributes of an estimator, given these or those of version 0.2.0."""
+    """The attributes of an estimator, which may be of version 0.2.0."""
     if "_seed_" not in state:
         return state
     state = {"alpha_search_": None} | state
-    hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
-    counts = {new: state[old] for old, new in _OPTIMIZER_BEFORE.items() if old in state}
-    exact = dict(state.get("_moments_") or {})
-    if exact:
-        exact["averages"] = exact.pop("vectors")
-    progress = Progress(**hidden, optimizer=State(**exact, **counts))
-    progress = replace(progress, **_not_recorded(state, progress))
-    known = {*_HIDDEN_BEFORE, *_OPTIMIZER_BEFORE, "_moments_"}
-    return (
-        scaling_attributes(progress.scaling, progress.unit)
-        | {key: value for key, value in state.items() if key not in known}
-        | {"_progress": progress.hidden()}
+    exact = dict(state.pop("_moments_", None) or {"vectors": ()})
+    progress = Progress(
+        state.pop("_seed_"),
+        moments=state.pop("_feature_moments_", None),
+        scaling=state.pop("_feature_scaling_", None),
+        n_stalled=state.pop("_n_stalled_", 0),
+        optimizer=State(
+            averages=exact.pop("vectors"),
+            n_epochs=state.pop("_n_epochs_", 0),
+            plan_epoch=state.pop("_plan_epoch_", 0),
+            n_plateaus=state.pop("_n_plateaus_", 0),
+            **exact,
+        ),
     )
+    progress = replace(progress, **_not_recorded(state, progress))
+    scaling = scaling_attributes(progress.scaling, progress.unit)
+    return scaling | state | {"_progress": progress.hidden()}
 
 
 def _not_recorded(state, progress):

@@ -23,19 +23,19 @@ from skmlp._start import choose_coordinates, go_on, start
 from skmlp._unit import FEWEST_COLUMNS
 from skmlp._warnings import warn
 
-# What is said at Ctrl-C if something has been trained by then
+# The message at Ctrl-C if something has been trained by then
 _INTERRUPTED_BEFORE = (
     "Training was interrupted before its iterations on all rows; the estimator keeps the "
     "best parameters that were fitted to some of them."
 )
-# Relative difference from the entropy of the classes that is none
+# A smaller relative difference from the loss of the best constant is none
 _NO_BETTER = 1e-3
-# Observations of equal weight that tell nothing, if they are fewer than that
+# Fewer observations of equal weight tell nothing
 _FEWEST_EFFECTIVE = 30
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after which there is an outcome: what was trained until then."""
+    """Ctrl-C, with the outcome of the training until then."""
 
     def __init__(self, message, outcome):
         super().__init__(message)
@@ -64,9 +64,9 @@ def train(
     targets : object
         What y is.
     validation : Rows or Parts, or None
-        A validation set; None, with early stopping, to hold out some of the data.
+        A validation set; with early stopping, None holds out some of the data.
     earlier : Progress or None
-        What to go on from.
+        Of the fit or call to go on from.
     initial : (list of array-like or None, list of array-like or None)
         Weights and biases to start from.
     make_score : callable or None
@@ -74,11 +74,11 @@ def train(
         with: its score on validation rows. None scores by the loss.
     notify : callable or None
         ``notify(make_outcome)`` is called after each iteration; the training ends if it
-        returns True. ``make_outcome()`` is what the training would come to there.
+        returns True. ``make_outcome()`` returns the outcome, were it to end there.
     stage : callable
-        ``stage(name)`` is a context for what is done before the iterations: the search for
-        alpha, its later stages within it, and each fit to a part. It may raise `Stopped`
-        at its end; then the training ends with what it has.
+        ``stage(name)`` is a context for each step before the iterations: the search for
+        alpha, its later stages within it, and each fit to a sample. It may raise `Stopped`
+        at its end; then the training ends with the best parameters so far.
     begin : callable or None
         Called before the first iteration.
 
@@ -236,9 +236,8 @@ def most_stages(settings, data, validation, earlier, is_drawn):
     is_drawn : bool
         Whether the parameters to start from will be drawn.
     """
-    searches_alpha = settings.searches_alpha(earlier)
-    n_stages = int(searches_alpha)
-    if searches_alpha and is_drawn and settings.standardize is True:
+    n_stages = int(settings.searches_alpha(earlier))
+    if n_stages and is_drawn and settings.standardize is True:
         n_stages += data.n_features >= FEWEST_COLUMNS
     is_whole = not (settings.method.has_epochs or settings.stops_early(data, validation))
     return n_stages + most_samples(data) if is_drawn and is_whole else n_stages
@@ -354,7 +353,7 @@ def _outcome(fit, progress, monitor, result=None, keep_best=False):
 
 
 def _warn_of_the_end(fit, outcome, result):
-    """Warn where the end is none, or no better than a constant, but could be."""
+    """Warn of a fit that did not converge, or that is no better than a constant."""
     settings, problem, monitor = fit.settings, fit.problem, outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
     least = _NO_BETTER * (problem.floor - problem.origin)

@@ -3,7 +3,6 @@
 import warnings
 from functools import reduce
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest

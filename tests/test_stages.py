@@ -13,10 +13,10 @@ from sklearn.metrics import log_loss
 import skmlp._alpha
 from skmlp import MLPClassifierManual
 from skmlp._alpha import _climb, draw_rows, search_alpha, steepened
+from skmlp._iteration import Result
 from skmlp._race import Race, Rules
 from skmlp._rows import Rows
 from skmlp._settings import Settings
-from skmlp._solvers import Result
 from skmlp._targets import ClassLabels
 
 
