@@ -1,4 +1,4 @@
-"""What is chosen before the iterations: a divisor of the features, and alpha."""
+"""The choices before the iterations: of a divisor of the features, and of alpha."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,7 @@ from skmlp._scaling import scaling_of
 from skmlp._unit import choose_unit, share_a_unit, with_unit
 
 # alpha="auto" in partial_fit, whose calls see few of the rows: the penalty weighs against
-# the rows of a call, so what suits the whole would be too strong
+# the rows of a call, so the penalty that suits all rows would be too strong
 _ALPHA_OF_A_STREAM = 1e-4
 
 
@@ -115,7 +115,7 @@ def _print_divisors(losses):
 
 
 def _of_search(settings, problem, progress, show):
-    """What both searches are told."""
+    """The arguments that both searches share."""
     tol = problem.tolerance(settings.tol)
     return {
         "seed": progress.seed,

@@ -12,7 +12,7 @@ from skmlp._settings import Settings
 
 
 def unwrap(estimator):
-    """What rows go through before the network, and the network.
+    """The steps that rows go through before the network, and the network.
 
     Parameters
     ----------

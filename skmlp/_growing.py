@@ -1,5 +1,7 @@
 """Fits to growing samples of many rows, before the fit to all of them."""
 
+import math
+
 from skmlp._monitor import Monitor
 
 # From so many rows on there are such fits. The largest sample is one row in `_LARGEST`;
@@ -7,7 +9,7 @@ from skmlp._monitor import Monitor
 _MANY_ROWS = 50_000
 _LARGEST, _GROWTH = 8, 4
 _FEWEST_ROWS, _MOST_BYTES = 3000, 2**28
-# An iteration on a sample is cheap: it has to gain a quarter of what it has to on all rows
+# An iteration on a sample is cheap: a quarter of the gain that all rows ask for is enough
 _TOLERANCE = 0.25
 
 
@@ -15,7 +17,7 @@ def approach(fit, progress, theta, reached):
     """Find where L-BFGS should start on many rows: at the optimum of a sample of them.
 
     The fit to a sample starts from the optimum of a smaller one, and so on: each has to
-    make up only for what its rows know better. Unlike in [1]_, where samples grow until
+    make up only for the rows that are new. Unlike in [1]_, where samples grow until
     their gradients are sure enough to descend, each fit goes to its end. Alpha is
     multiplied by the sample's share of the weight, which makes it the same penalty for a
     row: under a stronger one, the units of a small network become alike, and stay so.
@@ -37,7 +39,8 @@ def approach(fit, progress, theta, reached):
     .. [1] R. Bollapragada et al., "A progressive batching L-BFGS method for machine
        learning", ICML 2018.
     """
-    for n_rows in reversed(_sample_sizes(fit.problem.data)):
+    data = fit.problem.data
+    for n_rows in reversed(sample_sizes(data.n_rows, _MOST_BYTES // data.row_bytes)):
         with fit.stage(f"fit to {n_rows} rows"):
             theta = _fit_to_sample(fit, progress, theta, n_rows, reached)
     return theta
@@ -62,22 +65,17 @@ def _fit_to_sample(fit, progress, theta, n_rows, reached):
     return theta
 
 
-def most_samples(data):
-    """Fits to samples, at the most: rows with many bytes have fewer."""
-    return len(_shrinking(data.n_rows // _LARGEST)) if data.n_rows >= _MANY_ROWS else 0
+def sample_sizes(n_rows, most=math.inf):
+    """Numbers of rows of the samples of so many rows, the largest one first.
 
-
-def _sample_sizes(data):
-    """Numbers of rows of the samples, the largest one first."""
-    if data.n_rows < _MANY_ROWS:
-        return []
-    return _shrinking(min(data.n_rows // _LARGEST, _MOST_BYTES // data.row_bytes))
-
-
-def _shrinking(n_rows):
-    """Numbers of rows of a sample and of those before it."""
-    sizes = []
-    while n_rows >= _FEWEST_ROWS:
-        sizes.append(n_rows)
-        n_rows //= _GROWTH
+    Parameters
+    ----------
+    n_rows : int
+    most : int, default=inf
+        Of the largest sample.
+    """
+    size, sizes = min(n_rows // _LARGEST, most), []
+    while n_rows >= _MANY_ROWS and size >= _FEWEST_ROWS:
+        sizes.append(size)
+        size //= _GROWTH
     return sizes

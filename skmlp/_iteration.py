@@ -1,4 +1,4 @@
-"""What a solver and its caller tell one another."""
+"""The messages between a solver and its caller."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -14,7 +14,7 @@ DIVERGED = (
 
 
 class Verdict(Enum):
-    """What a solver is told after an iteration."""
+    """The answer to a solver after an iteration."""
 
     GO_ON = "go on"
     SLOW = "the end is near"
@@ -28,7 +28,7 @@ class State(NamedTuple):
     Attributes
     ----------
     solver : str or None
-        Whose averages these are; None without any.
+        The owner of the averages; None without any.
     theta : ndarray of shape (P,) or None
         The parameters in the coordinates of training.
     averages : sequence of ndarray of shape (P,)

@@ -13,8 +13,8 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration, other=N
     Parameters
     ----------
     objective : Objective
-        What `rough` makes of it, in single precision, takes its place until progress is
-        slow, or it can't be lowered further, or it is not finite.
+        The one that `rough` returns takes its place until progress is slow, or it can't be
+        lowered further, or it is not finite.
     theta : ndarray of shape (P,)
         Start; left as it is.
     max_iter, max_fun : int
@@ -53,7 +53,7 @@ class _RunOfLbfgs(ScipyRun):
             "maxfun": self.max_fun - self.n_fun,
             "maxcor": _MAXCOR_OF_LONG if n_parameters > _LONG else _MAXCOR,
             "gtol": 0.0,
-            # on_iteration decides, down to what the arithmetic can resolve
+            # on_iteration decides, down to the resolution of the arithmetic
             "ftol": resolution(self.objective),
         }
         return {"options": options}

@@ -1,4 +1,4 @@
-"""What happened during a fit: the one record that stopping, printing and plotting read."""
+"""The one record of a fit, which stopping, printing and plotting read."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Monitor:
     Parameters
     ----------
     tol : float
-        What counts as an improvement.
+        The least improvement that counts.
     patience : float
         Iterations without improvement that are forgiven.
     score_held_out : callable or None
@@ -39,7 +39,7 @@ class Monitor:
     verbose : bool
         Print a line an iteration.
     title : str, default=""
-        What the lines begin with.
+        The beginning of each line.
     best_loss, n_stalled : float and int
         Where to take up from an earlier call; the defaults start afresh.
 

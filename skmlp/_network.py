@@ -5,6 +5,7 @@ derivation; `tests/test_derivation.py` spells it out.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -520,18 +521,11 @@ def _matmul(A, B, out, map_halves=None):
     if map_halves is None or A.nbytes * B.shape[1] < _LARGE_PRODUCT:
         np.matmul(A, B, out=out)
     else:
-        by_column = out.flags.f_contiguous
-        middle = out.shape[by_column] // 2
-        halves = [slice(middle), slice(middle, None)]
-
-        def multiply(half):
-            if by_column:
-                np.matmul(A, B[:, half], out=out[:, half])
-            else:
-                np.matmul(A[half], B, out=out[half])
-
-        for _ in map_halves(multiply, halves):
-            pass
+        axis = int(out.flags.f_contiguous)
+        halve = partial(np.split, indices_or_sections=[out.shape[axis] // 2], axis=axis)
+        factors = ([A, A], halve(B)) if axis else (halve(A), [B, B])
+        # a map may be lazy
+        list(map_halves(lambda A, B, out: np.matmul(A, B, out=out), *factors, halve(out)))
 
 
 def _sparse_matmul(A, B, out):

@@ -43,9 +43,9 @@ def minimize_newton(objective, theta, *, max_iter, on_iteration, other=None):
 class _RunOfNewton(ScipyRun):
     """Newton's method, whose last steps gain less than the rounding of the loss.
 
-    So scipy gets the loss less that at the start of the call, and where nothing is left of
-    this difference, what the gradients at both ends say of it: the trapezoidal rule. A
-    longer gradient is no gain there, but a step along what is flat but for rounding.
+    So scipy gets the difference from the loss at the start of the call. Where that is
+    rounding, it gets the estimate by the gradients at both ends, the trapezoidal rule. A
+    longer gradient is no gain there: the loss along the step is flat, except for rounding.
     """
 
     name, method = "Newton's method", "trust-ncg"

@@ -255,7 +255,7 @@ class Objective:
         theta : ndarray of shape (P,), in the precision of X, or a higher one
             May change between two batches: each is evaluated where theta is then.
         batch_size : int
-            Rows in a batch; the last one takes what is left.
+            Rows in a batch; the last one may have fewer.
         rng : numpy.random.Generator
             Draws the order of the rows, and the units that drop out.
 
@@ -275,25 +275,21 @@ class Objective:
         keeps_weights = self.coordinates.scales[0] is None
         penalised = self._penalised(parameters.vector if keeps_weights else theta)
         gradient = self.network.parameters(np.empty_like(point))
-        draw = self.network.dropout
-        for X, targets, weights in self._pieces(batch_size, rng, n_batches):
-            for start in range(0, len(targets), batch_size):
-                rows = slice(start, start + batch_size)
-                n_rows = min(batch_size, len(targets) - start)
-                if parameters.vector is not theta:
-                    np.copyto(parameters.vector, theta)
-                    self.coordinates.to_raw(parameters)
-                loss = self.network.loss_gradient(
-                    parameters,
-                    X[rows],
-                    targets[rows],
-                    weights if np.isscalar(weights) else weights[rows],
-                    gradient,
-                    self._kept(self.network.workspace, n_rows, self.dtype, self.map_rows),
-                    draw(self.dropout, n_rows, rng, self.dtype) if self.dropout else None,
-                )
-                self._add_penalty(penalised, gradient)
-                yield loss + self._penalty(theta), gradient.vector
+        draw, workspace = self.network.dropout, self.network.workspace
+        for batch in self._batches(batch_size, rng, n_batches):
+            if parameters.vector is not theta:
+                np.copyto(parameters.vector, theta)
+                self.coordinates.to_raw(parameters)
+            n_rows = len(batch[1])
+            loss = self.network.loss_gradient(
+                parameters,
+                *batch,
+                gradient,
+                self._kept(workspace, n_rows, self.dtype, self.map_rows),
+                draw(self.dropout, n_rows, rng, self.dtype) if self.dropout else None,
+            )
+            self._add_penalty(penalised, gradient)
+            yield loss + self._penalty(theta), gradient.vector
 
     def _add_penalty(self, weights, gradient):
         """Make a gradient of the sum over rows one of F, in the coordinates of theta."""
@@ -304,8 +300,8 @@ class Objective:
     def _cast(self, theta):
         return theta.astype(self.dtype, copy=False)
 
-    def _pieces(self, batch_size, rng, factor):
-        """Yield (X, targets, weights) of some batches at a time, in an epoch's order."""
+    def _batches(self, batch_size, rng, factor):
+        """Yield (X, targets, weights) of each batch; rows of several are read at a time."""
         order = rng.permutation(self.n_rows) if self.shuffle else None
         batch_bytes = batch_size * self.X.shape[1] * self.dtype.itemsize
         n_piece = max(_PIECE_BYTES // batch_bytes, 1) * batch_size
@@ -314,12 +310,20 @@ class Objective:
             rows = slice(start, start + n_piece)
             if order is not None:
                 rows = order[rows]
-            yield take(rows), self.targets[rows], self._factors(rows, factor)
+            X, targets, weights = (
+                take(rows),
+                self.targets[rows],
+                self._factors(rows, factor),
+            )
+            for first in range(0, len(targets), batch_size):
+                batch = slice(first, first + batch_size)
+                some = weights if np.isscalar(weights) else weights[batch]
+                yield X[batch], targets[batch], some
             if not self.shuffle:
                 give_back(self._mapped)
 
     def _factors(self, rows, factor=1.0):
-        """What the loss of each row is multiplied by: s_i / S, times `factor`."""
+        """The factor of the loss of each row: s_i / S, times `factor`."""
         if self.weights is None:
             return factor / self.total_weight
         factors = self.weights[rows] / self.total_weight

@@ -1,4 +1,4 @@
-"""What a training returns, and what the next one goes on from."""
+"""The outcome of a training, and the progress that the next one goes on from."""
 
 import math
 import operator
@@ -23,18 +23,18 @@ class Progress:
     moments : tuple or None
         Of the features; see `feature_moments`. None if they are not standardised.
     plain_mean : (ndarray of shape (d,), float) or None
-        Mean of the features over all rows, and the weight of these: in the moments a
+        Mean of the features over all rows, and the weight of all rows: in the moments a
         feature that was idle has less weight.
     scaling : (ndarray, ndarray) or None
         Mean and scale of the features in training, each of shape (d,).
     tails : (ndarray, ndarray) or None
         Median and scale of the features with heavy tails; see `find_tails`.
     unit : {"common", "wide"} or None
-        What features of one unit are divided by; see `scaling_of`.
+        The divisor of features of one unit; see `scaling_of`.
     n_stalled : int
         Iterations since the last improvement.
     optimizer : State
-        What a solver with epochs goes on from.
+        From which a solver with epochs goes on.
     coefs, intercepts : list of ndarray, or None
         The parameters; None before the first training.
     passes : tuple or None
@@ -75,7 +75,7 @@ class Progress:
         return replace(progress, optimizer=State(**progress.optimizer))
 
     def hidden(self):
-        """What no public attribute tells, as dicts, which skops trusts."""
+        """The fields without a public attribute, as dicts, which skops trusts."""
         names = {own.name for own in fields(self)} - _PUBLIC.keys()
         hidden = {name: getattr(self, name) for name in names}
         return hidden | {"optimizer": self.optimizer._asdict()}
@@ -87,7 +87,7 @@ class Progress:
         return standard_coordinates(network, *self.scaling, dtype)
 
 
-# What public attributes of the estimator tell
+# Fields that are public attributes of the estimator
 _PUBLIC = {
     "coefs": "coefs_",
     "intercepts": "intercepts_",
@@ -124,7 +124,7 @@ def upgrade(state):
 
 
 def _not_recorded(state, progress):
-    """What models of version 0.2.0 do not tell of the weights that alpha is for.
+    """Fields that models of version 0.2.0 lack, of the weight that alpha is for.
 
     It is taken for the weight of a fit, or of a stream's mean call.
     """
@@ -167,7 +167,7 @@ class Outcome:
     loss: float | None
 
     def attributes(self, before, join=operator.add):
-        """The fitted attributes, without what the data are.
+        """The fitted attributes, without the ones that describe the data.
 
         Parameters
         ----------
@@ -212,14 +212,14 @@ class Outcome:
 
 
 def scaling_attributes(scaling, unit):
-    """What tells how the features are standardised."""
+    """The attributes that tell how the features are standardised."""
     mean, scale = (None, None) if scaling is None else scaling
     standardize = scaling is not None if unit is None else unit
     return {"feature_mean_": mean, "feature_scale_": scale, "standardize_": standardize}
 
 
 def network_attributes(coefs, intercepts):
-    """What a fitted estimator predicts with."""
+    """The attributes that a fitted estimator predicts with."""
     return {
         "coefs_": coefs,
         "intercepts_": intercepts,

@@ -3,7 +3,7 @@
 Small products lose more to the hand-over between BLAS's threads than they gain, so there
 are as many threads over blocks of rows as BLAS was allowed to use. But the limit of most
 BLAS libraries is the process's: who reads it meanwhile, in another thread or in a forked
-child, and restores it later, must not take the one for what was there before.
+child, and restores it later, must not take the one thread for the limit before.
 """
 
 import ctypes

@@ -38,11 +38,11 @@ class Problem:
 
     @property
     def origin(self):
-        """What the mean loss of perfect predictions is taken for."""
+        """The mean loss of perfect predictions, by convention."""
         return self.network.output.origin * self.targets.n_targets
 
     def tolerance(self, tol):
-        """`tol` for losses: per unit of what there is to learn, but at most one unit.
+        """`tol` for losses: times the loss that there is to learn, or one unit if that is less.
 
         The unit of cross-entropies is a bit.
         """
@@ -50,7 +50,7 @@ class Problem:
         return tol * (min(to_learn / self.network.output.scale, 1.0) or 1.0)
 
     def at_constant(self, theta):
-        """Parameters whose outputs are the best constant, whatever the features."""
+        """Parameters whose outputs are the best constant for all rows."""
         parameters = self.network.parameters(theta.copy())
         parameters.coefs[-1][...] = 0
         parameters.intercepts[-1][...] = self.network.output.constant(self.target_means)
@@ -81,12 +81,12 @@ class Problem:
         ).in_single_precision()
 
     def part(self, data, validation=None):
-        """The same problem of other rows, or of some of these."""
+        """The same problem with other rows, or with some of its own."""
         others = self.targets, validation, self.map_rows
         return Problem(self.network, self.coordinates, data, *others)
 
     def in_row_space(self):
-        """The same problem in the span of its rows, where there it is much smaller."""
+        """The same problem in the span of its rows, if it is much smaller there."""
         n_others = 0 if self.validation is None else self.validation.n_rows
         mean, scale = self.coordinates.means[0], self.coordinates.scales[0]
         n_units = self.network.layer_sizes[1]
@@ -98,7 +98,7 @@ class Problem:
         return self.network.initialize(random_state, self.data.dtype, standardized)
 
     def reduce(self, theta):
-        """Parameters of a larger problem, as far as they matter to this one's rows."""
+        """The share of a larger problem's parameters that acts on the rows of this one."""
         return theta
 
     def expand(self, theta):

@@ -46,7 +46,7 @@ def _limit_message(run, solution):
 
 
 def resolution(objective):
-    """Relative differences that say nothing in its precision."""
+    """The relative difference that is rounding, in the precision of an objective."""
     return max(64 * np.finfo(float).eps, np.finfo(objective.dtype).eps)
 
 
@@ -117,13 +117,13 @@ class ScipyRun:
         return self._loss_gradient(x)
 
     def _leave_rough(self):
-        """After a number that is not finite, which then may be the objective's own."""
+        """Go over to the objective itself, after a number that is not finite."""
         if self._active is self.objective:
             raise ValueError(DIVERGED)
         self._use(self.objective)
 
     def _too_far(self, x):
-        """What scipy is told of a trial without a finite value: a bowl around the start.
+        """The values for scipy at a trial without a finite one: a bowl around the start.
 
         Its line search then tries a shorter step.
         """
@@ -133,11 +133,11 @@ class ScipyRun:
         return loss + height, 2 * height / float(step @ step) * step
 
     def _value(self, x, loss, gradient):
-        """What scipy is to minimise."""
+        """The number that scipy minimises."""
         return loss
 
     def _loss_and_slope(self, x):
-        """Where an iteration has ended: at what was evaluated last."""
+        """Where an iteration has ended: at the latest evaluation."""
         return self._trial[1:]
 
     def _callback(self, intermediate_result):

@@ -19,7 +19,7 @@ from skmlp._problem import from_raw
 from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
 
 # A stream that has trained on fewer rows knows neither means nor deviations, and has learnt
-# little: the weights of the standardised features stay what they are where these change
+# little: where these change, the weights of the standardised features stay the same
 _FIRST_ROWS = 30
 
 
@@ -43,7 +43,7 @@ def choose_coordinates(settings, network, data, progress):
 
 
 def go_on(settings, network, targets, data, progress):
-    """Parameters and coordinates of before; in a stream, these follow the features.
+    """The earlier parameters and coordinates; in a stream, these follow the features.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def _have_unknown_scale(progress, data):
 
 
 def _check_standardize(settings, progress):
-    """Raise ValueError where parameters of other coordinates are to go on in these."""
+    """Raise ValueError if the earlier parameters are in other coordinates."""
     before = progress.scaling is not None
     if settings.standardize not in (before, progress.unit):
         raise ValueError(
@@ -101,7 +101,7 @@ def _tails(network, data, progress, moments):
 
 
 def _with_features(network, data, progress):
-    """Add what a call of a stream tells of the features."""
+    """Add the moments and tails of the features in a call of a stream."""
     of_call, weight = data.moments(), data.total_weight / data.n_rows
     moments = merge_moments(without_idleness(progress.moments, weight), of_call)
     warn_of_lost(moments, data.dtype, known=progress.moments)
@@ -115,7 +115,7 @@ def _with_features(network, data, progress):
 
 
 def _follow_features(settings, network, coordinates, theta, progress, are_new):
-    """Let all follow the features of a stream, in place; see `Coordinates.follow`."""
+    """Let theta and averages follow the features, in place; see `Coordinates.follow`."""
     scaling = scaling_of(progress.moments, theta.dtype, progress.tails, progress.unit)
     scaling = drifted(progress.scaling, scaling)
     if scaling is None:

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from skmlp._alpha import MOST_ROWS
 from skmlp._choices import choose_divisor, set_alpha
-from skmlp._growing import approach, most_samples
+from skmlp._growing import approach, sample_sizes
 from skmlp._iteration import Result
 from skmlp._monitor import Monitor, Stopped
 from skmlp._outcome import Outcome, Progress, network_attributes
@@ -129,7 +129,7 @@ def train(
 
 
 def _count(settings, data, progress):
-    """Add the weight of the rows of this call to what was seen."""
+    """Add the weight of the rows of this call to the weight that was seen."""
     if settings.is_incremental:
         of_call = data.fingerprint(), data.total_weight, data.n_rows
         passes = with_call(progress.passes, *of_call)
@@ -139,7 +139,7 @@ def _count(settings, data, progress):
 
 
 def _run(fit, progress, theta):
-    """Prepare and solve; or end with what was reached, if someone asks to stop before."""
+    """Prepare and solve; or end with the best so far, if someone asks to stop before."""
     reached = deque(maxlen=1)  # the progress and the parameters to end with
     try:
         progress, theta, found = _prepare(fit, progress, theta, reached)
@@ -240,7 +240,9 @@ def most_stages(settings, data, validation, earlier, is_drawn):
     if n_stages and is_drawn and settings.standardize is True:
         n_stages += data.n_features >= FEWEST_COLUMNS
     is_whole = not (settings.method.has_epochs or settings.stops_early(data, validation))
-    return n_stages + most_samples(data) if is_drawn and is_whole else n_stages
+    if is_drawn and is_whole:
+        n_stages += len(sample_sizes(data.n_rows))
+    return n_stages
 
 
 def _score_held_out(problem, held_out, score, floor, theta):
@@ -314,10 +316,10 @@ def _solve(fit, progress, theta, monitor, found):
 
 
 def _next_state(settings, progress, result, monitor):
-    """What a later call goes on from, where it goes on from these parameters.
+    """The state that a later call goes on from, if it takes these parameters.
 
-    Averages of gradients must not outlive parameters that another solver has moved, and
-    progress of an interrupted training is unknown.
+    Averages of gradients must not outlive their parameters: another solver may have moved
+    these, or an interrupted training may have kept earlier ones.
     """
     state = result.state
     if state is None:

@@ -8,8 +8,8 @@ from common import assert_same_state, short, short_fits
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-import skmlp._training
 from skmlp import MLPClassifierManual
+from skmlp._growing import sample_sizes
 from skmlp._network import Network
 from skmlp._rows import Rows
 from skmlp._settings import Settings
@@ -244,11 +244,10 @@ def test_parts_are_at_most_so_large_and_tell_of_themselves(
     assert lines[len(of_part)].startswith("Iteration    1, loss =   0.")
 
 
-def test_fewer_rows_have_no_parts():
-    data = Rows(np.zeros((49_999, 1)), np.zeros(49_999, int))
-    assert skmlp._growing._sample_sizes(data) == []
-    data = Rows(np.zeros((400_000, 1)), np.zeros(400_000, int))
-    assert skmlp._growing._sample_sizes(data) == [50_000, 12_500, 3125]
+def test_fewer_rows_have_no_samples():
+    assert sample_sizes(49_999) == []
+    assert sample_sizes(400_000) == [50_000, 12_500, 3125]
+    assert sample_sizes(400_000, 20_000) == [20_000, 5000]
 
 
 @pytest.fixture
