@@ -269,12 +269,11 @@ class Objective:
         if n_batches == 1 and not self.dropout:
             yield self.loss_gradient(theta)
             return
-        point = self._cast(theta)
-        parameters = raw_parameters(self.network, self.coordinates, point)
+        parameters = raw_parameters(self.network, self.coordinates, self._cast(theta))
+        gradient = self._new_gradient()
         # theta's weights in the precision of the gradient, to which they add the penalty's
         keeps_weights = self.coordinates.scales[0] is None
-        penalised = self._penalised(parameters.vector if keeps_weights else theta)
-        gradient = self.network.parameters(np.empty_like(point))
+        point = parameters.vector if keeps_weights else theta
         draw, workspace = self.network.dropout, self.network.workspace
         for batch in self._batches(batch_size, rng, n_batches):
             if parameters.vector is not theta:
@@ -288,13 +287,14 @@ class Objective:
                 self._kept(workspace, n_rows, self.dtype, self.map_rows),
                 draw(self.dropout, n_rows, rng, self.dtype) if self.dropout else None,
             )
-            self._add_penalty(penalised, gradient)
+            self._add_penalty(point, gradient)
             yield loss + self._penalty(theta), gradient.vector
 
-    def _add_penalty(self, weights, gradient):
+    def _add_penalty(self, theta, gradient):
         """Make a gradient of the sum over rows one of F, in the coordinates of theta."""
         if not self.coordinates.is_identity:
             self.coordinates.pull_back(gradient)
+        weights = self._penalised(theta)
         self._axpy(weights, gradient.vector, weights.size, self._strength)
 
     def _cast(self, theta):
@@ -382,7 +382,7 @@ class Objective:
         sums = np.empty((len(groups), theta.size), self.dtype)
         total = sum(self.map_rows(partial(self._group_sum, evaluate), groups, sums))
         vector = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-        self._add_penalty(self._penalised(theta), self.network.parameters(vector))
+        self._add_penalty(theta, self.network.parameters(vector))
         return total, vector
 
     def _block_loss_gradient(self, parameters, block, gradient):

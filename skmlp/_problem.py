@@ -42,7 +42,7 @@ class Problem:
         return self.network.output.origin * self.targets.n_targets
 
     def tolerance(self, tol):
-        """`tol` for losses: times the loss that there is to learn, or one unit if that is less.
+        """`tol` for losses: times the loss that there is to learn, but at most one unit.
 
         The unit of cross-entropies is a bit.
         """

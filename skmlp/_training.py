@@ -376,11 +376,14 @@ def _warn_of_a_constant(problem, outcome):
     Unless there is no more to know: where equal features have all that differs between the
     targets, and where a few heavy rows of many are almost all there is.
     """
-    rows = problem.data.sample(outcome.progress.seed, MOST_ROWS)
+    alpha, seed = outcome.progress.alpha, outcome.progress.seed
+    rows = problem.data.sample(seed, MOST_ROWS)
     if not rows.features_tell(_NO_BETTER):
         return
-    alpha, squared_shares = outcome.progress.alpha, problem.data.squared_shares()
-    if _features_matter(problem, outcome.progress, squared_shares):
+    squared_shares = problem.data.squared_shares()
+    drawn = problem.draw(np.random.RandomState(seed), standardized=True)
+    at_start = problem.network, problem.objective(alpha), drawn
+    if features_matter(*at_start, problem.target_means, squared_shares):
         advice = (
             "Yet the features tell of the targets. Try a larger n_iter_no_change, "
             f"another random_state, or a weaker penalty than alpha={alpha:.3g}."
@@ -397,13 +400,4 @@ def _warn_of_a_constant(problem, outcome):
         f"The fit is no better than a constant prediction: its loss is {outcome.loss:.6g}, "
         f"the constant's {problem.floor:.6g}. {advice}",
         ConvergenceWarning,
-    )
-
-
-def _features_matter(problem, progress, squared_shares):
-    random_state = np.random.RandomState(progress.seed)
-    theta = problem.draw(random_state, standardized=True)
-    objective = problem.objective(progress.alpha)
-    return features_matter(
-        problem.network, objective, theta, problem.target_means, squared_shares
     )
