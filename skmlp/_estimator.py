@@ -222,7 +222,8 @@ class BaseMLP(
             taken = take_chunk(self, settings, earlier, X, y, classes, sample_weight)
             if earlier and not taken.targets.has_units_of(self._targets()):
                 # averages of gradients in other units say nothing of the next one
-                earlier = replace(earlier, optimizer=None)
+                state = earlier.optimizer.without_averages()
+                earlier = replace(earlier, optimizer=state)
             # in place: the calls of a long stream do not copy the curve of all before
             publish = partial(self._publish, taken, earlier, join=operator.iadd)
             return self._train(settings, taken, earlier, publish)

@@ -1,10 +1,12 @@
-"""What happened during a fit: the one record that stopping, printing and plotting read."""
+"""The one record of a fit, which stopping, printing and plotting read."""
 
 import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from skmlp._solvers import Verdict
+from skmlp._iteration import Verdict
 
 # A plateau gains speed: so much more in the younger half of the patience than in the older
 _GAINING = 1.25
@@ -14,6 +16,7 @@ class Stopped(Exception):
     """A callback asks to end the fit before its first iteration."""
 
 
+@dataclass(eq=False)
 class Monitor:
     """Called by the solver after each iteration; says when progress has stalled.
 
@@ -24,7 +27,7 @@ class Monitor:
     Parameters
     ----------
     tol : float
-        What counts as an improvement.
+        The least improvement that counts.
     patience : float
         Iterations without improvement that are forgiven.
     score_held_out : callable or None
@@ -36,7 +39,7 @@ class Monitor:
     verbose : bool
         Print a line an iteration.
     title : str, default=""
-        What the lines begin with.
+        The beginning of each line.
     best_loss, n_stalled : float and int
         Where to take up from an earlier call; the defaults start afresh.
 
@@ -45,8 +48,8 @@ class Monitor:
     losses, validation_losses, scores : list of float
         One an iteration; the last two stay empty without `score_held_out`.
     theta, best_theta : ndarray of shape (P,) or None
-        Copies of the parameters after the last finished iteration, and of those with the
-        best score.
+        Copies of the parameters after the last finished iteration, and after the one with
+        the best score.
     best_iteration : int or None
         Index of the best score, if the score is watched.
     best_score : float
@@ -57,33 +60,20 @@ class Monitor:
         Whether it did.
     """
 
-    def __init__(
-        self,
-        tol,
-        patience,
-        score_held_out=None,
-        *,
-        watches_score=False,
-        verbose=False,
-        title="",
-        best_loss=np.inf,
-        n_stalled=0,
-    ):
-        self.tol = tol
-        self.patience = patience
-        self.score_held_out = score_held_out
-        self.watches_score = watches_score
-        self.verbose = verbose
-        self._title = title
-        self.best_loss = best_loss
-        self.n_stalled = n_stalled
-        self.losses = []
-        self._slopes = []
-        self.validation_losses = []
-        self.scores = []
+    tol: float
+    patience: float
+    score_held_out: Callable | None = None
+    _: KW_ONLY
+    watches_score: bool = False
+    verbose: bool = False
+    title: str = ""
+    best_loss: float = np.inf
+    n_stalled: int = 0
+
+    def __post_init__(self):
+        self.losses, self._slopes, self.validation_losses, self.scores = [], [], [], []
         self.theta = self.best_theta = self.best_iteration = self.notify = None
-        self.best_score = np.nan
-        self.was_stopped = False
+        self.best_score, self.was_stopped = np.nan, False
         self._start = time.perf_counter()
 
     def __call__(self, theta, loss, slope=None):
@@ -106,9 +96,8 @@ class Monitor:
         theta = theta.copy()
         improved = loss <= self.best_loss - self.tol
         if self.score_held_out is not None:
-            validation_loss, score = self.score_held_out(
-                theta
-            )  # may raise: nothing is recorded
+            # may raise: then nothing is recorded
+            validation_loss, score = self.score_held_out(theta)
             best = -np.inf if np.isnan(self.best_score) else self.best_score
             if self.watches_score:
                 improved = score >= best + self.tol
@@ -148,7 +137,7 @@ class Monitor:
 
     def _print_line(self):
         line = (
-            f"{self._title}Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
+            f"{self.title}Iteration {len(self.losses):4d}, loss = {self.losses[-1]:10.6f}"
         )
         if self.scores:
             line += f", validation loss = {self.validation_losses[-1]:10.6f}"

@@ -1,10 +1,11 @@
 """The network: a function of one flat parameter vector, with its exact gradient.
 
-Numbers in brackets, here and in the activations and losses, are those of the derivation
-that `tests/test_derivation.py` spells out, equation by equation.
+Numbers in brackets, here and in the activations and losses, are equations of the
+derivation; `tests/test_derivation.py` spells it out.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ class Workspace(NamedTuple):
     outputs : list of ndarray of shape (n, n_units)
         h of each hidden layer, and the logits.
     deltas : list of ndarray of shape (n, n_units)
-        delta of each hidden layer; that of the logits takes their place.
+        delta of each hidden layer; the delta of the logits is written over them.
     ones : ndarray of shape (n,)
         Column sums are products with it, which BLAS does best.
     map_halves : callable or None
@@ -71,7 +72,7 @@ class Dropout(NamedTuple):
         Probability that a unit is left out.
     masks : list of ndarray of shape (n, n_units), in Fortran order
         For each hidden layer, 0 where a unit is left out and 1 / (1 - rate) elsewhere,
-        so that its expected output is what it is without dropout.
+        so that its expected output is its output without dropout.
     """
 
     rate: float
@@ -79,12 +80,12 @@ class Dropout(NamedTuple):
 
 
 class Linearization(NamedTuple):
-    """What the derivatives at some parameters have come to for n rows, in Fortran order.
+    """The derivatives at some parameters for n rows, in Fortran order.
 
     Attributes
     ----------
     outputs : list of ndarray of shape (n, n_units)
-        h of each hidden layer, and of the logits what the loss has made `bent`.
+        h of each hidden layer, and the logits after `bent` of the loss.
     deltas : list of ndarray of shape (n, n_units)
         delta of each layer.
     slopes : list of ndarray of shape (n, n_units)
@@ -167,7 +168,7 @@ class Network:
         random_state : numpy.random.RandomState
         dtype : {float32, float64}
         standardized : bool, default=False
-            Whether the parameters are those of standardised coordinates.
+            Whether the parameters are in standardised coordinates.
 
         Returns
         -------
@@ -217,7 +218,7 @@ class Network:
         )
 
     def linearization(self, n_rows, dtype):
-        """Memory for what `linearize` says of `n_rows` rows."""
+        """Memory for the `Linearization` of `n_rows` rows."""
         outputs, deltas, slopes, bends = (self._arrays(n_rows, dtype) for _ in range(4))
         return Linearization(outputs, deltas, slopes[:-1], bends[:-1])
 
@@ -443,7 +444,7 @@ class Network:
         jacobian : callable
             ``jacobian(Z)`` is of shape (n, T, K): for each row, the derivatives of T
             functions with respect to its K logits Z. Or of shape (1, T, K), if they are
-            those of every row.
+            the same for every row.
         gradient : ndarray of shape (n, T, d), in C order
             Overwritten.
 
@@ -467,10 +468,10 @@ class Network:
 
 
 def _pass_on(above, slope, W, out=None):
-    """Gradients with respect to a layer's inputs, given those with respect to its outputs.
+    """Gradients with respect to a layer's inputs, given the ones at its outputs.
 
-    Those that are the same for all rows are multiplied into the weights, (50), while this
-    makes nothing that is larger than the result: up to twice as fast.
+    Gradients that are the same for all rows are multiplied into the weights, (50), unless
+    the product is larger than the result: this is up to twice as fast.
 
     Parameters
     ----------
@@ -520,18 +521,11 @@ def _matmul(A, B, out, map_halves=None):
     if map_halves is None or A.nbytes * B.shape[1] < _LARGE_PRODUCT:
         np.matmul(A, B, out=out)
     else:
-        by_column = out.flags.f_contiguous
-        middle = out.shape[by_column] // 2
-        halves = [slice(middle), slice(middle, None)]
-
-        def multiply(half):
-            if by_column:
-                np.matmul(A, B[:, half], out=out[:, half])
-            else:
-                np.matmul(A[half], B, out=out[half])
-
-        for _ in map_halves(multiply, halves):
-            pass
+        axis = int(out.flags.f_contiguous)
+        halve = partial(np.split, indices_or_sections=[out.shape[axis] // 2], axis=axis)
+        factors = ([A, A], halve(B)) if axis else (halve(A), [B, B])
+        # a map may be lazy
+        list(map_halves(lambda A, B, out: np.matmul(A, B, out=out), *factors, halve(out)))
 
 
 def _sparse_matmul(A, B, out):

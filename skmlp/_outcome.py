@@ -1,11 +1,13 @@
-"""What a training returns, and what the next one goes on from."""
+"""The outcome of a training, and the progress that the next one goes on from."""
 
 import math
 import operator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from skmlp._coordinates import Coordinates, standard_coordinates
+from skmlp._iteration import State
 from skmlp._monitor import Monitor
 from skmlp._passes import Passes
 
@@ -17,27 +19,22 @@ class Progress:
     Attributes
     ----------
     seed : int
-        What all that is random follows from, but the initial parameters.
+        Of all that is random, but the initial parameters.
     moments : tuple or None
         Of the features; see `feature_moments`. None if they are not standardised.
     plain_mean : (ndarray of shape (d,), float) or None
-        Mean of the features over all rows, and the weight of these: in the moments a
+        Mean of the features over all rows, and the weight of all rows: in the moments a
         feature that was idle has less weight.
     scaling : (ndarray, ndarray) or None
         Mean and scale of the features in training, each of shape (d,).
     tails : (ndarray, ndarray) or None
         Median and scale of the features with heavy tails; see `find_tails`.
     unit : {"common", "wide"} or None
-        What features of one unit are divided by; see `scaling_of`.
+        The divisor of features of one unit; see `scaling_of`.
     n_stalled : int
         Iterations since the last improvement.
-    n_epochs, plan_epoch, n_plateaus : int
-        Of solvers that have epochs: how many so far, that at which the plan of the learning
-        rate began, and how often progress has stalled.
-    optimizer : dict or None
-        What such a solver needs to go on exactly: its name ('solver'), the parameters in
-        the coordinates of training ('theta'), its averages of gradients ('vectors') and the
-        steps that have gone into them ('n_steps').
+    optimizer : State
+        From which a solver with epochs goes on.
     coefs, intercepts : list of ndarray, or None
         The parameters; None before the first training.
     passes : tuple or None
@@ -49,7 +46,7 @@ class Progress:
         Mean weight of an observation in the data that alpha was chosen for: nan if it is
         not known, None if alpha was not chosen.
     n_samples : int
-        Rows seen, those of each iteration.
+        Rows seen, counted in each iteration.
     best_loss : float or None
     """
 
@@ -60,10 +57,7 @@ class Progress:
     tails: tuple | None = None
     unit: str | None = None
     n_stalled: int = 0
-    n_epochs: int = 0
-    plan_epoch: int = 0
-    n_plateaus: int = 0
-    optimizer: dict | None = None
+    optimizer: State = field(default_factory=State)
     coefs: list | None = None
     intercepts: list | None = None
     passes: tuple | None = None
@@ -75,21 +69,25 @@ class Progress:
 
     @classmethod
     def of(cls, estimator):
-        """That of a fitted estimator, whose attributes the user may have changed."""
+        """The progress of a fitted estimator; the user may have changed its attributes."""
         public = {name: getattr(estimator, given) for name, given in _PUBLIC.items()}
-        return cls(**estimator._progress, **public)
+        progress = cls(**estimator._progress, **public)
+        return replace(progress, optimizer=State(**progress.optimizer))
 
     def hidden(self):
-        """What no public attribute tells, as a dict, which skops trusts."""
-        names = [field.name for field in fields(self) if field.name not in _PUBLIC]
-        return {name: getattr(self, name) for name in names}
+        """The fields without a public attribute, as dicts, which skops trusts."""
+        names = {own.name for own in fields(self)} - _PUBLIC.keys()
+        hidden = {name: getattr(self, name) for name in names}
+        return hidden | {"optimizer": self.optimizer._asdict()}
 
-    def takes_up(self, solver):
-        """Whether a solver can go on exactly."""
-        return self.optimizer is not None and self.optimizer["solver"] == solver
+    def coordinates(self, network, dtype):
+        """The coordinates of training."""
+        if self.scaling is None:
+            return Coordinates.identity(network)
+        return standard_coordinates(network, *self.scaling, dtype)
 
 
-# What public attributes of the estimator tell
+# Fields that are public attributes of the estimator
 _PUBLIC = {
     "coefs": "coefs_",
     "intercepts": "intercepts_",
@@ -98,49 +96,44 @@ _PUBLIC = {
     "n_samples": "t_",
     "best_loss": "best_loss_",
 }
-# Their names in models that were saved when each was an attribute of the estimator
-_HIDDEN_BEFORE = {
-    "_seed_": "seed",
-    "_feature_moments_": "moments",
-    "_feature_scaling_": "scaling",
-    "_n_stalled_": "n_stalled",
-    "_n_epochs_": "n_epochs",
-    "_plan_epoch_": "plan_epoch",
-    "_n_plateaus_": "n_plateaus",
-    "_moments_": "optimizer",
-}
-
-
 _CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
 
 def upgrade(state):
-    """The attributes of an estimator; those that are given may be of an earlier version."""
-    if "coefs_" in state:
-        state = {"alpha_search_": None} | state
-    if "_seed_" in state:
-        hidden = {new: state[old] for old, new in _HIDDEN_BEFORE.items() if old in state}
-        state = {key: value for key, value in state.items() if key not in _HIDDEN_BEFORE}
-        state["_progress"] = Progress(**hidden).hidden() | _not_recorded(state, hidden)
-    if "_progress" not in state:
+    """The attributes of an estimator, which may be of version 0.2.0."""
+    if "_seed_" not in state:
         return state
-    hidden = state["_progress"]
-    if "passes" not in hidden:
-        hidden = hidden | _not_recorded(state, hidden)
-    scaling = scaling_attributes(hidden["scaling"], hidden.get("unit"))
-    return scaling | state | {"_progress": hidden}
+    state = {"alpha_search_": None} | state
+    exact = dict(state.pop("_moments_", None) or {"vectors": ()})
+    progress = Progress(
+        state.pop("_seed_"),
+        moments=state.pop("_feature_moments_", None),
+        scaling=state.pop("_feature_scaling_", None),
+        n_stalled=state.pop("_n_stalled_", 0),
+        optimizer=State(
+            averages=exact.pop("vectors"),
+            n_epochs=state.pop("_n_epochs_", 0),
+            plan_epoch=state.pop("_plan_epoch_", 0),
+            n_plateaus=state.pop("_n_plateaus_", 0),
+            **exact,
+        ),
+    )
+    progress = replace(progress, **_not_recorded(state, progress))
+    scaling = scaling_attributes(progress.scaling, progress.unit)
+    return scaling | state | {"_progress": progress.hidden()}
 
 
-def _not_recorded(state, hidden):
-    """What models of version 0.2.0 do not tell of the weights that alpha is for.
+def _not_recorded(state, progress):
+    """Fields that models of version 0.2.0 lack, of the weight that alpha is for.
 
     It is taken for the weight of a fit, or of a stream's mean call.
     """
-    moments, n_calls = hidden.get("moments"), 1
+    moments, n_calls = progress.moments, 1
+    n_epochs, plan_epoch = progress.optimizer.n_epochs, progress.optimizer.plan_epoch
     was_chosen = state.get("alpha") == "auto"
-    if state["alpha_search_"] is None and not hidden.get("plan_epoch"):
-        n_calls = max(hidden.get("n_epochs", 0), 1)
-        was_chosen &= hidden.get("n_epochs", 0) == 0
+    if state["alpha_search_"] is None and not plan_epoch:
+        n_calls = max(n_epochs, 1)
+        was_chosen &= n_epochs == 0
     weight = state["t_"] / state.get("n_iter_", 1) if moments is None else moments[2]
     return {
         "plain_mean": moments and (moments[0], moments[2]),
@@ -158,7 +151,7 @@ def with_own_curves(attributes):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training has come to.
+    """The end of a training.
 
     Attributes
     ----------
@@ -174,14 +167,14 @@ class Outcome:
     loss: float | None
 
     def attributes(self, before, join=operator.add):
-        """The fitted attributes, but for those that tell what the data are.
+        """The fitted attributes, without the ones that describe the data.
 
         Parameters
         ----------
         before : dict
             The attributes of the fit that this one goes on from; empty if none.
         join : callable, default=operator.add
-            Appends a curve to that of the earlier calls.
+            Appends a curve to the curve of the earlier calls.
 
         Returns
         -------
@@ -219,14 +212,14 @@ class Outcome:
 
 
 def scaling_attributes(scaling, unit):
-    """What tells how the features are standardised."""
+    """The attributes that tell how the features are standardised."""
     mean, scale = (None, None) if scaling is None else scaling
     standardize = scaling is not None if unit is None else unit
     return {"feature_mean_": mean, "feature_scale_": scale, "standardize_": standardize}
 
 
 def network_attributes(coefs, intercepts):
-    """What a fitted estimator predicts with."""
+    """The attributes that a fitted estimator predicts with."""
     return {
         "coefs_": coefs,
         "intercepts_": intercepts,

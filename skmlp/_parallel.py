@@ -3,7 +3,7 @@
 Small products lose more to the hand-over between BLAS's threads than they gain, so there
 are as many threads over blocks of rows as BLAS was allowed to use. But the limit of most
 BLAS libraries is the process's: who reads it meanwhile, in another thread or in a forked
-child, and restores it later, must not take the one for what was there before.
+child, and restores it later, must not take the one thread for the limit before.
 """
 
 import ctypes
@@ -53,22 +53,22 @@ def _variable(path):
 class _SingleThreadedBlas:
     """Hold BLAS to one thread while anyone is inside, and let nobody else see it.
 
-    threadpoolctl, by which scikit-learn and others read and set the limit of BLAS, is shown
-    meanwhile what it will be afterwards, and what it sets takes effect then: so nobody can
-    restore the limit of here, in whatever order threads come and go. To that end the two
-    functions of its controllers through which all limits pass are wrapped; once and for
-    all, since a thread may be in the midst of one when another thread enters.
+    scikit-learn and others read and set the limit of BLAS by threadpoolctl. Meanwhile it
+    reads the later limit, and sets the later limit: so nobody can take the limit of one
+    thread for the earlier one and restore it, in whatever order threads come and go. To
+    that end two functions of its controllers, through which all limits pass, are wrapped;
+    they stay so, since a thread may be in the midst of one when another thread enters.
     """
 
     def __init__(self):
         self._lock = threading.RLock()
         self._users = set()
         self._libraries = []
-        self._limits = {}  # of libraries that are held, by file: what they will be
-        self._functions = {}  # of controllers: those that are wrapped
+        self._limits = {}  # later limits of the libraries that are held, by file
+        self._functions = {}  # of each controller, the two that are wrapped
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=lambda: self._lock.acquire(),  # that of now, also in a child
+                before=lambda: self._lock.acquire(),  # the present one, also in a child
                 after_in_parent=lambda: self._lock.release(),
                 after_in_child=self._leave_child,
             )
@@ -117,7 +117,7 @@ class _SingleThreadedBlas:
                 del self._limits[library.filepath]
 
     def _leave_child(self):
-        """Of a process that was forked inside: nobody is inside any more."""
+        """Forget, in a forked process, the threads that were inside in its parent."""
         self._lock = threading.RLock()
         self._users.clear()
         limits, self._limits = self._limits, {}
@@ -159,7 +159,7 @@ class _SingleThreadedBlas:
 
 @contextmanager
 def _one_thread_here():
-    """Hold the libraries whose limit is each thread's own, and yield what it was."""
+    """Hold the libraries whose limit is each thread's own, and yield the limits."""
     libraries = _blas(has_limit_of_each_thread=True)
     limits = [library.num_threads for library in libraries]
     _set_one_here()
@@ -179,7 +179,7 @@ _hold_blas = _SingleThreadedBlas()
 
 
 def serial(function, *iterables):
-    """A ``map`` on this thread, that is done when it returns."""
+    """A ``map`` on this thread, which is done when it returns."""
     return list(map(function, *iterables))
 
 
@@ -189,7 +189,7 @@ def row_threads(n_tasks, largest_product=np.inf):
 
     So OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, ``threadpool_limits`` and joblib's workers
     set the number of threads. Inside, floating-point errors are quiet, whatever the caller
-    made of them by `numpy.seterr`: solvers look at the values instead.
+    has set by `numpy.seterr`: solvers look at the values instead.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def row_threads(n_tasks, largest_product=np.inf):
         The most calls one ``map`` will make; no more threads than that are started.
     largest_product : int, optional
         Multiplications in the largest product of matrices. If they are few, as for the
-        prediction of one row, there is nothing to hold, which takes longer than they do.
+        prediction of one row, BLAS is not held, which would take longer than they do.
     """
     if largest_product <= _TINY_PRODUCT:
         with np.errstate(**_QUIET):

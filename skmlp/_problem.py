@@ -1,5 +1,8 @@
 """A problem: data, and a network in coordinates that is to learn them."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
 from skmlp._row_space import row_basis
@@ -35,7 +38,7 @@ class Problem:
 
     @property
     def origin(self):
-        """What the mean loss of perfect predictions is taken for."""
+        """The mean loss of perfect predictions, by convention."""
         return self.network.output.origin * self.targets.n_targets
 
     @property
@@ -45,14 +48,14 @@ class Problem:
         return min(max(self.floor - self.origin, 0.0), most)
 
     def tolerance(self, tol):
-        """`tol` for losses: per unit of what there is to learn, but at most one unit.
+        """`tol` for losses: times the loss that there is to learn, but at most one unit.
 
         The unit of cross-entropies is a bit.
         """
         return tol * (min(self.to_learn / self.network.output.scale, 1.0) or 1.0)
 
     def at_constant(self, theta):
-        """Parameters whose outputs are the best constant, whatever the features."""
+        """Parameters whose outputs are the best constant for all rows."""
         parameters = self.network.parameters(theta.copy())
         parameters.coefs[-1][...] = 0
         parameters.intercepts[-1][...] = self.network.output.constant(self.target_means)
@@ -68,21 +71,27 @@ class Problem:
         """Of the validation rows."""
         return self.validation.objective(self.network, self.coordinates, 0.0, self.map_rows)
 
-    def rough_objective(self, alpha, map=serial):
-        """Of the training rows, for the search."""
-        return self.data.rough_objective(self.network, self.coordinates, alpha, map)
+    def rough_objective(self, alpha, map_rows=serial):
+        """Of the training rows, for the search.
+
+        Alpha is wanted to a factor of 3, and single precision takes half of the time.
+        """
+        exact = self.data.objective(self.network, self.coordinates, alpha, map_rows)
+        return exact.in_single_precision()
 
     def rough_held_out_objective(self):
         """Of the validation rows, likewise."""
-        return self.validation.rough_objective(self.network, self.coordinates, 0.0)
+        return self.validation.objective(
+            self.network, self.coordinates, 0.0
+        ).in_single_precision()
 
     def part(self, data, validation=None):
-        """The same problem of other rows, or of some of these."""
+        """The same problem with other rows, or with some of its own."""
         others = self.targets, validation, self.map_rows
         return Problem(self.network, self.coordinates, data, *others)
 
     def in_row_space(self):
-        """The same problem in the span of its rows, where there it is much smaller."""
+        """The same problem in the span of its rows, if it is much smaller there."""
         n_others = 0 if self.validation is None else self.validation.n_rows
         mean, scale = self.coordinates.means[0], self.coordinates.scales[0]
         n_units = self.network.layer_sizes[1]
@@ -94,7 +103,7 @@ class Problem:
         return self.network.initialize(random_state, self.data.dtype, standardized)
 
     def reduce(self, theta):
-        """Parameters of a larger problem, as far as they matter to this one's rows."""
+        """The share of a larger problem's parameters that acts on the rows of this one."""
         return theta
 
     def expand(self, theta):
@@ -151,3 +160,38 @@ def _with_first(change, network, other, theta):
     """Parameters of another network: the first layer's weights are changed."""
     (W, *others), intercepts = network.parameters(theta)[1:]
     return other.flatten([change(W), *others], intercepts, theta.dtype)
+
+
+def from_raw(network, coordinates, targets, coefs, intercepts, dtype):
+    """Weights and biases of the whole network as a flat vector: `Problem.raw` undone."""
+    parameters = network.parameters(network.flatten(coefs, intercepts, dtype))
+    targets.from_raw(parameters)
+    coordinates.from_raw(parameters)
+    return parameters.vector
+
+
+class Fit(NamedTuple):
+    """A problem, and how it is to be learnt.
+
+    Attributes
+    ----------
+    settings : Settings
+    problem : Problem
+    is_drawn : bool
+        Whether the parameters to start from were drawn.
+    stops_early : bool
+        Whether the score of the validation rows ends the training.
+    score : callable or None
+        Of the attributes that a network predicts with, on the validation rows.
+    stage, notify, begin : callable
+        See `skmlp._training.train`.
+    """
+
+    settings: object
+    problem: Problem
+    is_drawn: bool
+    stops_early: bool
+    score: Callable | None
+    stage: Callable
+    notify: Callable | None
+    begin: Callable | None

@@ -15,7 +15,7 @@ from skmlp._holdout import (
     lots_of_observations,
 )
 from skmlp._memory_map import memory_map, take_rows
-from skmlp._objective import Objective, in_single_precision, row_blocks
+from skmlp._objective import Objective, row_blocks
 from skmlp._parallel import serial
 from skmlp._repeats import (
     Identity,
@@ -341,22 +341,13 @@ class Rows:
         return rows.part(lots.shares(train, are_last=True)), rows.part(lots.shares(others))
 
     def objective(
-        self, network, coordinates, alpha, map=serial, *, total_weight=None, **options
+        self, network, coordinates, alpha, map_rows=serial, *, total_weight=None, **options
     ):
         """The `Objective` of a network of these rows; see there."""
-        options |= {"coordinates": coordinates, "map": map}
+        options |= {"coordinates": coordinates, "map_rows": map_rows}
         options |= {"total_weight": total_weight or self.total_weight}
         rows = self.X, self.targets, self.weights
         return Objective(network, *rows, alpha, **options)
-
-    def rough_objective(self, network, coordinates, alpha, map=serial):
-        """The same in single precision, if possible: of few rows, for the search.
-
-        Alpha is wanted to a factor of 3, and single precision takes half of the time.
-        """
-        X, coordinates = in_single_precision(self.X, coordinates)
-        rows = Rows(X, self.targets, self.weights)
-        return rows.objective(network, coordinates, alpha, map)
 
 
 def _entropy(groups, weight):

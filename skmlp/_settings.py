@@ -1,4 +1,4 @@
-"""The parameters of an estimator for one call, with what 'auto' stands for."""
+"""The parameters of an estimator for one call, with a value in the place of 'auto'."""
 
 from functools import lru_cache
 from numbers import Integral
@@ -112,7 +112,7 @@ class Settings:
         return bool(self.early_stopping) and not self.is_incremental
 
     def searches_alpha(self, earlier):
-        """Whether alpha is to be found: not where it is given, or was chosen before."""
+        """Whether to search for alpha: not where it is given, or was chosen before."""
         is_known = earlier is not None and earlier.chosen_for is not None
         return self.alpha == "auto" and not (is_known or self.is_incremental)
 
@@ -126,7 +126,7 @@ class Settings:
         Returns
         -------
         unused : dict of {str: (str, str)}
-            For each, what it has no effect with, and what it works with.
+            For each, a setting without any effect of it, and the settings that use it.
         """
         of_others = _parameters_of_others(self.solver).items()
         unused = {name: (self._chosen, solvers) for name, solvers in of_others}
@@ -159,7 +159,7 @@ class Settings:
         return unused
 
     def ignores_groups(self, has_validation_set):
-        """Because of what no rows are held out, in groups or not; None if some are."""
+        """The setting because of which no rows are held out; None if some are."""
         if has_validation_set:
             return "X_val"
         if self.alpha != "auto" and not self.early_stopping:

@@ -238,8 +238,8 @@ def gaussian_curvature(M, weights, R):
 def gaussian_fisher(M, weights, R):
     """Replace R by the product with the expected second derivatives, if t is normal.
 
-    They are p and c^2 q^2 / 2, and none of them is negative, as some of `gaussian_curvature`
-    are where the density fits badly.
+    They are p and c^2 q^2 / 2, and none of them is negative, as some of
+    `gaussian_curvature` are where the density fits badly.
     """
     (_, p), (Rm, Rs) = _halves(M), _halves(R)
     Rm *= p

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skmlp import MLPClassifierManual
+from skmlp._iteration import Result
 from skmlp._race import Rules
 from skmlp._rows import Rows
-from skmlp._solvers import Result
 from skmlp._value_losses import GAMMA, GAUSSIAN, POISSON, SQUARED_ERROR, quantile_loss
 
 SOLVERS = ["lbfgs", "newton-cg", "sgd", "adam"]
@@ -103,10 +103,10 @@ class KnownSplit:
         self.validation = SimpleNamespace(n_observations=lambda: n_held_out)
         self._weight = n_held_out * unit
 
-    def rough_objective(self, alpha, map=None):
+    def rough_objective(self, alpha, map_rows=None):
         candidate = 2 * np.log10(alpha / self._unit)
         end = self._objective_of(round(candidate, 6))
-        return SimpleNamespace(candidate=candidate, end=end, dtype=np.dtype(float), map=map)
+        return SimpleNamespace(candidate=candidate, end=end, dtype=np.dtype(float))
 
     def rough_held_out_objective(self):
         def loss(theta):

@@ -24,11 +24,11 @@ from skmlp._alpha import (
     search_alpha,
 )
 from skmlp._coordinates import Coordinates
+from skmlp._iteration import Result, Verdict
 from skmlp._monitor import Monitor
 from skmlp._problem import Problem
 from skmlp._rows import Rows
 from skmlp._settings import Settings
-from skmlp._solvers import Result, Verdict
 from skmlp._targets import ClassLabels
 
 

@@ -135,7 +135,7 @@ def test_the_search_for_alpha_is_a_stage_before_the_iterations(iris, solver, mon
         recorder.events.append("search")
         return choose_alpha(*arguments, **options)
 
-    monkeypatch.setattr("skmlp._training.choose_alpha", search)
+    monkeypatch.setattr("skmlp._choices.choose_alpha", search)
     model = short(solver, alpha="auto", warm_start=True).set_callbacks(recorder).fit(X, y)
     stage = ["begin choose alpha", "search", "end choose alpha"]
     iterations = ["begin iteration", "end iteration"] * 4
@@ -181,8 +181,8 @@ def small_stages(monkeypatch):
     monkeypatch.setattr("skmlp._alpha._STAGE_ROWS", 400)
     monkeypatch.setattr("skmlp._alpha.TRAINING_ROWS", 240)
     monkeypatch.setattr("skmlp._alpha.MOST_ROWS", 480)
-    monkeypatch.setattr("skmlp._training._MANY_ROWS", 600)
-    monkeypatch.setattr("skmlp._training._PART_ROWS", 18)
+    monkeypatch.setattr("skmlp._growing._MANY_ROWS", 600)
+    monkeypatch.setattr("skmlp._growing._FEWEST_ROWS", 18)
 
 
 STAGES = {
@@ -333,7 +333,7 @@ def test_an_error_in_the_search_tears_down(iris, monkeypatch):
     def search(*arguments, **options):
         raise RuntimeError("an error in the search")
 
-    monkeypatch.setattr("skmlp._training.choose_alpha", search)
+    monkeypatch.setattr("skmlp._choices.choose_alpha", search)
     model = short("lbfgs", alpha="auto").set_callbacks(recorder := Recorder())
     with pytest.raises(RuntimeError, match="an error in the search"):
         model.fit(*iris)

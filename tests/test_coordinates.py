@@ -3,7 +3,6 @@
 import warnings
 from functools import reduce
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,7 +29,8 @@ from skmlp._network import Network
 from skmlp._objective import Objective
 from skmlp._outcome import Progress
 from skmlp._rows import Rows
-from skmlp._training import _go_on
+from skmlp._settings import Settings
+from skmlp._start import go_on
 
 
 @pytest.fixture
@@ -203,16 +203,16 @@ def test_following_a_stream_does_not_change_the_function(table):
     before = model.predict_proba(X)
     data = Rows(X + (X - X.mean(axis=0)) + X.std(axis=0), y)
     network = Network((5, 5, 3), "logistic")
-    settings = SimpleNamespace(is_incremental=True, standardize=True)
+    settings = Settings(model, is_incremental=True)
     earlier = Progress.of(model)
     targets = model._targets()
-    progress, coordinates, theta = _go_on(settings, network, targets, data, earlier)
+    progress, coordinates, theta = go_on(settings, network, targets, data, earlier)
     _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)
     assert_allclose(model.predict_proba(X), before, rtol=1e-7, atol=1e-10)
     assert not np.allclose(progress.scaling[0], earlier.scaling[0])
-    assert not np.array_equal(theta, earlier.optimizer["theta"])
+    assert not np.array_equal(theta, earlier.optimizer.theta)
     for old, new in zip(
-        earlier.optimizer["vectors"], progress.optimizer["vectors"], strict=True
+        earlier.optimizer.averages, progress.optimizer.averages, strict=True
     ):
         assert not np.shares_memory(old, new)
 
@@ -560,12 +560,12 @@ def test_features_that_had_no_scale_keep_their_weights(table):
         Z[:30, 1] = 2 * unit
         model = MLPClassifierManual(5, solver="adam", random_state=0)
         model.partial_fit(Z[:30], y[:30], classes=[0, 1, 2])
-        settings = SimpleNamespace(is_incremental=True, standardize=True)
+        settings = Settings(model, is_incremental=True)
         earlier = Progress.of(model)
         network = Network((2, 5, 3), "logistic")
         chunk = model._targets(), Rows(Z[30:], y[30:])
-        _, coordinates, theta = _go_on(settings, network, *chunk, earlier)
-        exact = network.parameters(earlier.optimizer["theta"]).coefs[0]
+        _, coordinates, theta = go_on(settings, network, *chunk, earlier)
+        exact = network.parameters(earlier.optimizer.theta).coefs[0]
         assert_array_equal(network.parameters(theta).coefs[0][1], exact[1])
         before = model.predict_proba(Z[:30])
         _, model.coefs_, model.intercepts_ = raw_parameters(network, coordinates, theta)

@@ -354,7 +354,7 @@ def test_eigenvalues_for_values(params, y):
 
 
 def test_of_normal_densities_the_gauss_newton_matrix_is_the_fisher_matrix():
-    """With p = 1 / v and q = exp(c s) p, the Fisher matrix of m and s has p, c^2 q^2 / 2."""
+    """It has 1 / v and (c q)^2 / 2, with q = exp(c s) / v; see `gaussian`."""
     y = VALUES[-1][1]
     model = make_regressor(VALUES[-1][0], max_iter=3).fit(X, y)
     problem, theta = fitted_problem(model, X, y, None)

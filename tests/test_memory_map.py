@@ -228,8 +228,8 @@ def test_a_large_map_trains_to_the_bits_of_the_array(
 
 @short_fits
 def test_a_large_map_has_the_parts_of_the_array(tmp_path, every_map_is_large, monkeypatch):
-    monkeypatch.setattr("skmlp._training._MANY_ROWS", 6000)
-    monkeypatch.setattr("skmlp._training._PART_ROWS", 100)
+    monkeypatch.setattr("skmlp._growing._MANY_ROWS", 6000)
+    monkeypatch.setattr("skmlp._growing._FEWEST_ROWS", 100)
     X, y = table()
     assert_same_fit(X, on_disk(X, tmp_path), y, "lbfgs")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from skmlp._iteration import Verdict
 from skmlp._monitor import Monitor
-from skmlp._solvers import Verdict
 
 
 def test_monitor_counts_patience_on_the_loss():

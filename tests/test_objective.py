@@ -15,8 +15,7 @@ from skmlp._coordinates import standard_coordinates
 from skmlp._network import Network
 from skmlp._objective import (
     Objective,
-    StandardisedMap,
-    in_single_precision,
+    Standardised,
     row_blocks,
 )
 from skmlp._parallel import row_threads
@@ -87,8 +86,9 @@ def make_standardised(
     return objective, theta, Objective(network, (exact - mean) / scale, k, weights, 0.3)
 
 
-def mean_of_batches(objective, theta, batch_size):
-    drawn = objective.batches(theta, batch_size, np.random.default_rng(3))
+def mean_of_batches(objective, theta, batch_size, n_epochs=1):
+    prepared = objective.for_batches(batch_size, n_epochs)
+    drawn = prepared.batches(theta, batch_size, np.random.default_rng(3))
     values, slopes = zip(*((value, slope.copy()) for value, slope in drawn), strict=True)
     return np.mean(values), np.mean(slopes, axis=0), slopes[0].dtype
 
@@ -161,7 +161,7 @@ def test_only_batches_of_many_dense_standardised_rows_are_in_single_precision():
     assert found == np.float64
     assert np.isfinite(gradient).all()
     raw = Objective(objective.network, objective.X, objective.targets, None, 1.0)
-    assert next(raw.batches(theta, 99, np.random.default_rng()))[1].dtype == np.float64
+    assert raw.for_batches(99, 2) is raw
 
 
 @pytest.mark.parametrize("activation", ["tanh", "logistic"])  # centred at 0, and not
@@ -177,12 +177,11 @@ def test_rows_that_are_standardised_once_make_the_same_batches(activation, optio
         total_weight=7000.0,
         **options,
     )
-    prepared = objective.for_epochs(2, 1000)
-    assert prepared.X.dtype == np.float32
+    prepared = [objective.for_batches(1000, n_epochs) for n_epochs in (2, 1)]
+    assert [isinstance(other.X, np.ndarray) for other in prepared] == [True, False]
+    assert [other.dtype for other in prepared] == [np.float32] * 2
     assert objective.X.dtype == np.float64
-    several = (
-        f.batches(theta, 1000, np.random.default_rng(3)) for f in (prepared, objective)
-    )
+    several = (f.batches(theta, 1000, np.random.default_rng(3)) for f in prepared)
     for (loss, gradient), (exact_loss, exact) in zip(*several, strict=True):
         assert gradient.dtype == np.float32
         assert_allclose(loss, exact_loss, rtol=1e-6)
@@ -192,9 +191,10 @@ def test_rows_that_are_standardised_once_make_the_same_batches(activation, optio
 def test_rows_are_standardised_once_only_where_it_pays(tmp_path, monkeypatch):
     monkeypatch.setattr("skmlp._memory_map._most_bytes", lambda: 0)
 
-    def is_prepared(*arguments, n_epochs=2, batch_size=1000, **options):
+    def is_copied(*arguments, n_epochs=2, batch_size=1000, **options):
         objective, _, _ = make_standardised(*arguments, **options)
-        return objective.for_epochs(n_epochs, batch_size) is not objective
+        prepared = objective.for_batches(batch_size, n_epochs)
+        return prepared is not objective and isinstance(prepared.X, np.ndarray)
 
     def mapped(X):
         rows = np.memmap(tmp_path / "X", X.dtype, "w+", shape=X.shape)
@@ -202,23 +202,23 @@ def test_rows_are_standardised_once_only_where_it_pays(tmp_path, monkeypatch):
         return rows
 
     many = {"n": 2500, "hidden": 200}
-    assert is_prepared(**many)
-    assert not is_prepared(**many, n_epochs=1)
-    assert not is_prepared(**many, batch_size=2500)
-    assert not is_prepared(**many, dtype=np.float32)
-    assert not is_prepared(n=2500)
-    assert not is_prepared(mapped, **many)
-    assert not is_prepared(sparse.csr_array, **many)
+    assert is_copied(**many)
+    assert not is_copied(**many, n_epochs=1)
+    assert not is_copied(**many, batch_size=2500)
+    assert not is_copied(**many, dtype=np.float32)
+    assert not is_copied(n=2500)
+    assert not is_copied(mapped, **many)
+    assert not is_copied(sparse.csr_array, **many)
 
 
 def test_a_fit_standardises_its_rows_once_and_a_call_of_partial_fit_never(monkeypatch):
-    calls = []
+    calls, rows = [], Standardised.rows
 
-    def spy(X, coordinates):
-        calls.append(X.shape)
-        return in_single_precision(X, coordinates)
+    def spy(self, some):
+        calls.append(self.shape)
+        return rows(self, some)
 
-    monkeypatch.setattr("skmlp._objective.in_single_precision", spy)
+    monkeypatch.setattr(Standardised, "rows", spy)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2500, 20))
     y = X[:, 0] > 0
@@ -233,7 +233,7 @@ def test_batches_in_single_precision_have_the_same_bits_for_any_number_of_thread
     gradients = []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"), row_threads(2) as map_rows:
-            objective, theta, _ = make_standardised(n=90_000, hidden=100, map=map_rows)
+            objective, theta, _ = make_standardised(n=90_000, hidden=100, map_rows=map_rows)
             gradients.append(mean_of_batches(objective, theta, 80_000)[1])
     assert gradients[0].dtype == np.float32
     assert_array_equal(*gradients)
@@ -343,11 +343,11 @@ def test_minimum_of_logistic_regression_is_a_stationary_point():
     objective, _ = make_objective(n=300, alpha=1.0)
     network = Network((8, 4), "identity")
     fitted = LogisticRegression(C=1.0, tol=1e-10, max_iter=10000).fit(
-        objective.X, objective.targets, objective.sample_weight
+        objective.X, objective.targets, objective.weights
     )
     theta = network.flatten([fitted.coef_.T], [fitted.intercept_], np.float64)
     _, gradient = Objective(
-        network, objective.X, objective.targets, objective.sample_weight, 1.0
+        network, objective.X, objective.targets, objective.weights, 1.0
     ).loss_gradient(theta)
     assert np.abs(gradient).max() < 1e-6
 
@@ -366,7 +366,7 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
     for n_threads in (1, 2, 4):
         with threadpool_limits(n_threads, user_api="blas"), row_threads(64) as map_rows:
             objective = Objective(
-                network, container(X), k, weights, 1.0, shuffle=False, map=map_rows
+                network, container(X), k, weights, 1.0, shuffle=False, map_rows=map_rows
             )
             results.append(objective.loss_gradient(theta))
             again = objective.loss_gradient(theta)
@@ -415,13 +415,14 @@ def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective():
         mean, scale = np.zeros(5), np.ones(5)
         coordinates = standard_coordinates(network, mean, scale, dtype)
         k, coordinates = np.zeros(X.shape[0], int), coordinates if standardized else None
-        return Objective(network, X, k, None, 1.0, coordinates=coordinates).rough()
+        objective = Objective(network, X, k, None, 1.0, coordinates=coordinates)
+        return objective.rough() is not objective
 
-    assert rough(X) is not None
-    assert rough(X[:1000]) is None
-    assert rough(X.astype(np.float32), np.float32) is None
-    assert rough(sparse.csr_array(X)) is None
-    assert rough(X, standardized=False) is None
+    assert rough(X)
+    assert not rough(X[:1000])
+    assert not rough(X.astype(np.float32), np.float32)
+    assert not rough(sparse.csr_array(X))
+    assert not rough(X, standardized=False)
 
 
 def test_the_rough_objective_of_a_large_map_copies_no_rows(tmp_path, monkeypatch):
@@ -438,7 +439,7 @@ def test_the_rough_objective_of_a_large_map_copies_no_rows(tmp_path, monkeypatch
         for data in (X, mapped)
     )
     one, other = one.rough(), other.rough()
-    assert isinstance(other.X, StandardisedMap)
+    assert isinstance(other.X, Standardised)
     assert other.dtype == np.float32
     assert one.loss(theta) == other.loss(theta)
     assert_array_equal(one.loss_gradient(theta)[1], other.loss_gradient(theta)[1])
@@ -447,7 +448,7 @@ def test_the_rough_objective_of_a_large_map_copies_no_rows(tmp_path, monkeypatch
 
 
 def in_float32(objective):
-    X, weights = objective.X.astype(np.float32), objective.sample_weight
+    X, weights = objective.X.astype(np.float32), objective.weights
     return Objective(objective.network, X, objective.targets, weights, 0.3)
 
 
@@ -586,7 +587,7 @@ def test_products_have_the_same_bits_for_any_number_of_threads(monkeypatch, kept
     products = []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"), row_threads(64) as map_rows:
-            objective = Objective(network, X, k, weights, 1.0, map=map_rows)
+            objective = Objective(network, X, k, weights, 1.0, map_rows=map_rows)
             products.append(objective.hessian_product(theta)(v))
     assert products[0].dtype == dtype
     assert_array_equal(*products)

@@ -161,7 +161,7 @@ def test_a_choice_is_kept_for_a_unit_of_weight(iris, solver, monkeypatch):
     model = short(solver=solver, warm_start=True)
     model.fit(X, y, np.full(150, 1000.0))
     heavy = model.alpha_
-    monkeypatch.setattr("skmlp._training.choose_alpha", None)  # no search any more
+    monkeypatch.setattr("skmlp._choices.choose_alpha", None)  # no search any more
     model.fit(X, y)
     assert model.alpha_ == pytest.approx(heavy / 1000, rel=1e-12)
     kept = model.alpha_

@@ -101,9 +101,9 @@ def test_threads_share_candidates_or_the_rows_of_one(n_rows, asks_threads):
         return map(function, items)
 
     class Spied(KnownSplit):
-        def rough_objective(self, alpha, map=None):
-            maps.append(map is spy)
-            return super().rough_objective(alpha, map)
+        def rough_objective(self, alpha, map_rows=None):
+            maps.append(map_rows is spy)
+            return super().rough_objective(alpha, map_rows)
 
     split = Spied(lambda candidate, start: 1.0, n_rows=n_rows)
     race = Race(known_rules(map_fits=spy), [split], lambda candidate: START)

@@ -155,7 +155,7 @@ def test_adaptive_rate_falls_over_partial_fits(iris):
     for _ in range(9):
         model.partial_fit(X, y, classes=[0, 1, 2])
     # the first epoch improves on infinity; then every third one is a plateau
-    assert model._progress["n_plateaus"] == 2
+    assert model._progress["optimizer"]["n_plateaus"] == 2
 
 
 def test_adaptive_rate_ends_a_fit():

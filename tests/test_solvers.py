@@ -11,21 +11,16 @@ from numpy.testing import assert_allclose
 from scipy import optimize
 
 from skmlp import MLPClassifierManual
+from skmlp._iteration import State, Verdict
+from skmlp._lbfgs import minimize_lbfgs
 from skmlp._monitor import Monitor
 from skmlp._network import Network
+from skmlp._newton import minimize_newton
 from skmlp._objective import Objective
 from skmlp._schedules import Schedule, make_schedule
 from skmlp._settings import Settings
-from skmlp._solvers import (
-    SGD,
-    SOLVERS,
-    Adam,
-    StochasticState,
-    Verdict,
-    minimize_lbfgs,
-    minimize_newton,
-    minimize_stochastic,
-)
+from skmlp._solvers import SOLVERS
+from skmlp._stochastic import SGD, Adam, minimize_stochastic
 
 
 def lbfgs(objective, theta, *, max_iter=100, max_fun=1000, **options):
@@ -55,6 +50,12 @@ class Quadratic:
             (SCALE * offset).mean(axis=0),
         )
 
+    def rough(self):
+        return self
+
+    def for_batches(self, batch_size, n_epochs):
+        return self
+
     def loss(self, theta):
         return self.loss_gradient(theta)[0]
 
@@ -75,7 +76,7 @@ def run(rule, *, schedule=None, on_iteration=lambda *_: Verdict.GO_ON, **options
     settings = {
         "batch_size": 2,
         "max_iter": 2000,
-        "state": StochasticState(),
+        "state": State(),
         "seed": 0,
     } | options
     return minimize_stochastic(
@@ -174,9 +175,15 @@ class Rough(Quadratic):
         return float(np.float32(loss)), gradient.astype(np.float32)
 
 
+def having(objective, rough):
+    """The objective, of which the other one is the same in single precision."""
+    objective.rough = lambda: rough
+    return objective
+
+
 def minimize_roughly(minimize, rough, hook, **limits):
-    start = np.full(3, 30.0)
-    return minimize(Quadratic(), start, on_iteration=hook, rough=rough, **limits)
+    objective, start = having(Quadratic(), rough), np.full(3, 30.0)
+    return minimize(objective, start, on_iteration=hook, **limits)
 
 
 @of_the_whole
@@ -285,6 +292,7 @@ class Saddle:
     """(x^2 - y^2) / 2 + y^4 / 4: a saddle point at 0, and minima at y = 1 and -1."""
 
     dtype = np.dtype(np.float64)
+    rough = Quadratic.rough
 
     def loss_gradient(self, theta):
         x, y = theta
@@ -309,6 +317,7 @@ class Rosenbrock:
     """A curved valley, in which Newton's steps are sometimes too long."""
 
     dtype = np.dtype(np.float64)
+    rough = Quadratic.rough
 
     def __init__(self):
         self.n_hessians = 0
@@ -370,9 +379,9 @@ def test_rough_is_left_where_newtons_gains_are_lost_in_its_rounding():
     (objective, theta), (rough, _) = small_network(), small_network(np.float32)
     n_iter = [
         newton(
-            objective, theta, on_iteration=lambda *_: Verdict.GO_ON, rough=instead
+            having(objective, instead), theta, on_iteration=lambda *_: Verdict.GO_ON
         ).n_iter
-        for instead in (None, rough)
+        for instead in (objective, rough)
     ]
     assert n_iter[1] <= n_iter[0] + 3
 
@@ -395,15 +404,15 @@ def test_epochs_are_shuffled_by_seed_and_number():
 @pytest.mark.parametrize("rule", [SGD(0.9, True), Adam(0.9, 0.999, 1e-8)])
 def test_state_goes_on_exactly(rule):
     whole = run(rule, batch_size=1, max_iter=9, seed=4)
-    state = StochasticState()
-    first = run(rule, batch_size=1, max_iter=4, seed=4, state=state)
-    assert (state.n_epochs, state.n_steps, state.n_samples) == (4, 8, 8)
+    first = run(rule, batch_size=1, max_iter=4, seed=4)
+    assert (first.state.n_epochs, first.state.n_steps) == (4, 8)
     second = minimize_stochastic(
         Quadratic(),
         first.theta,
         rule,
         make_schedule("constant", 0.05, 0.5, 0, 1),
-        state=state,
+        state=first.state,
+        n_samples=8,
         batch_size=1,
         max_iter=5,
         on_iteration=lambda *_: Verdict.GO_ON,
@@ -433,32 +442,30 @@ def test_gradients_in_single_precision_move_parameters_in_double(rule):
             max_iter=max_iter,
             on_iteration=lambda *_: Verdict.GO_ON,
             seed=0,
-        ).theta
+        )
 
-    states = StochasticState(), StochasticState()
-    theta, exact = (
-        run_single(objective, np.zeros(3), 0.05, 20, state)
-        for objective, state in zip((Single(), Quadratic()), states, strict=True)
+    single, exact = (
+        run_single(objective, np.zeros(3), 0.05, 20, State())
+        for objective in (Single(), Quadratic())
     )
-    assert theta.dtype == np.float64
-    assert [average.dtype for average in states[0].averages] == [
-        np.float32 for _ in rule.powers
-    ]
-    assert_allclose(theta, exact, rtol=1e-5)
-    # averages of calls in double precision are taken up in that of the gradient
-    run_single(Single(), exact, 0.05, 1, states[1])
-    assert {average.dtype for average in states[1].averages} == {np.dtype(np.float32)}
+    assert single.theta.dtype == np.float64
+    assert len(single.state.averages) == len(rule.powers)
+    assert {average.dtype for average in single.state.averages} == {np.dtype(np.float32)}
+    assert_allclose(single.theta, exact.theta, rtol=1e-5)
+    # averages of calls in double precision are taken up in the precision of the gradient
+    later = run_single(Single(), exact.theta, 0.05, 1, exact.state).state
+    assert {average.dtype for average in later.averages} == {np.dtype(np.float32)}
     # steps that are far too small for single precision are not lost
     start = np.full(3, 9.0)
-    moved = run_single(Single(), start.copy(), 1e-12, 10, StochasticState())
+    moved = run_single(Single(), start.copy(), 1e-12, 10, State()).theta
     assert ((moved != start) & (abs(moved - start) < 1e-8)).all()
 
 
 def test_adam_in_single_precision_where_squares_underflow():
     """A step is never much longer than the rate, and there is none without a gradient."""
-    theta, state = np.zeros(3), StochasticState([np.zeros(3, np.float32) for _ in "mv"])
+    theta, averages = np.zeros(3), [np.zeros(3, np.float32) for _ in "mv"]
     rule = Adam(0.9, 0.999, 1e-60)
-    rule.step(theta, np.array([0, 1e-30, -1e-10], np.float32), 0.1, state)
+    rule.step(theta, np.array([0, 1e-30, -1e-10], np.float32), 0.1, averages, 1)
     assert theta[0] == 0
     assert -0.1 < theta[1] < 0
     assert_allclose(theta[2], 0.1, rtol=1e-6)
@@ -483,7 +490,7 @@ def test_first_non_finite_value_raises():
                 np.zeros(3),
                 SGD(0.0, False),
                 make_schedule("constant", 0.1, 0.5, 0, 1),
-                state=StochasticState(),
+                state=State(),
                 batch_size=1,
                 max_iter=1,
                 on_iteration=lambda *_: Verdict.GO_ON,
@@ -515,9 +522,9 @@ def test_the_schedule_is_read_at_every_step():
         return 0.1 / (1 + epoch)
 
     class Recorder(SGD):
-        def step(self, theta, gradient, rate, state):
+        def step(self, theta, gradient, rate, averages, t):
             rates.append(rate)
-            super().step(theta, gradient, rate, state)
+            super().step(theta, gradient, rate, averages, t)
 
     run(Recorder(0.0, False), schedule=Schedule(rate), batch_size=1, max_iter=2)
     assert epochs == [0, 0.5, 1, 1.5]
@@ -556,8 +563,8 @@ class Only:
 
     def __init__(self, methods):
         quadratic = Quadratic()
-        quadratic.rough = lambda: None
-        quadratic.for_epochs = lambda n_epochs, batch_size: self
+        quadratic.rough = lambda: self
+        quadratic.for_batches = lambda batch_size, n_epochs: self
         vars(self).update({name: getattr(quadratic, name) for name in methods})
 
 
@@ -566,19 +573,20 @@ def test_every_solver_of_the_table_needs_no_more_than_it_says(solver):
     estimator = MLPClassifierManual(
         solver=solver, learning_rate_init=0.05, max_iter=2000, momentum=0.5
     )
-    state = StochasticState()
     result = SOLVERS[solver].run(
         Settings(estimator),
         Only(SOLVERS[solver].needs),
         np.zeros(3),
         on_iteration=lambda *_: Verdict.GO_ON,
-        state=state,
-        first_epoch=0,
+        state=State(),
         seed=0,
         other=None if SOLVERS[solver].has_epochs else MINIMUM,
     )
     assert_allclose(result.theta, MINIMUM, atol=1e-4)
-    assert state.n_epochs == (result.n_iter if SOLVERS[solver].has_epochs else 0)
+    if SOLVERS[solver].has_epochs:
+        assert result.state.n_epochs == result.n_iter
+    else:
+        assert result.state is None
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -607,8 +615,7 @@ def test_the_parameters_of_a_solver_act_on_it(solver):
                 Only([*SOLVERS[solver].needs, "loss", "rough"]),
                 np.full(3, 9.0),
                 on_iteration=lambda *_: Verdict.GO_ON,
-                state=StochasticState(),
-                first_epoch=0,
+                state=State(),
                 seed=0,
                 other=None,
             )
@@ -636,7 +643,7 @@ def test_lbfgs_keeps_fewer_vectors_if_they_are_long(monkeypatch, size, maxcor):
         seen.append(options["maxcor"])
         raise Stop
 
-    monkeypatch.setattr("skmlp._solvers.optimize.minimize", spy)
+    monkeypatch.setattr("skmlp._scipy_run.optimize.minimize", spy)
     with pytest.raises(Stop):
         minimize_lbfgs(
             Quadratic(), np.zeros(size), max_iter=1, max_fun=1, on_iteration=None

@@ -13,10 +13,10 @@ from sklearn.metrics import log_loss
 import skmlp._alpha
 from skmlp import MLPClassifierManual
 from skmlp._alpha import _climb, draw_rows, search_alpha, steepened
+from skmlp._iteration import Result
 from skmlp._race import Race, Rules
 from skmlp._rows import Rows
 from skmlp._settings import Settings
-from skmlp._solvers import Result
 from skmlp._targets import ClassLabels
 
 
@@ -303,8 +303,8 @@ def test_a_fit_from_a_stage_is_short(seed):
 def test_a_fit_from_parts_ends_as_low_as_a_plain_one(monkeypatch):
     X, y = waves(8000)
     plain = MLPClassifierManual(30, alpha=1.0, random_state=0).fit(X, y)
-    monkeypatch.setattr("skmlp._training._MANY_ROWS", 8000)
-    monkeypatch.setattr("skmlp._training._PART_ROWS", 250)
+    monkeypatch.setattr("skmlp._growing._MANY_ROWS", 8000)
+    monkeypatch.setattr("skmlp._growing._FEWEST_ROWS", 250)
     model = MLPClassifierManual(30, alpha=1.0, random_state=0).fit(X, y)
     assert model.loss_ < plain.loss_ + 2e-4
     assert model.loss_curve_[0] < plain.loss_curve_[0] - 0.1
@@ -330,13 +330,13 @@ def test_what_starts_where_a_stage_has_ended(params, goes_on, monkeypatch):
         found.append(choice._replace(theta=choice.theta.copy()))  # steps are in place
         return choice
 
-    monkeypatch.setattr("skmlp._training.choose_alpha", spy)
+    monkeypatch.setattr("skmlp._choices.choose_alpha", spy)
     starts = []
     solve = skmlp._training._solve
 
-    def spy_on_start(settings, problem, theta, *args):
+    def spy_on_start(fit, progress, theta, *args):
         starts.append(theta.copy())
-        return solve(settings, problem, theta, *args)
+        return solve(fit, progress, theta, *args)
 
     monkeypatch.setattr("skmlp._training._solve", spy_on_start)
     X, y = waves(8000)

@@ -8,8 +8,8 @@ from common import assert_same_state, short, short_fits
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-import skmlp._training
 from skmlp import MLPClassifierManual
+from skmlp._growing import sample_sizes
 from skmlp._network import Network
 from skmlp._rows import Rows
 from skmlp._settings import Settings
@@ -104,16 +104,16 @@ def test_momentum_does_not_outlive_an_interruption(iris):
     """It is of the way until then, and the best parameters may be of before."""
 
     def interrupt(make_outcome):
-        assert make_outcome().progress.optimizer is None
+        assert make_outcome().progress.optimizer.theta is None
         raise KeyboardInterrupt
 
     arguments = given(iris, short(solver="sgd", warm_start=True))
     first = train(*arguments)
-    assert first.progress.optimizer is not None
+    assert first.progress.optimizer.theta is not None
     with pytest.raises(Interrupted) as caught:
         train(*arguments, earlier=first.progress, notify=interrupt)
-    assert caught.value.outcome.progress.optimizer is None
-    assert first.progress.optimizer is not None
+    assert caught.value.outcome.progress.optimizer.theta is None
+    assert first.progress.optimizer.theta is not None
 
 
 def diverge(estimator, X, y):
@@ -160,8 +160,8 @@ def tall(n=600):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr("skmlp._training._MANY_ROWS", 600)
-    monkeypatch.setattr("skmlp._training._PART_ROWS", 18)
+    monkeypatch.setattr("skmlp._growing._MANY_ROWS", 600)
+    monkeypatch.setattr("skmlp._growing._FEWEST_ROWS", 18)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_what_has_no_use_for_a_part_gets_none(small_parts, starts, params, initi
 def test_parts_are_at_most_so_large_and_tell_of_themselves(
     small_parts, capsys, monkeypatch
 ):
-    monkeypatch.setattr("skmlp._training._PART_BYTES", 40 * 3 * 8)
+    monkeypatch.setattr("skmlp._growing._MOST_BYTES", 40 * 3 * 8)
     estimator = MLPClassifierManual(5, alpha=0.3, random_state=0, verbose=True)
     train(Settings(estimator), *tall())
     lines = capsys.readouterr().out.splitlines()
@@ -244,11 +244,10 @@ def test_parts_are_at_most_so_large_and_tell_of_themselves(
     assert lines[len(of_part)].startswith("Iteration    1, loss =   0.")
 
 
-def test_fewer_rows_have_no_parts():
-    data = Rows(np.zeros((49_999, 1)), np.zeros(49_999, int))
-    assert skmlp._training._parts(data) == []
-    data = Rows(np.zeros((400_000, 1)), np.zeros(400_000, int))
-    assert skmlp._training._parts(data) == [50_000, 12_500, 3125]
+def test_fewer_rows_have_no_samples():
+    assert sample_sizes(49_999) == []
+    assert sample_sizes(400_000) == [50_000, 12_500, 3125]
+    assert sample_sizes(400_000, 20_000) == [20_000, 5000]
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def in_memory(network, theta):
     X = np.random.default_rng(0).normal(size=(N_ROWS, N_FEATURES))
     k = np.arange(N_ROWS) % N_CLASSES
     with row_threads(64) as map_rows:
-        whole = Objective(network, X, k, None, 1.0, map=map_rows)
+        whole = Objective(network, X, k, None, 1.0, map_rows=map_rows)
         return median_seconds(whole.loss_gradient, theta)
 
 

@@ -32,10 +32,10 @@ from threadpoolctl import threadpool_limits
 import skmlp._objective
 from skmlp import MLPClassifierManual
 from skmlp._coordinates import feature_moments, mean_and_scale, standard_coordinates
+from skmlp._iteration import Verdict
 from skmlp._monitor import Monitor
 from skmlp._network import Network
 from skmlp._objective import Objective
-from skmlp._solvers import Verdict
 
 TEMPLATE = Path(__file__).with_suffix(".md.in")
 # n, layer sizes

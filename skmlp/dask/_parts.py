@@ -94,7 +94,7 @@ class Parts:
         """As they are: partitions are not to be copied."""
         return self, None
 
-    def objective(self, network, coordinates, alpha, map=None, **of_batches):
+    def objective(self, network, coordinates, alpha, map_rows=None, **of_batches):
         """The `SumOfParts` of a network of these rows."""
         return SumOfParts(network, self, alpha, coordinates)
 
@@ -130,7 +130,8 @@ class SumOfParts:
         return self._sum("loss_gradient", theta)
 
     def rough(self):
-        """Nothing: the partitions are not to be copied."""
+        """Return this one: the partitions are not to be copied."""
+        return self
 
     def _sum(self, method, theta):
         theta = theta.astype(self.dtype, copy=False)

@@ -7,12 +7,12 @@ from sklearn.utils.validation import check_is_fitted
 from skmlp._estimator import BaseMLP
 from skmlp._intake import take_chunk
 from skmlp._outcome import Progress
+from skmlp._problem import Problem, from_raw
 from skmlp._settings import Settings
-from skmlp._training import problem_at
 
 
 def unwrap(estimator):
-    """What rows go through before the network, and the network.
+    """The steps that rows go through before the network, and the network.
 
     Parameters
     ----------
@@ -86,8 +86,13 @@ def fitted_problem(model, X, y, sample_weight):
     """
     settings, progress = Settings(model), Progress.of(model)
     taken = take_chunk(model, settings, progress, X, y, None, sample_weight)
-    data = taken.data.astype(np.float64)
-    return problem_at(settings, data, taken.targets, progress)
+    data, targets = taken.data.astype(np.float64), taken.targets
+    network = settings.network(data.n_features, targets)
+    coordinates = progress.coordinates(network, data.dtype)
+    theta = from_raw(
+        network, coordinates, targets, progress.coefs, progress.intercepts, data.dtype
+    )
+    return Problem(network, coordinates, data, targets), theta
 
 
 def _check_model(model):

@@ -1,0 +1,126 @@
+"""The choices before the iterations: of a divisor of the features, and of alpha."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+from skmlp._alpha import Choice, choose_alpha
+from skmlp._monitor import Monitor, Stopped
+from skmlp._race import tell_nobody
+from skmlp._scaling import scaling_of
+from skmlp._unit import choose_unit, share_a_unit, with_unit
+
+# alpha="auto" in partial_fit, whose calls see few of the rows: the penalty weighs against
+# the rows of a call, so the penalty that suits all rows would be too strong
+_ALPHA_OF_A_STREAM = 1e-4
+
+
+def choose_divisor(settings, problem, progress, theta, stage):
+    """Divide features of one unit by one number, if held-out rows say so."""
+    moments = progress.moments
+    is_set = not settings.standardize or progress.unit or progress.tails is not None
+    if is_set or not share_a_unit(moments):
+        return problem, progress
+    try:
+        with stage("choose divisor"):
+            options = _of_search(settings, problem, progress, _print_divisors)
+            unit = choose_unit(problem, theta, moments, **options)
+    except Stopped:
+        pass  # there is no alpha to end with yet: the search for it ends the fit
+    if unit is None:
+        return problem, progress
+    scaling = scaling_of(moments, problem.data.dtype, unit=unit)
+    return with_unit(problem, moments, unit), replace(progress, unit=unit, scaling=scaling)
+
+
+def set_alpha(fit, progress, theta, reached):
+    """Take alpha as it is given, keep the earlier one, or search for it.
+
+    Parameters
+    ----------
+    fit : Fit
+    progress : Progress
+    theta : ndarray of shape (P,)
+    reached : deque
+        Is given the progress and the parameters of the best fit so far.
+
+    Returns
+    -------
+    progress : Progress
+    choice : Choice
+        Where to start from, and more, if there was a search.
+    """
+    settings, problem = fit.settings, fit.problem
+    if settings.alpha != "auto":
+        alpha = float(settings.alpha)
+        progress = replace(progress, alpha=alpha, alpha_search=None, chosen_for=None)
+        return progress, Choice(alpha, theta)
+    if settings.is_incremental:
+        alpha = _ALPHA_OF_A_STREAM if progress.alpha is None else progress.alpha
+        return replace(progress, alpha=alpha), Choice(alpha, theta)
+    chosen_for = problem.data.observation_weight()
+    if not settings.searches_alpha(progress):
+        progress = _with_alpha_kept(progress, chosen_for)
+        return progress, Choice(progress.alpha, theta)
+    progress = replace(progress, chosen_for=chosen_for)
+    choice = None
+    try:
+        with fit.stage("choose alpha"):
+            choice = _search_alpha(fit, progress, theta, reached)
+    except Stopped:
+        if reached:
+            raise  # else nothing is trained yet: the first iteration ends the fit
+    if settings.verbose:
+        print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
+    progress = _with_choice(progress, choice)
+    if choice.found is not None:
+        reached.append((progress, choice.found))
+    return progress, choice
+
+
+def _with_alpha_kept(progress, chosen_for):
+    """Keep the earlier choice: in other units of the weights, the same penalty."""
+    factor = chosen_for / progress.chosen_for
+    if math.isnan(factor):
+        factor = 1.0
+    return replace(progress, alpha=factor * progress.alpha, chosen_for=chosen_for)
+
+
+def _search_alpha(fit, progress, theta, reached):
+    """See `set_alpha`."""
+    settings, problem = fit.settings, fit.problem
+    draw_start = partial(problem.draw, standardized=settings.standardize)
+    return choose_alpha(
+        problem,
+        theta,
+        draw_start=draw_start if fit.is_drawn else None,
+        stage=fit.stage,
+        report=lambda best: reached.append((_with_choice(progress, best), best.theta)),
+        **_of_search(settings, problem, progress, _print_candidates),
+    )
+
+
+def _with_choice(progress, choice):
+    return replace(progress, alpha=choice.alpha, alpha_search=choice.record)
+
+
+def _print_candidates(table):
+    for n_rows, alpha, loss in table:
+        print(f"{n_rows} rows, alpha = {alpha:.6g}: held-out loss = {loss:.6f}")
+
+
+def _print_divisors(losses):
+    for unit, loss in losses.items():
+        print(f"standardize={unit!r}: held-out loss = {loss:.6f}")
+
+
+def _of_search(settings, problem, progress, show):
+    """The arguments that both searches share."""
+    tol = problem.tolerance(settings.tol)
+    return {
+        "seed": progress.seed,
+        "make_monitor": partial(Monitor, tol, settings.n_iter_no_change),
+        # the iterations of a search are no epochs
+        "max_iter": math.inf if settings.method.has_epochs else settings.max_iter,
+        "show": show if settings.verbose else tell_nobody,
+    }
