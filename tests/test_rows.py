@@ -137,7 +137,7 @@ def test_objectives_of_parts_add_up_and_the_rough_one_is_close():
         for indices, alpha in ((np.arange(20), 0.7), (np.arange(20, 50), 0.0))
     ]
     assert_allclose(sum(part.loss(theta) for part in parts), whole.loss(theta), rtol=1e-12)
-    rough = rows.rough_objective(network, coordinates, 0.7)
+    rough = rows.objective(network, coordinates, 0.7).in_single_precision()
     assert rough.dtype == np.float32
     assert_allclose(rough.loss(theta), whole.loss(theta), rtol=1e-5)
 
