@@ -332,7 +332,8 @@ def best_start(problem, alpha, starts, make_monitor, train):
     losses = [train(objective, theta, make_monitor()).loss for theta in reduced]
     # what differs by less than stopping allows is equal, and the first of equals is taken:
     # the rounding of a sum must not decide
-    return starts[int(np.argmax(np.array(losses) <= min(losses) + make_monitor().tol))]
+    bound = min(losses) + make_monitor().least_gain(min(losses))
+    return starts[int(np.argmax(np.array(losses) <= bound))]
 
 
 def _train(objective, theta, monitor, max_iter):

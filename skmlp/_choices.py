@@ -52,9 +52,8 @@ def set_alpha(fit, progress, theta, reached):
     """
     settings, problem = fit.settings, fit.problem
     if settings.alpha != "auto":
-        alpha = float(settings.alpha)
-        progress = replace(progress, alpha=alpha, alpha_search=None, chosen_for=None)
-        return progress, Choice(alpha, theta)
+        choice = Choice(float(settings.alpha), theta)
+        return replace(_with_choice(progress, choice), chosen_for=None), choice
     if settings.is_incremental:
         alpha = _ALPHA_OF_A_STREAM if progress.alpha is None else progress.alpha
         return replace(progress, alpha=alpha), Choice(alpha, theta)
@@ -101,7 +100,12 @@ def _search_alpha(fit, progress, theta, reached):
 
 
 def _with_choice(progress, choice):
-    return replace(progress, alpha=choice.alpha, alpha_search=choice.record)
+    return replace(
+        progress,
+        alpha=choice.alpha,
+        alpha_search=choice.record,
+        widening=choice.widening,
+    )
 
 
 def _print_candidates(table):
@@ -116,10 +120,11 @@ def _print_divisors(losses):
 
 def _of_search(settings, problem, progress, show):
     """The arguments that both searches share."""
-    tol = problem.tolerance(settings.tol)
+    tolerances = problem.tolerances(settings.tol)
+    patience = settings.n_iter_no_change
     return {
         "seed": progress.seed,
-        "make_monitor": partial(Monitor, tol, settings.n_iter_no_change),
+        "make_monitor": partial(Monitor, patience=patience, **tolerances),
         # the iterations of a search are no epochs
         "max_iter": math.inf if settings.method.has_epochs else settings.max_iter,
         "show": show if settings.verbose else tell_nobody,

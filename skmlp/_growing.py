@@ -51,10 +51,10 @@ def _fit_to_sample(fit, progress, theta, n_rows, reached):
     settings, problem = fit.settings, fit.problem
     rows = problem.data.sample(progress.seed, n_rows)
     monitor = Monitor(
-        _TOLERANCE * problem.tolerance(settings.tol),
-        settings.n_iter_no_change,
+        patience=settings.n_iter_no_change,
         verbose=settings.verbose,
         title=f"Fit to {rows.n_rows} of {problem.data.n_rows} rows: ",
+        **problem.tolerances(_TOLERANCE * settings.tol),
     )
     monitor.notify = lambda: reached.append((progress, monitor.theta))
     alpha = progress.alpha * rows.total_weight / problem.data.total_weight

@@ -27,12 +27,14 @@ class Monitor:
     Parameters
     ----------
     tol : float
-        The least improvement that counts.
+        The least improvement that counts, of the loss or of a score that is watched.
     patience : float
         Iterations without improvement that are forgiven.
     score_held_out : callable or None
         ``score_held_out(theta)`` returns the loss of parameters on held-out data and their
         score, higher is better.
+    rtol : float, default=0
+        The same for the loss, in parts of the loss, if that is more.
     watches_score : bool
         Whether the score is watched and the best parameters are kept; else the training
         loss is, and the held-out data are looked at for the record only.
@@ -64,6 +66,7 @@ class Monitor:
     patience: float
     score_held_out: Callable | None = None
     _: KW_ONLY
+    rtol: float = 0.0
     watches_score: bool = False
     verbose: bool = False
     title: str = ""
@@ -94,7 +97,7 @@ class Monitor:
             starts anew then; STOP if the fit should end.
         """
         theta = theta.copy()
-        improved = loss <= self.best_loss - self.tol
+        improved = loss <= self.best_loss - self.least_gain(loss)
         if self.score_held_out is not None:
             # may raise: then nothing is recorded
             validation_loss, score = self.score_held_out(theta)
@@ -124,6 +127,10 @@ class Monitor:
             self.was_stopped = True
             return Verdict.STOP
         return verdict
+
+    def least_gain(self, loss):
+        """The least difference from a loss that counts."""
+        return max(self.tol, self.rtol * loss)
 
     def _is_gaining(self):
         """Whether the loss falls faster than it did, or its gradient has grown."""

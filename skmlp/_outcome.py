@@ -42,6 +42,9 @@ class Progress:
     alpha : float or None
     alpha_search : dict or None
         How alpha was found; see `Choice.record`. None if it was given.
+    widening : float
+        What held-out rows of that search have added to the log-variances of densities; the
+        parameters of training are without it.
     chosen_for : float or None
         Mean weight of an observation in the data that alpha was chosen for: nan if it is
         not known, None if alpha was not chosen.
@@ -61,6 +64,7 @@ class Progress:
     coefs: list | None = None
     intercepts: list | None = None
     passes: tuple | None = None
+    widening: float = 0.0
     chosen_for: float | None = None
     alpha: float | None = None
     alpha_search: dict | None = None

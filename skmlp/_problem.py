@@ -7,6 +7,9 @@ from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
 from skmlp._row_space import row_basis
 
+# A share of what there was to learn that is next to nothing
+_LEFT = 1e-3
+
 
 class Problem:
     """Data, and a network in coordinates that is to learn them.
@@ -47,12 +50,16 @@ class Problem:
         most = self.network.output.most * self.targets.n_targets
         return min(max(self.floor - self.origin, 0.0), most)
 
-    def tolerance(self, tol):
-        """`tol` for losses: times the loss that there is to learn, but at most one unit.
+    def tolerances(self, tol):
+        """`tol` of losses, as arguments of `Monitor`.
 
-        The unit of cross-entropies is a bit.
+        It is times the loss that there is to learn, but at most one unit: of cross-entropies,
+        a bit. Of losses that tell the scale of the noise it is in parts of the loss, until
+        next to nothing is left.
         """
-        return tol * (min(self.to_learn / self.network.output.scale, 1.0) or 1.0)
+        if self.network.output.is_relative:
+            return {"tol": tol * _LEFT * (self.to_learn or 1.0), "rtol": tol}
+        return {"tol": tol * (min(self.to_learn / self.network.output.scale, 1.0) or 1.0)}
 
     def at_constant(self, theta):
         """Parameters whose outputs are the best constant for all rows."""
@@ -110,11 +117,11 @@ class Problem:
         """Parameters of the larger problem."""
         return theta
 
-    def raw(self, theta):
-        """Weights and biases of the whole network at theta."""
+    def raw(self, theta, widening=0.0):
+        """Weights and biases of the whole network at theta, with densities made wider."""
         theta = theta.astype(self.data.dtype, copy=False)
         parameters = raw_parameters(self.network, self.coordinates, theta)
-        return self.targets.to_raw(*parameters[1:])
+        return self.targets.to_raw(*parameters[1:], widening)
 
 
 class _RowSpaceProblem(Problem):
@@ -152,8 +159,8 @@ class _RowSpaceProblem(Problem):
     def expand(self, theta):
         return _with_first(self._basis.expand, self.network, self._whole.network, theta)
 
-    def raw(self, theta):
-        return self._whole.raw(self.expand(theta))
+    def raw(self, theta, widening=0.0):
+        return self._whole.raw(self.expand(theta), widening)
 
 
 def _with_first(change, network, other, theta):
@@ -162,10 +169,10 @@ def _with_first(change, network, other, theta):
     return other.flatten([change(W), *others], intercepts, theta.dtype)
 
 
-def from_raw(network, coordinates, targets, coefs, intercepts, dtype):
+def from_raw(network, coordinates, targets, coefs, intercepts, dtype, widening=0.0):
     """Weights and biases of the whole network as a flat vector: `Problem.raw` undone."""
     parameters = network.parameters(network.flatten(coefs, intercepts, dtype))
-    targets.from_raw(parameters)
+    targets.from_raw(parameters, widening)
     coordinates.from_raw(parameters)
     return parameters.vector
 

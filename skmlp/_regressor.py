@@ -187,19 +187,19 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
     epsilon : float, default=1e-8
         Adam's guard against division by zero.
 
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Most iterations: epochs for 'sgd' and 'adam'.
 
     max_fun : int, default=15000
         Most evaluations of the objective. Used by 'lbfgs'.
 
-    tol : float, default=2e-4
+    tol : float, default=1e-3
         A fit stops when the loss (with early stopping, the validation score) has not
         improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
-        For losses it is in units of the standardised targets, so that the unit of y does
-        not matter: a constant prediction has a squared error of 1/2 for each column of y.
-        Where the best constant has a loss of less than 1/2, as with frequent counts, `tol`
-        is multiplied by twice that loss. 'lbfgs' goes on while the loss falls faster than
+        For losses it is a share of the loss that is left, so that a curve with little
+        noise is followed further; from 99.9% of what there was to learn on, `tol` is a
+        share of the remaining thousandth. For 'gaussian', whose loss is a logarithm, and
+        for scores it is a difference. 'lbfgs' goes on while the loss falls faster than
         before, or its gradient grows: that is a plateau, not the end; and so does
         'newton-cg'. Both also stop when the loss can't be lowered within the precision
         of the data's type ('newton-cg': nor its gradient), as they are to with ``tol=0``.
@@ -419,9 +419,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
-        max_iter=200,
+        max_iter=1000,
         max_fun=15000,
-        tol=2e-4,
+        tol=1e-3,
         n_iter_no_change=10,
         early_stopping=False,
         scoring="loss",

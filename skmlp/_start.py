@@ -140,10 +140,12 @@ def _take_up(network, coordinates, targets, progress):
     given, exact = (progress.coefs, progress.intercepts), progress.optimizer.theta
     if exact is not None:
         raw = raw_parameters(network, coordinates, exact)
-        layers = zip(chain(*targets.to_raw(*raw[1:])), chain(*given), strict=True)
+        there = targets.to_raw(*raw[1:], progress.widening)
+        layers = zip(chain(*there), chain(*given), strict=True)
         if all(starmap(np.array_equal, layers)):
             return exact.copy()
-    return from_raw(network, coordinates, targets, *given, progress.coefs[0].dtype)
+    dtype, widening = progress.coefs[0].dtype, progress.widening
+    return from_raw(network, coordinates, targets, *given, dtype, widening)
 
 
 def start(network, coordinates, targets, drawn, coefs_init, intercepts_init):

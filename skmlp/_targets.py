@@ -54,11 +54,11 @@ class _OfClasses:
         """What to call an output in a sentence, given its name."""
         return str(output)
 
-    def to_raw(self, coefs, intercepts):
-        """Weights and biases as they are: labels have no units."""
+    def to_raw(self, coefs, intercepts, widening=0.0):
+        """Weights and biases as they are: labels have no units, and no density."""
         return coefs, intercepts
 
-    def from_raw(self, parameters):
+    def from_raw(self, parameters, widening=0.0):
         """Leave the parameters, likewise."""
 
     def has_units_of(self, other):

@@ -245,12 +245,12 @@ def most_stages(settings, data, validation, earlier, is_drawn):
     return n_stages
 
 
-def _score_held_out(problem, held_out, score, floor, theta):
+def _score_held_out(fit, held_out, floor, widening, theta):
     """Loss and score of held-out rows; without a score, the loss is the score."""
-    loss = held_out.loss(theta)
-    if score is None:
+    problem, loss = fit.problem, held_out.loss(theta)
+    if fit.score is None:
         return loss, problem.targets.score(loss, floor)
-    return loss, score(network_attributes(*problem.raw(theta)))
+    return loss, fit.score(network_attributes(*problem.raw(theta, widening)))
 
 
 def _make_monitor(fit, progress):
@@ -259,23 +259,33 @@ def _make_monitor(fit, progress):
     if problem.validation is not None:
         held_out = problem.held_out_objective()
         floor = problem.part(problem.validation).floor
-        score_held_out = partial(_score_held_out, problem, held_out, fit.score, floor)
+        known = held_out, floor, progress.widening
+        score_held_out = partial(_score_held_out, fit, *known)
     patience = settings.n_iter_no_change
     if not fit.stops_early and settings.has_planned_rate:
         patience = np.inf  # the end of the plan tells when it is done
     earlier = {}
     if settings.is_incremental and progress.best_loss is not None:
         earlier = {"best_loss": progress.best_loss, "n_stalled": progress.n_stalled}
-    # the calls of partial_fit may each see few classes; a score has a scale of its own
-    has_scale = settings.is_incremental or (fit.stops_early and settings.scoring != "loss")
     return Monitor(
-        settings.tol if has_scale else problem.tolerance(settings.tol),
-        patience,
-        score_held_out,
+        patience=patience,
+        score_held_out=score_held_out,
         watches_score=fit.stops_early,
         verbose=settings.verbose,
         **earlier,
+        **_tolerances(fit),
     )
+
+
+def _tolerances(fit):
+    """`tol` as arguments of `Monitor`; scores have a scale of their own, as D2 has."""
+    settings, problem = fit.settings, fit.problem
+    is_relative = problem.network.output.is_relative
+    if fit.stops_early:
+        has_scale = is_relative or settings.scoring != "loss"
+    else:  # the calls of partial_fit may each see few classes
+        has_scale = settings.is_incremental and not is_relative
+    return {"tol": settings.tol} if has_scale else problem.tolerances(settings.tol)
 
 
 def _objective(fit, progress, **options):
@@ -340,7 +350,7 @@ def _outcome(fit, progress, monitor, result=None, keep_best=False):
     theta, loss = result.theta, result.loss
     if keep_best and monitor.best_theta is not None:
         theta, loss = monitor.best_theta, monitor.losses[monitor.best_iteration]
-    coefs, intercepts = problem.raw(theta)
+    coefs, intercepts = problem.raw(theta, progress.widening)
     best_loss = None if monitor.watches_score else min(monitor.best_loss, loss)
     progress = replace(
         progress,

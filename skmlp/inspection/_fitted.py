@@ -89,9 +89,8 @@ def fitted_problem(model, X, y, sample_weight):
     data, targets = taken.data.astype(np.float64), taken.targets
     network = settings.network(data.n_features, targets)
     coordinates = progress.coordinates(network, data.dtype)
-    theta = from_raw(
-        network, coordinates, targets, progress.coefs, progress.intercepts, data.dtype
-    )
+    raw = progress.coefs, progress.intercepts, data.dtype, progress.widening
+    theta = from_raw(network, coordinates, targets, *raw)
     return Problem(network, coordinates, data, targets), theta
 
 
