@@ -53,9 +53,9 @@ class Problem:
     def tolerances(self, tol):
         """`tol` of losses, as arguments of `Monitor`.
 
-        It is times the loss that there is to learn, but at most one unit: of cross-entropies,
-        a bit. Of losses that tell the scale of the noise it is in parts of the loss, until
-        next to nothing is left.
+        It is times the loss that there is to learn, but at most one unit: of
+        cross-entropies, a bit. Of losses that tell the scale of the noise it is in parts of
+        the loss, until next to nothing is left.
         """
         if self.network.output.is_relative:
             return {"tol": tol * _LEFT * (self.to_learn or 1.0), "rtol": tol}

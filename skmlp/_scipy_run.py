@@ -125,7 +125,7 @@ class ScipyRun:
     def _too_far(self, x):
         """The values for scipy at a trial without a finite one: a bowl around the start.
 
-        Its line search then tries a shorter step; where a step has no length, there is none.
+        Its line search then tries a shorter step. ValueError if the trial is no point.
         """
         start, loss = self._reached
         step = x - start
