@@ -230,7 +230,8 @@ def search_alpha(rules, splits, theta, steeper=()):
         race.run([candidate])
     for split in range(1, len(splits)):
         survivors = race.contenders()
-        if len(survivors) > 1:
+        # all rows are to tell how wide densities are
+        if len(survivors) > 1 or rules.widen is not None:
             race.run(survivors, split)
     return race, theta
 

@@ -22,6 +22,16 @@ def test_monitor_counts_patience_on_the_loss():
     assert monitor.losses[0] == 1.0
 
 
+def test_monitor_counts_a_share_of_the_loss():
+    """A tenth of it; but a hundredth of 1 where less than a tenth of 1 is left."""
+    monitor = Monitor(tol=0.01, patience=9, rtol=0.1)
+    stalled = []
+    for loss in (2.0, 1.85, 1.7, 1.5, 0.08, 0.075, 0.069):
+        monitor(np.zeros(1), loss)
+        stalled.append(monitor.n_stalled)
+    assert stalled == [0, 1, 2, 0, 0, 1, 2]
+
+
 @pytest.mark.parametrize("gains", ["loss", "slope", "neither"])
 def test_monitor_tells_a_plateau_from_an_end(gains):
     """Before an end both fade; on a plateau the loss gains speed, or its gradient grows."""

@@ -44,6 +44,7 @@ from skmlp import LossCurveDisplay, MLPRegressorManual
 from skmlp._activations import ACTIVATIONS
 from skmlp._callbacks import _is_known
 from skmlp._values import FAMILIES
+from skmlp.inspection._fitted import fitted_problem
 
 POSITIVE = ["poisson", "gamma"]
 needs_callbacks = pytest.mark.skipif(not _is_known, reason="needs scikit-learn >= 1.9")
@@ -77,6 +78,19 @@ def suited(loss, y):
     return np.exp(y) if loss in POSITIVE else y
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "quantile", "gaussian"])
+def test_tol_is_a_share_of_the_loss_or_a_difference_of_its_logarithm(data, loss):
+    X, y = data
+    y = suited(loss, y)
+    problem, _ = fitted_problem(small(loss).fit(X, y), X, y, None)
+    tolerances = problem.tolerances(0.1)
+    if loss == "gaussian":
+        assert tolerances == {"tol": 0.1}
+    else:
+        assert_allclose(tolerances["tol"], 1e-4 * problem.floor)
+        assert tolerances["rtol"] == 0.1
+
+
 # --- the constructor ------------------------------------------------------------------
 
 
@@ -84,7 +98,8 @@ def test_constructor_is_that_of_mlpregressor():
     """The same names and kinds; the defaults but for those that serve better untuned."""
     ours = inspect.signature(MLPRegressorManual).parameters
     theirs = dict(inspect.signature(MLPRegressor).parameters)
-    other = {"activation": "logistic", "solver": "auto", "alpha": "auto", "tol": 2e-4}
+    other = {"activation": "logistic", "solver": "auto", "alpha": "auto"}
+    other |= {"tol": 1e-3, "max_iter": 1000}
     assert list(ours)[:3] == list(theirs)[:3]
     for name, parameter in theirs.items():
         assert ours[name].kind == parameter.kind
@@ -206,7 +221,7 @@ def test_shape_of_predictions_is_that_of_y(data):
 def test_lists_integers_and_booleans_are_numbers(data):
     X, _ = data
     y = np.arange(200) % 7
-    plain = small(max_iter=20, tol=0.01)
+    plain = small(max_iter=200, tol=0.01)
     expected = plain.fit(X, y.astype(float)).predict(X)
     for other in (y.tolist(), y, y.astype(np.int8), y.astype(np.float32), pd.Series(y)):
         assert_array_equal(plain.fit(X, other).predict(X), expected)
@@ -462,6 +477,57 @@ def test_deviation_of_heteroscedastic_data(spread_out):
     assert nll < known + 0.02
     inside = np.abs(y - mean)[held_out] < 1.96 * std[held_out]
     assert_allclose(inside.mean(), 0.95, atol=0.02)
+
+
+def noisy_wave(n, seed):
+    """Five features tell of y; the deviation of the noise is .3."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 5))
+    return X, np.sin(2 * X.sum(axis=1) / np.sqrt(5)) + 0.3 * rng.normal(size=n)
+
+
+def share_inside(model, seed):
+    """Share of new rows that an interval of 90% has."""
+    X, y = noisy_wave(3000, 100 + seed)
+    mean, std = model.predict(X, return_std=True)
+    return np.mean(np.abs(y - mean) < 1.645 * std)
+
+
+def test_held_out_rows_tell_how_wide_densities_are():
+    """100 rows for 100 units: the residuals of the training rows say too little."""
+    found, known = [], []
+    for seed in range(4):
+        X, y = noisy_wave(100, seed)
+        model = MLPRegressorManual("gaussian", random_state=seed).fit(X, y)
+        found.append(share_inside(model, seed))
+        model.set_params(alpha=model.alpha_).fit(X, y)  # nothing is held out
+        known.append(share_inside(model, seed))
+    assert np.mean(known) < 0.75
+    assert 0.85 < np.mean(found) < 0.95
+
+
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_the_width_of_densities_is_kept_and_not_added_twice(n_columns):
+    X, y = noisy_wave(100, 0)
+    y = np.c_[y, 100 + 10 * y][:, :n_columns]
+    y = y[:, 0] if n_columns == 1 else y
+    model = MLPRegressorManual("gaussian", 20, random_state=0, warm_start=True).fit(X, y)
+    std = model.predict(X, return_std=True)[1]
+    problem, theta = fitted_problem(model, X, y, None)
+    assert_allclose(problem.objective(model.alpha_).loss(theta), model.loss_, rtol=1e-9)
+    again = pickle.loads(pickle.dumps(model)).set_params(max_iter=1, tol=1.0)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        again.fit(X, y)
+    assert again.loss_curve_[-1] <= model.loss_
+    ratio = again.predict(X, return_std=True)[1] / std
+    assert_allclose(ratio, 1, atol=0.05)
+    again.set_params(alpha=model.alpha_)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        again.fit(X, y)
+    ratio = again.predict(X, return_std=True)[1] / std
+    widening = model._progress["widening"]
+    assert widening > 0.1
+    assert_allclose(ratio, np.exp(-widening / 2), atol=0.05)
 
 
 def test_deviations_of_two_columns_are_in_their_units(spread_out):

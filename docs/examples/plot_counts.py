@@ -55,9 +55,9 @@ models = {
     "HistGradientBoostingRegressor": HistGradientBoostingRegressor(
         loss="poisson", early_stopping=True, random_state=0
     ),
-    "MLPRegressorManual": MLPRegressorManual("poisson", max_iter=1000, random_state=0),
+    "MLPRegressorManual": MLPRegressorManual("poisson", random_state=0),
 }
-squared = MLPRegressorManual(max_iter=1000, random_state=0).fit(X, y)
+squared = MLPRegressorManual(random_state=0).fit(X, y)
 best = mean_poisson_deviance(y_new, true_mean(X_new))
 for name, model in models.items():
     deviance = mean_poisson_deviance(y_new, model.fit(X, y).predict(X_new))

@@ -43,13 +43,13 @@ true_quantiles = {"normal": norm.ppf(levels), "skewed": -np.log1p(-np.array(leve
 
 
 def by_gaussian(X, y, rows):
-    model = MLPRegressorManual("gaussian", max_iter=1000, random_state=0).fit(X, y)
+    model = MLPRegressorManual("gaussian", random_state=0).fit(X, y)
     mean, std = model.predict(rows, return_std=True)
     return mean[:, np.newaxis] + std[:, np.newaxis] * norm.ppf(levels)
 
 
 def by_quantiles(X, y, rows):
-    model = MLPRegressorManual("quantile", quantile=levels, max_iter=1000, random_state=0)
+    model = MLPRegressorManual("quantile", quantile=levels, random_state=0)
     return model.fit(X, y).predict(rows)
 
 
