@@ -74,6 +74,7 @@ class ScipyRun:
         self.n_iter = self.n_fun = 0
         self.is_lost = False
         self._reached = None  # the start, or where the last iteration has ended
+        self._trial = None  # the latest evaluation; None if it was not finite
 
     @property
     def was_ended(self):
@@ -95,6 +96,8 @@ class ScipyRun:
             callback=self._callback,
             **self._arguments(theta.size),
         )
+        if self._trial is None and not solution.success:
+            raise ValueError(DIVERGED)  # however short its last steps were
         self.n_iter += solution.nit
         self.n_fun += solution.nfev
         return solution
@@ -127,6 +130,7 @@ class ScipyRun:
 
         Its line search then tries a shorter step. ValueError if the trial is no point.
         """
+        self._trial = None
         start, loss = self._reached
         step = x - start
         square, height = float(step @ step), 1 + abs(loss)

@@ -16,9 +16,9 @@ from skmlp._training import train
 
 NO_BETTER = "^The fit is no better than a constant prediction: "
 NOTHING = (
-    NO_BETTER + r".* constant's 0\.69.* Either the features tell nothing of the targets"
+    NO_BETTER + r".* constant's 0\.69.* Either the features tell nothing of y"
 )
-LINEAR = NO_BETTER + r".* Yet the features tell of the targets.*alpha="
+LINEAR = NO_BETTER + r".* Yet the features tell of y.*alpha="
 
 
 def noise(n=1000, seed=0):
@@ -108,7 +108,7 @@ def test_added_up_rows_count_as_they_were_given():
     rng = np.random.default_rng(0)
     cells = rng.integers(6, size=(20_000, 2)).astype(float)
     y = (rng.random(20_000) < 0.4 + 0.04 * cells[:, 0]).astype(int)
-    with pytest.warns(ConvergenceWarning, match="Yet the features tell of the targets"):
+    with pytest.warns(ConvergenceWarning, match="Yet the features tell of y"):
         MLPClassifierManual(5, alpha=1e9, random_state=0).fit(cells, y)
 
 
@@ -128,7 +128,7 @@ def test_a_few_heavy_rows_of_noise_tell_nothing(seed):
 def test_uneven_weights_do_not_hide_what_the_features_tell():
     X, _, weights = uneven(n=8000)
     weights = np.where(weights > 1, 5.0, 1.0)
-    with pytest.warns(ConvergenceWarning, match="Yet the features tell of the targets"):
+    with pytest.warns(ConvergenceWarning, match="Yet the features tell of y"):
         MLPClassifierManual(10, alpha=1e6, random_state=0).fit(X, X[:, 0] > 0, weights)
 
 
