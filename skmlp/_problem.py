@@ -7,8 +7,9 @@ from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
 from skmlp._row_space import row_basis
 
-# A share of what there was to learn that is next to nothing
-_LEFT = 1e-3
+# A smaller share of what there was to learn is little to gain: `tol` is no longer a share
+# of it. In the last digits of a fit, rounding would decide between minima
+_LEFT = 0.1
 
 
 class Problem:
@@ -55,7 +56,7 @@ class Problem:
 
         It is times the loss that there is to learn, but at most one unit: of
         cross-entropies, a bit. Of losses that tell the scale of the noise it is in parts of
-        the loss, until next to nothing is left.
+        the loss, until little is left.
         """
         if self.network.output.is_relative:
             return {"tol": tol * _LEFT * (self.to_learn or 1.0), "rtol": tol}

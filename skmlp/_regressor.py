@@ -193,12 +193,12 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
     max_fun : int, default=15000
         Most evaluations of the objective. Used by 'lbfgs'.
 
-    tol : float, default=1e-3
+    tol : float, default=5e-4
         A fit stops when the loss (with early stopping, the validation score) has not
         improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
         For losses it is a share of the loss that is left, so that a curve with little
-        noise is followed further; from 99.9% of what there was to learn on, `tol` is a
-        share of the remaining thousandth. For 'gaussian', whose loss is a logarithm, and
+        noise is followed further; from 90% of what there was to learn on, it is a share of
+        the last tenth. For 'gaussian', whose loss is a logarithm, and
         for scores it is a difference. 'lbfgs' goes on while the loss falls faster than
         before, or its gradient grows: that is a plateau, not the end; and so does
         'newton-cg'. Both also stop when the loss can't be lowered within the precision
@@ -421,7 +421,7 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         epsilon=1e-8,
         max_iter=1000,
         max_fun=15000,
-        tol=1e-3,
+        tol=5e-4,
         n_iter_no_change=10,
         early_stopping=False,
         scoring="loss",

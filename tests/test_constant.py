@@ -15,9 +15,7 @@ from skmlp._targets import ClassLabels
 from skmlp._training import train
 
 NO_BETTER = "^The fit is no better than a constant prediction: "
-NOTHING = (
-    NO_BETTER + r".* constant's 0\.69.* Either the features tell nothing of y"
-)
+NOTHING = NO_BETTER + r".* constant's 0\.69.* Either the features tell nothing of y"
 LINEAR = NO_BETTER + r".* Yet the features tell of y.*alpha="
 
 

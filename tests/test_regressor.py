@@ -87,7 +87,7 @@ def test_tol_is_a_share_of_the_loss_or_a_difference_of_its_logarithm(data, loss)
     if loss == "gaussian":
         assert tolerances == {"tol": 0.1}
     else:
-        assert_allclose(tolerances["tol"], 1e-4 * problem.floor)
+        assert_allclose(tolerances["tol"], 1e-2 * problem.floor)
         assert tolerances["rtol"] == 0.1
 
 
@@ -99,7 +99,7 @@ def test_constructor_is_that_of_mlpregressor():
     ours = inspect.signature(MLPRegressorManual).parameters
     theirs = dict(inspect.signature(MLPRegressor).parameters)
     other = {"activation": "logistic", "solver": "auto", "alpha": "auto"}
-    other |= {"tol": 1e-3, "max_iter": 1000}
+    other |= {"tol": 5e-4, "max_iter": 1000}
     assert list(ours)[:3] == list(theirs)[:3]
     for name, parameter in theirs.items():
         assert ours[name].kind == parameter.kind

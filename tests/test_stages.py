@@ -172,7 +172,7 @@ def test_each_stage_goes_on_from_the_one_before():
             np.array([*before, objective.candidate, objective.n_rows]), 0.0, 1, True
         )
 
-    rules = Rules(end, lambda: None, 1.0, 1.0)
+    rules = Rules(end, lambda: None, 1.0, 1.0, 1.0)
     theta = np.full(4, -9.0)
     race, _ = search_alpha(rules, [Chain(0, 1000, starts)], theta)
     problem = SimpleNamespace(
