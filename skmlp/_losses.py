@@ -46,8 +46,9 @@ class Loss(NamedTuple):
         ``spread(means)``: the variance of each output's residual there.
     scale : float
         What `tol` is per: a floor beyond it does not count.
-    origin : float, default=0
-        What the loss of a perfect prediction is taken for.
+    origin : callable
+        ``origin(means)``: what the mean loss of perfect predictions is taken for; 0 by
+        default.
     most : float, default=inf
         What a target gives to learn at the most, if the loss of a perfect prediction says
         nothing of it.
@@ -74,7 +75,7 @@ class Loss(NamedTuple):
     floor: Callable[[np.ndarray], float]
     spread: Callable[[np.ndarray], np.ndarray]
     scale: float
-    origin: float = 0.0
+    origin: Callable[[np.ndarray], float] = lambda means: 0.0
     most: float = math.inf
     is_relative: bool = False
     fisher: Callable | None = None

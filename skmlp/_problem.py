@@ -43,7 +43,7 @@ class Problem:
     @property
     def origin(self):
         """The mean loss of perfect predictions, by convention."""
-        return self.network.output.origin * self.targets.n_targets
+        return self.network.output.origin(self.target_means)
 
     @property
     def to_learn(self):

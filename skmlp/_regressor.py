@@ -459,7 +459,8 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = FAMILIES[self.loss].least == 0
+        needs_positive = {name for name in FAMILIES if FAMILIES[name].least == 0}
+        tags.target_tags.positive_only = self.loss in needs_positive
         # scikit-learn's check of several columns has negative ones
         tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags

@@ -308,6 +308,12 @@ def _gaussian_floor(means):
     return float((variance / v + np.log(v / LEAST_VARIANCE)).sum() / 2)
 
 
+def _gaussian_origin(means):
+    """Of the targets that vary, the loss at the variance 1 without its square."""
+    _, variance, _ = _gaussian_moments(means)
+    return float(np.count_nonzero(variance > LEAST_VARIANCE) * -_LEAST_LOG / 2)
+
+
 def _gaussian_spread(means):
     _, variance, fourth = _gaussian_moments(means)
     v = np.maximum(variance, LEAST_VARIANCE)
@@ -363,7 +369,7 @@ GAUSSIAN = Loss(
     floor=_gaussian_floor,
     spread=_gaussian_spread,
     scale=0.5,
-    origin=-_LEAST_LOG / 2,
+    origin=_gaussian_origin,
     most=0.5,
     widen=widen,
 )

@@ -293,6 +293,8 @@ class RealValues:
     def encode(self, y):
         """Standardised targets of shape (n, K), to a quarter of a millionth of the unit.
 
+        With a log link, to as small a part of the value itself.
+
         So they are the same to the bit for y in another unit, or with another origin; what
         rounding leaves of these could else decide which of several minima a fit ends in.
         For losses of quantiles, which do not mind how far a value is, the furthest ones are
@@ -301,7 +303,11 @@ class RealValues:
         T = (_columns(y) - self.center) / self.scale
         if self.family.loss is None:
             T = np.clip(T, -_FURTHEST, _FURTHEST)
-        return np.rint(T * _GRID) / _GRID
+        if not self.family.has_log_link:
+            return np.rint(T * _GRID) / _GRID
+        # of which the logarithm counts: no value may become 0
+        mantissa, exponent = np.frexp(T)
+        return np.ldexp(np.rint(mantissa * _GRID) / _GRID, exponent)
 
     def decode(self, T):
         """y, given standardised targets."""
