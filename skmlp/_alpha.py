@@ -26,6 +26,8 @@ _ENOUGH_HELD_OUT = 300
 # Fewer rows than this tell nothing. Their penalty, in units, is this times the square of
 # their number: the four of XOR can be learnt, and it is about the best for 20
 _FEWEST_ROWS = 30
+# But densities of few rows are beyond all bounds without a search
+_FEWEST_OF_DENSITY = 5
 _ALPHA_OF_FEW = 1 / 4000
 # Starts that few rows choose from, besides the first
 _N_OTHER_STARTS = 7
@@ -364,7 +366,9 @@ def draw_rows(problem, seed):
         return [(sample, sample)], [], sample
     if sample.n_observations() * (_N_FOLDS - 1) < _STAGE_ROWS * _N_FOLDS:
         sample = sample.sample(seed, MOST_ROWS)
-        return draw_splits(sample, seed), [], sample
+        loss = problem.network.output
+        fewest = _FEWEST_ROWS if loss.widen is None else _FEWEST_OF_DENSITY
+        return draw_splits(sample, seed, fewest), [], sample
     search, stages = _stages(*_first_fold(sample, seed), seed)
     return [search], stages, sample
 
@@ -402,7 +406,7 @@ def _divided(rows, lots, is_held_out):
     return rows.part(train), rows.part(held_out)
 
 
-def draw_splits(rows, seed):
+def draw_splits(rows, seed, fewest=_FEWEST_ROWS):
     """Splits of rows for the search, none of too few rows.
 
     Parameters
@@ -410,13 +414,15 @@ def draw_splits(rows, seed):
     rows : Rows
         Of a `Rows.sample`.
     seed : int
+    fewest : int, default=30
+        Observations that are not too few.
 
     Returns
     -------
     splits : list of (Rows, Rows)
     """
     n_observations = rows.n_observations()
-    if n_observations < _FEWEST_ROWS:
+    if n_observations < fewest:
         return []
     lots = rows.lots()
     # of more rows than it takes to train, the others are held out, at little cost

@@ -196,6 +196,8 @@ class BaseMLP(
             if self.warm_start and hasattr(self, "coefs_") and not is_given:
                 earlier = Progress.of(self)
             taken = take(self, settings, earlier, *given, validation_set)
+            if earlier:
+                earlier = self._in_units(earlier, taken.targets)
             is_drawn = earlier is None and not is_given
             of_data = taken.data, taken.validation
             n_stages = most_stages(settings, *of_data, earlier, is_drawn)
@@ -220,13 +222,24 @@ class BaseMLP(
         with np.errstate(all="ignore"):
             earlier = Progress.of(self) if hasattr(self, "coefs_") else None
             taken = take_chunk(self, settings, earlier, X, y, classes, sample_weight)
-            if earlier and not taken.targets.has_units_of(self._targets()):
-                # averages of gradients in other units say nothing of the next one
-                state = earlier.optimizer.without_averages()
-                earlier = replace(earlier, optimizer=state)
+            if earlier:
+                earlier = self._in_units(earlier, taken.targets, is_incremental=True)
             # in place: the calls of a long stream do not copy the curve of all before
             publish = partial(self._publish, taken, earlier, join=operator.iadd)
             return self._train(settings, taken, earlier, publish)
+
+    def _in_units(self, earlier, targets, is_incremental=False):
+        """Progress without averages of gradients and losses, if they were in other units.
+
+        None if a fit has units that have nothing in common with the earlier ones: it starts
+        afresh. What was fitted to a constant may have no weights left to go on from.
+        """
+        if targets.has_units_of(self._targets()):
+            return earlier
+        if not is_incremental and targets.is_new is not None and targets.is_new.all():
+            return None
+        state = earlier.optimizer.without_averages()
+        return replace(earlier, optimizer=state, best_loss=None, n_stalled=0)
 
     def _train(self, settings, taken, earlier, publish, **options):
         """Train on what was taken in, and publish the outcome."""

@@ -46,6 +46,8 @@ _FURTHEST = 1000.0
 _GRID = 2.0**22
 # Relative differences from which on a stream has left its units
 _DRIFT = 0.1
+# Factors, and numbers of deviations, from which on other units have nothing in common
+_APART = 100.0
 # Width of the smoothing of quantiles, in deviations of y: it vanishes with the rows
 _WIDTH, _WIDTH_POWER = 0.5, -0.4
 
@@ -140,6 +142,9 @@ class RealValues:
     seen : dict or None
         In a stream, `center`, `spread` and `quantiles` by all rows so far: they become the
         units when they have moved away from these.
+    is_new : ndarray of shape (K,) of bool, or None
+        Columns whose outputs start anew, at a constant: what the net knew of them before is
+        in units that have nothing in common with these. None if there are none.
 
     Attributes
     ----------
@@ -150,9 +155,20 @@ class RealValues:
     names = None
 
     def __init__(
-        self, name, center, spread, levels, quantiles, width, weight, is_flat, seen=None
+        self,
+        name,
+        center,
+        spread,
+        levels,
+        quantiles,
+        width,
+        weight,
+        is_flat,
+        seen=None,
+        is_new=None,
     ):
         self.family, self.name, self.is_flat = FAMILIES[name], name, is_flat
+        self.is_new = is_new
         self.spread, self.seen = spread, seen
         # of a constant, so little that whatever a net makes of it is the constant
         least = np.maximum(np.abs(center), _LEAST) * _OF_CONSTANT
@@ -179,17 +195,27 @@ class RealValues:
         new = {
             name: (1 - share) * seen[name] + share * getattr(other, name) for name in names
         }
+        step = other.center - seen["center"]
         if self.family.scale is _deviation:
-            step = other.center - seen["center"]
             new["spread"] = np.hypot(
                 np.sqrt(1 - share) * seen["spread"],
                 np.sqrt(share) * np.hypot(other.spread, np.sqrt(1 - share) * step),
             )
-        state = self.state() | {"weight": weight, "seen": new}
-        ahead = RealValues(**state | new)
+        elif self.family.scale is _robust_deviation:
+            # a call of one row has no spread, but is away from the others
+            of_call = np.hypot(other.spread, step)
+            new["spread"] = (1 - share) * seen["spread"] + share * of_call
+        width = _width(_rows_of(self.width) + _rows_of(other.width))
+        state = self.state() | {"weight": weight, "seen": new, "width": width}
+        ahead = RealValues(**state | new, is_new=self._is_apart(RealValues(**state | new)))
         moved = np.abs(ahead.center - self.center) > _DRIFT * ahead.scale
         moved |= np.abs(np.log(ahead.scale / self.scale)) > _DRIFT
         return ahead if moved.any() else RealValues(**state)
+
+    def _is_apart(self, other):
+        """Which columns have units that have nothing in common with another's."""
+        apart = np.abs(np.log(other.scale / self.scale)) > np.log(_APART)
+        return apart | (np.abs(other.center - self.center) > _APART * other.scale)
 
     def has_units_of(self, other):
         """Whether parameters and gradients are in the same units."""
@@ -199,7 +225,9 @@ class RealValues:
 
     @property
     def constant(self):
-        """The quantiles of standardised targets."""
+        """The quantiles of standardised targets; 0 for other losses."""
+        if self.family.loss is not None:
+            return np.zeros(len(self.scale))
         return (self.quantiles - self.center) / self.scale
 
     @staticmethod
@@ -293,7 +321,7 @@ class RealValues:
     def encode(self, y):
         """Standardised targets of shape (n, K), to a quarter of a millionth of the unit.
 
-        With a log link, to as small a part of the value itself.
+        With a log link, to as small a part of the value itself, if this is less than 1.
 
         So they are the same to the bit for y in another unit, or with another origin; what
         rounding leaves of these could else decide which of several minima a fit ends in.
@@ -305,9 +333,9 @@ class RealValues:
             T = np.clip(T, -_FURTHEST, _FURTHEST)
         if not self.family.has_log_link:
             return np.rint(T * _GRID) / _GRID
-        # of which the logarithm counts: no value may become 0
-        mantissa, exponent = np.frexp(T)
-        return np.ldexp(np.rint(mantissa * _GRID) / _GRID, exponent)
+        # logarithms count, so that no value may become 0
+        exponent = np.minimum(np.frexp(T)[1], 0)
+        return np.ldexp(np.rint(np.ldexp(T, -exponent) * _GRID) / _GRID, exponent)
 
     def decode(self, T):
         """y, given standardised targets."""
@@ -349,6 +377,11 @@ class RealValues:
         factor, shift = self._units(widening)
         parameters.coefs[-1][...] /= factor
         parameters.intercepts[-1][...] = (parameters.intercepts[-1] - shift) / factor
+        if self.is_new is not None:
+            biases = parameters.intercepts[-1]
+            is_new = np.resize(self.is_new, len(biases))
+            parameters.coefs[-1][:, is_new] = 0
+            biases[is_new] = np.resize(self.constant, len(biases))[is_new]
 
     @staticmethod
     def is_met_by_constant(to_learn):
@@ -414,6 +447,16 @@ class ValueTally(NamedTuple):
         return self.n_rows, float(self.moments[2])
 
 
+def _width(n_rows):
+    """Width of the smoothing of quantiles; 0, if they are none, for 0 rows."""
+    return _WIDTH * n_rows**_WIDTH_POWER if n_rows else 0.0
+
+
+def _rows_of(width):
+    """The number of rows of a width."""
+    return (width / _WIDTH) ** (1 / _WIDTH_POWER) if width else 0.0
+
+
 class Values:
     """Reads y of regressors: one or several real values a row."""
 
@@ -465,7 +508,7 @@ class Values:
             of_levels = [quantiles_of(columns, sample_weight, level) for level in levels]
             quantiles = np.concatenate(of_levels)
             # copies of a row are as its weight: they do not count
-            width = _WIDTH * len(np.unique(columns, axis=0)) ** _WIDTH_POWER
+            width = _width(len(np.unique(columns, axis=0)))
         known = center, spread, levels, quantiles, width, weight, y.ndim == 1
         return RealValues(settings.loss, *known)
 
@@ -545,7 +588,7 @@ class Values:
 
     @staticmethod
     def going_on(before, targets):
-        """What y is in a fit that goes on: the units of before are kept."""
+        """What y is in a fit that goes on: units of before, if they suit it at all."""
         for what in ("name", "n_targets", "levels"):
             values = getattr(before, what), getattr(targets, what)
             if not np.array_equal(*values):
@@ -554,7 +597,11 @@ class Values:
                     f"{values[0]}, not {values[1]}. Set it back, or call fit with "
                     "warm_start=False."
                 )
-        return before if (before.spread > 0).all() else targets
+        is_apart = before._is_apart(targets)
+        if not is_apart.any():
+            return before
+        targets.is_new = is_apart
+        return targets
 
 
 def _levels(settings, n_columns):
