@@ -1372,3 +1372,102 @@ def test_pinball_loss_is_less_than_of_other_levels(spread_out):
             at: mean_pinball_loss(y[1500:], p, alpha=level) for at, p in found.items()
         }
         assert min(losses, key=losses.get) == level
+
+
+# --- targets that change, and few of them ---------------------------------------------
+
+
+def stream_of(loss):
+    """Rows whose y has noise, for each loss; the true mean is far from constant."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 2))
+    if loss in ("poisson", "gamma"):
+        mean = np.exp(X[:, 0])
+        counts = rng.poisson(mean).astype(float)
+        return X, (counts if loss == "poisson" else mean * rng.gamma(4, 0.25, size=1500))
+    return X, X[:, 0] + 0.3 * rng.normal(size=1500)
+
+
+@pytest.mark.parametrize("first", [0.0, 1e-6])
+@pytest.mark.parametrize("loss", FAMILIES)
+def test_a_stream_learns_after_a_first_call_that_tells_nothing(loss, first):
+    X, y = stream_of(loss)
+    start = first * y[:50] + 1e-9 * (loss == "gamma")
+    model = small(loss, solver="adam", learning_rate_init=0.02)
+    model.partial_fit(X[:50], start)
+    for _ in range(6):
+        for rows in np.split(np.arange(1500), 30):
+            model.partial_fit(X[rows], y[rows])
+    assert model.score(X, y) > 0.4
+    if loss == "gaussian":
+        mean, deviation = model.predict(X, return_std=True)
+        assert_allclose(np.mean(((y - mean) / deviation) ** 2), 1, atol=0.3)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "gaussian"])
+def test_a_stream_learns_row_by_row(loss):
+    X, y = stream_of(loss)
+    model = small(loss, solver="adam", learning_rate_init=0.02)
+    for i in range(1000):
+        model.partial_fit(X[i : i + 1], y[i : i + 1])
+    assert model.score(X, y) > 0.6
+    if loss == "gaussian":
+        mean, deviation = model.predict(X, return_std=True)
+        assert np.mean(((y - mean) / deviation) ** 2) < 5
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-6, 1e6])
+@pytest.mark.parametrize("loss", FAMILIES)
+def test_warm_start_from_y_in_another_unit(loss, factor):
+    X, y = stream_of(loss)
+    start = factor * y + (factor == 0)
+    model = MLPRegressorManual(loss, (5,), warm_start=True, random_state=0)
+    afresh = clone(model).fit(X[:200], y[:200]).score(X, y)
+    model.fit(X[:200], start[:200]).fit(X[:200], y[:200])
+    assert model.score(X, y) > afresh - 0.05
+
+
+def test_densities_of_few_rows_are_not_beyond_all_bounds():
+    X, y = stream_of("gaussian")
+    for n_rows in (12, 20, 29):
+        model = MLPRegressorManual("gaussian", random_state=0).fit(X[:n_rows], y[:n_rows])
+        mean, deviation = model.predict(X, return_std=True)
+        assert np.mean(((y - mean) / deviation) ** 2) < 10
+
+
+def test_a_constant_column_leaves_the_density_of_another():
+    X, y = stream_of("gaussian")
+    both = np.column_stack([y, np.full(len(y), 5.0)])[:200]
+    model = MLPRegressorManual("gaussian", random_state=0).fit(X[:200], both)
+    assert model.alpha_search_ is not None
+    mean, deviation = model.predict(X, return_std=True)
+    assert_allclose(mean[:, 1], 5, rtol=1e-9)
+    assert_allclose(np.mean(((y - mean[:, 0]) / deviation[:, 0]) ** 2), 1, atol=0.3)
+
+
+@pytest.mark.filterwarnings("ignore:The fit is no better than a constant")
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_early_stopping_publishes_the_density_that_was_scored(solver):
+    X, y = stream_of("gaussian")
+    X = np.hstack([X, np.random.default_rng(1).normal(size=(1500, 8))])
+    model = MLPRegressorManual("gaussian", solver=solver, early_stopping=True)
+    model.set_params(random_state=0, max_iter=100)
+    model.fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:])
+    mean, deviation = model.predict(X[150:], return_std=True)
+    variance = (deviation / model.target_scale_) ** 2 / 1e-4
+    squares = ((y[150:] - mean) / deviation) ** 2
+    loss = np.mean(np.log(variance) + squares) / 2
+    assert_allclose(loss, model.validation_loss_curve_[model.best_iteration_], rtol=1e-6)
+
+
+def test_positive_values_over_many_decades():
+    X, _ = stream_of("gamma")
+    y = np.exp(6 * X[:300, 0])
+    model = MLPRegressorManual("gamma", random_state=0).fit(X[:300], y)
+    assert np.corrcoef(np.log(model.predict(X[:300])), np.log(y))[0, 1] > 0.98
+
+
+def test_an_unknown_loss_is_named_by_a_search():
+    X, y = stream_of("gamma")
+    with pytest.raises(InvalidParameterError, match="'loss' parameter"):
+        cross_val_score(MLPRegressorManual("mse"), X, y, error_score="raise")

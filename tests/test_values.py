@@ -393,3 +393,49 @@ def test_another_quantile_is_another_loss():
     before, now = (read("quantile", y, quantile=q) for q in (0.1, 0.9))
     with pytest.raises(ValueError, match="warm_start"):
         Values.going_on(before, now)
+
+
+# --- units of which the first rows of a stream tell nothing ---------------------------
+
+
+def test_no_positive_value_is_rounded_to_zero():
+    y = np.logspace(-12, 12, 50)
+    targets = read("gamma", y)
+    assert_allclose(targets.decode(targets.encode(y)), y, rtol=3e-7)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+def test_rows_one_by_one_have_a_scale(loss):
+    y = draw_y(loss)
+    targets = read(loss, y[:1])
+    for row in y[1:]:
+        targets = targets.following(read(loss, np.array([row])))
+    assert_allclose(targets.scale, read(loss, y).scale, rtol=0.5)
+
+
+def test_smoothing_vanishes_with_the_rows_of_a_stream():
+    y = draw_y("quantile", n=1000)
+    targets = read("quantile", y[:10])
+    for start in range(10, 1000, 10):
+        targets = targets.following(read("quantile", y[start : start + 10]))
+    assert_allclose(targets.width, read("quantile", y).width, rtol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_a_fit_with_other_units_does_not_go_on_in_the_old_ones(factor):
+    y = draw_y("squared_error")
+    before = read("squared_error", y)
+    assert Values.going_on(before, read("squared_error", 2 * y)) is before
+    targets = Values.going_on(before, read("squared_error", factor * y))
+    assert_array_equal(targets.is_new, True)
+    assert_allclose(targets.scale, factor * before.scale)
+
+
+def test_origin_of_densities_counts_the_targets_that_vary():
+    rng = np.random.default_rng(0)
+    y = np.column_stack([rng.normal(size=100), np.full(100, 5.0)])
+    targets = read("gaussian", y)
+    T, weights, loss = targets.encode(y), np.ones(100), targets.loss
+    means = loss.totals(T, weights, 4) / 100
+    assert_allclose(loss.floor(means) - loss.origin(means), 0.5, rtol=1e-5)
+    assert not targets.is_met_by_constant(loss.floor(means) - loss.origin(means))
