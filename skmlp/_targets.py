@@ -65,6 +65,9 @@ class _OfClasses:
         """True: there are none that could change."""
         return True
 
+    def check_precision(self, dtype):
+        """Labels have no unit that a type may have no numbers for."""
+
     @staticmethod
     def is_met_by_constant(to_learn):
         """Whether training is to begin with a constant: labels take finite logits."""

@@ -318,6 +318,17 @@ class RealValues:
             )
         check_range(y, self.name)
 
+    def check_precision(self, dtype):
+        """Raise ValueError if a type has no numbers for weights and biases in units of y."""
+        info, size = np.finfo(dtype), np.maximum(np.abs(self.center), self.spread)
+        is_small = (self.spread > 0) & (self.spread < info.tiny)
+        if (is_small | (size > info.max / _APART)).any():
+            raise ValueError(
+                f"y is too large or too small for X of {info.dtype}: its columns have the "
+                f"means or medians {self.center} and the deviations {self.spread}. Convert "
+                "X to float64, or change the unit of y."
+            )
+
     def encode(self, y):
         """Standardised targets of shape (n, K), to a quarter of a millionth of the unit.
 

@@ -1471,3 +1471,24 @@ def test_an_unknown_loss_is_named_by_a_search():
     X, y = stream_of("gamma")
     with pytest.raises(InvalidParameterError, match="'loss' parameter"):
         cross_val_score(MLPRegressorManual("mse"), X, y, error_score="raise")
+
+
+@pytest.mark.parametrize("unit", [1e-45, 1e38])
+def test_units_that_single_precision_has_no_numbers_for(data, unit):
+    X, y = data
+    model = small().fit(X.astype(np.float32), y)
+    before = model.coefs_
+    with pytest.raises(ValueError, match="y is too large or too small for X of float32"):
+        model.fit(X.astype(np.float32), unit * y)
+    assert model.coefs_ is before
+    assert model.fit(X, unit * y).score(X * 1.0, unit * y) > 0.5
+
+
+def test_densities_of_many_features_are_as_wide_as_held_out_rows_say():
+    """Residuals of rows that the net has learnt are next to nothing there."""
+    rng = np.random.RandomState(0)
+    X, noise = rng.normal(size=(700, 50)), 0.3 * rng.normal(size=700)
+    y = X[:, :5].sum(axis=1) + noise
+    model = MLPRegressorManual("gaussian", random_state=0).fit(X[:200], y[:200])
+    mean, deviation = model.predict(X[200:], return_std=True)
+    assert np.mean(((y[200:] - mean) / deviation) ** 2) < 2
