@@ -31,7 +31,7 @@ _CONFIRMED = 0.5
 # A share of the floor that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
 # What held-out rows may add to log-variances: more than there is between the least variance
-# and that of y; and how exactly it is found
+# and the variance of y; and how exactly it is found
 _MOST_WIDENING, _ROUGHLY = 15.0, 0.01
 
 

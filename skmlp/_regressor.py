@@ -97,7 +97,8 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         The validation set is held out, if there is one. Else rows are held out at random,
         copies of a row together, and so are the rows of each of the `groups` given to
         `fit`. With fewer than 30 observations it is that weight times their number squared
-        over 4000, and the start is the best of eight; in `partial_fit` it is 0.0001, unless
+        over 4000, and the start is the best of eight (for 'gaussian' only with fewer than
+        5); in `partial_fit` it is 0.0001, unless
         a `fit` has chosen it before. A fit that goes on by `warm_start` keeps what a fit
         has chosen, in units of the weight of an observation.
         In `partial_fit` the penalty weighs against the rows seen: those of the last fit,
@@ -142,7 +143,8 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         'adam' it goes on exactly, momentum and order of rows included: two such fits of
         10 epochs are one of 20. After early stopping or an interrupt the momentum
         starts at zero. Patience, and a learning rate that depends on how far the training
-        is, start afresh.
+        is, start afresh. So does a fit whose y has nothing in common with the earlier y: a
+        deviation that is 100 times as large or as small, or a mean 100 deviations away.
 
     batch_size : int or 'auto', default='auto'
         Rows in a mini-batch; 'auto' is min(200, n_samples). Used by 'sgd' and 'adam'.
@@ -563,7 +565,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         in the objective is taken over the rows of this call, and the penalty is the share
         of it that these rows are of all that were seen (see `alpha`). `target_mean_` and
         `target_scale_` follow the rows that were seen, in steps of a tenth of the scale,
-        which does not change what the net computes. Callbacks are not called.
+        which does not change what the net computes; but if the scale changes by a factor of
+        100, as after a first call of equal values, the output layer starts anew at a
+        constant. Callbacks are not called.
 
         Parameters
         ----------

@@ -319,7 +319,7 @@ class RealValues:
         check_range(y, self.name)
 
     def check_precision(self, dtype):
-        """Raise ValueError if a type has no numbers for weights and biases in units of y."""
+        """Raise ValueError if a type has no numbers for parameters in units of y."""
         info, size = np.finfo(dtype), np.maximum(np.abs(self.center), self.spread)
         is_small = (self.spread > 0) & (self.spread < info.tiny)
         if (is_small | (size > info.max / _APART)).any():
