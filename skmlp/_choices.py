@@ -74,7 +74,8 @@ def set_alpha(fit, progress, theta, reached):
     progress = _with_choice(progress, choice)
     if choice.found is not None:
         reached.append((progress, choice.found))
-    if fit.stops_early:  # at parameters that suit held-out rows as they are
+    if fit.stops_early or settings.method.has_epochs:
+        # it ends at other parameters than the search, long before it has learnt noise
         progress = replace(progress, widening=0.0)
     return progress, choice
 

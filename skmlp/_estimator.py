@@ -224,6 +224,8 @@ class BaseMLP(
             taken = take_chunk(self, settings, earlier, X, y, classes, sample_weight)
             if earlier:
                 earlier = self._in_units(earlier, taken.targets, is_incremental=True)
+                # densities are as wide as they were, and learn from new rows how wide to be
+                earlier = replace(earlier, widening=0.0)
             # in place: the calls of a long stream do not copy the curve of all before
             publish = partial(self._publish, taken, earlier, join=operator.iadd)
             return self._train(settings, taken, earlier, publish)

@@ -1492,3 +1492,33 @@ def test_densities_of_many_features_are_as_wide_as_held_out_rows_say():
     model = MLPRegressorManual("gaussian", random_state=0).fit(X[:200], y[:200])
     mean, deviation = model.predict(X[200:], return_std=True)
     assert np.mean(((y[200:] - mean) / deviation) ** 2) < 2
+
+
+def test_a_density_learns_its_width_from_a_stream_after_a_fit():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 50))
+    y = X[:, :5].sum(axis=1) + 0.3 * rng.normal(size=5000)
+    model = MLPRegressorManual("gaussian", random_state=0).fit(X[:200], y[:200])
+    before = model.predict(X[:5], return_std=True)[1]
+    copied = copy.deepcopy(model).set_params(learning_rate_init=1e-12)
+    after = copied.partial_fit(X[:200], y[:200]).predict(X[:5], return_std=True)[1]
+    assert_allclose(after, before, rtol=1e-6)
+    for _ in range(3):
+        for rows in np.split(np.arange(200, 5000), 12):
+            model.partial_fit(X[rows], y[rows])
+    mean, deviation = model.predict(X[-2000:], return_std=True)
+    assert 0.6 < np.mean(((y[-2000:] - mean) / deviation) ** 2) < 2
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_densities_of_epochs_are_as_wide_as_they_were_trained(solver):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 20))
+    y = X[:, 0] + 0.3 * rng.normal(size=100)
+    model = MLPRegressorManual("gaussian", solver=solver, random_state=0, max_iter=20)
+    with pytest.warns(ConvergenceWarning):
+        found = model.fit(X, y)
+        given = clone(model).set_params(alpha=found.alpha_, standardize=found.standardize_)
+        given.fit(X, y)
+    deviations = (m.predict(X, return_std=True)[1] for m in (found, given))
+    assert_allclose(*deviations, rtol=1e-12)
