@@ -1518,7 +1518,8 @@ def test_densities_of_epochs_are_as_wide_as_they_were_trained(solver):
     model = MLPRegressorManual("gaussian", solver=solver, random_state=0, max_iter=20)
     with pytest.warns(ConvergenceWarning):
         found = model.fit(X, y)
-        given = clone(model).set_params(alpha=found.alpha_, standardize=found.standardize_)
+    given = clone(model).set_params(alpha=found.alpha_, standardize=found.standardize_)
+    with pytest.warns(ConvergenceWarning):
         given.fit(X, y)
     deviations = (m.predict(X, return_std=True)[1] for m in (found, given))
     assert_allclose(*deviations, rtol=1e-12)
