@@ -51,7 +51,7 @@ _OF_STEEPER = (0, -2, -4)
 
 
 class Choice(NamedTuple):
-    """What a search has come to.
+    """The end of a search.
 
     Attributes
     ----------
@@ -231,9 +231,9 @@ def search_alpha(rules, splits, theta, steeper=()):
     while (candidate := race.next_on_plateau()) is not None:
         race.run([candidate])
     for split in range(1, len(splits)):
-        survivors = race.contenders()
-        # all rows are to tell how wide densities are
-        if len(survivors) > 1 or rules.widen is not None:
+        # a row far out has much of a density's loss, so that a few rows can't rule one out
+        survivors = race.contenders() if rules.widen is None else set(race.losses)
+        if len(survivors) > 1:
             race.run(survivors, split)
     return race, theta
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from skmlp._parallel import serial
 
@@ -30,9 +29,9 @@ _LEARNT = 0.1
 _CONFIRMED = 0.5
 # A share of the floor that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
-# What held-out rows may add to log-variances: more than there is between the least variance
-# and the variance of y; and how exactly it is found
-_MOST_WIDENING, _ROUGHLY = 15.0, 0.01
+# What held-out rows may add to log-variances; the last is more than there is between the
+# least variance and the variance of y
+_WIDENINGS = 15 * np.linspace(0, 1, 21) ** 2
 
 
 def tell_nobody(*news, **details):
@@ -95,11 +94,9 @@ class Race:
 
     Attributes
     ----------
-    losses : dict of {int: list of float}
-        Of each candidate, its mean loss on the held-out rows of the splits so far. Before
-        they are measured, densities are made as wide as suits these rows.
-    widenings : dict of {int: list of float}
-        Likewise, what that added to their log-variances.
+    losses : dict of {int: list of float or ndarray}
+        Of each candidate, its mean loss on the held-out rows of the splits so far. Of
+        densities, an array: the loss with each amount added to the log-variances.
     trained : dict of {int: ndarray of shape (P,)}
         Where its fit to the first split ended.
     training_weight : float
@@ -111,8 +108,7 @@ class Race:
         self._pull, self._slack = pull, slack
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
-        self.losses, self.widenings = {}, {}
-        self.trained, self._objectives = {}, {}
+        self.losses, self.trained, self._objectives = {}, {}, {}
         self.training_weight = splits[0].data.total_weight
 
     def alpha(self, candidate):
@@ -129,26 +125,31 @@ class Race:
             measured = [self._measure(split, map_fits, *candidates)]
         else:
             measured = map_fits(partial(self._measure, split, serial), candidates)
-        for candidate, (result, loss, widening) in zip(candidates, measured, strict=True):
+        for candidate, (result, loss) in zip(candidates, measured, strict=True):
             if split == 0:
                 self.trained[candidate] = result.theta
                 self._objectives[candidate] = result.loss
             self.losses.setdefault(candidate, []).append(loss)
-            self.widenings.setdefault(candidate, []).append(widening)
         self._rules.report(self)
 
     def mean(self, candidate):
-        """Mean loss on all held-out rows that a candidate has seen."""
-        return self._average(self.losses[candidate])
+        """Mean loss on all held-out rows that a candidate has seen.
+
+        Densities are as wide as suits these rows.
+        """
+        return float(np.min(self._average(candidate)))
 
     def widening(self, candidate):
-        """What held-out rows add to the log-variances of a candidate."""
-        return self._average(self.widenings[candidate])
+        """What all held-out rows together add to the log-variances of a candidate."""
+        if self._rules.widen is None:
+            return 0.0
+        return float(_WIDENINGS[np.argmin(self._average(candidate))])
 
-    def _average(self, values):
-        """Average over the splits so far."""
+    def _average(self, candidate):
+        """Its losses, on the rows of all splits so far."""
+        losses = self.losses[candidate]
         weights = [held_out.total_weight for held_out in self._held_out]
-        return float(np.average(values, weights=weights[: len(values)]))
+        return np.average(losses, axis=0, weights=weights[: len(losses)])
 
     def best(self):
         """The strongest penalty whose mean loss is about the smallest.
@@ -301,26 +302,22 @@ class Race:
         objective = problem.rough_objective(self.alpha(candidate), map_rows)
         start = problem.reduce(self._start_of(candidate))
         result = self._rules.train(objective, start, self._rules.make_monitor())
-        loss, widening = self._judge(split, result.theta)
-        loss = loss if math.isfinite(loss) else math.inf  # which is worse than any number
+        loss = self._held_out_loss(split, result.theta)
         theta = problem.expand(result.theta.astype(objective.dtype, copy=False))
-        return replace(result, theta=theta), loss, widening
+        return replace(result, theta=theta), loss
 
-    def _judge(self, split, theta):
-        """The loss on held-out rows, and what they add to log-variances.
+    def _held_out_loss(self, split, theta):
+        """See `losses`; infinity, which is worse than any number, where it is none.
 
         Residuals of rows that the net has learnt understate the variance of others.
         """
-        held_out = self._held_out[split]
-        if self._rules.widen is None:
-            return held_out.loss(theta), 0.0
-        network = self._splits[split].network
-
-        def loss(amount):
-            wider = network.parameters(theta.copy())
-            self._rules.widen(wider.intercepts[-1], amount)
-            return held_out.loss(wider.vector)
-
-        bounds, options = (0.0, _MOST_WIDENING), {"xatol": _ROUGHLY}
-        found = minimize_scalar(loss, bounds=bounds, method="bounded", options=options)
-        return float(found.fun), float(found.x)
+        held_out, widen = self._held_out[split], self._rules.widen
+        if widen is None:
+            loss = held_out.loss(theta)
+            return loss if math.isfinite(loss) else math.inf
+        losses = np.empty(len(_WIDENINGS))
+        for i, amount in enumerate(_WIDENINGS):
+            wider = self._splits[split].network.parameters(theta.copy())
+            widen(wider.intercepts[-1], amount)
+            losses[i] = held_out.loss(wider.vector)
+        return np.where(np.isfinite(losses), losses, np.inf)

@@ -55,7 +55,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
           the log-variance s, and the loss is ``log(v / e) / 2 + (t - z)^2 / (2 v)`` with
           ``v = exp(s) + e``. The least variance ``e = 1e-4``, a hundredth of the deviation
           of y, keeps it bounded. `predict` returns the deviation with
-          ``return_std=True``.
+          ``return_std=True``. With ``alpha="auto"``, 'lbfgs' or 'newton-cg' and no early
+          stopping, all deviations have the factor that suits the held-out rows best [14]_;
+          with a number for `alpha` they have none, and may be too small.
 
         For 'absolute_error' and 'quantile' the kink at t = z is rounded by a logistic
         density, whose width of ``0.5 n^-0.4`` (in units of the target) vanishes as the n
@@ -98,8 +100,7 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         copies of a row together, and so are the rows of each of the `groups` given to
         `fit`. With fewer than 30 observations it is that weight times their number squared
         over 4000, and the start is the best of eight (for 'gaussian' only with fewer than
-        5); in `partial_fit` it is 0.0001, unless
-        a `fit` has chosen it before. A fit that goes on by `warm_start` keeps what a fit
+        5); in `partial_fit` it is 0.0001, unless a `fit` has chosen it before. A fit that goes on by `warm_start` keeps what a fit
         has chosen, in units of the weight of an observation.
         In `partial_fit` the penalty weighs against the rows seen: those of the last fit,
         and of the calls since. A call has the share of it that its weight is; a second
@@ -200,8 +201,8 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         improved by `tol` for more than `n_iter_no_change` iterations, with every solver.
         For losses it is a share of the loss that is left, so that a curve with little
         noise is followed further; from 90% of what there was to learn on, it is a share of
-        the last tenth. For 'gaussian', whose loss is a logarithm, and
-        for scores it is a difference. 'lbfgs' goes on while the loss falls faster than
+        the last tenth. For 'gaussian', whose loss is a logarithm, and for scores it is a
+        difference. 'lbfgs' goes on while the loss falls faster than
         before, or its gradient grows: that is a plateau, not the end; and so does
         'newton-cg'. Both also stop when the loss can't be lowered within the precision
         of the data's type ('newton-cg': nor its gradient), as they are to with ``tol=0``.
@@ -271,7 +272,7 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
     loss_ : float
         The objective at the end, in units of the standardised targets: for 'lbfgs' and
         'newton-cg', its value; for 'sgd' and 'adam', the mean over the batches of the
-        epoch. With early stopping, that of the iteration whose parameters are kept.
+        epoch. With early stopping, at the iteration whose parameters are kept.
 
     best_loss_ : float or None
         The smallest value of the loss curve in this fit; None with early stopping.
@@ -289,7 +290,7 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         a validation set.
 
     best_validation_score_ : float or None
-        The largest of this fit's validation scores, that of the parameters that are kept if
+        The largest of this fit's validation scores, of the parameters that are kept if
         the fit stops early; None without a validation set.
 
     best_iteration_ : int or None
@@ -370,6 +371,8 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
        Business & Economic Statistics 39 (2021).
     .. [13] V. Chernozhukov, I. Fernandez-Val, A. Galichon, "Quantile and probability curves
        without crossing", Econometrica 78 (2010).
+    .. [14] D. Levi, L. Gispan, N. Giladi, E. Fetaya, "Evaluating and calibrating
+       uncertainty prediction in regression tasks", Sensors 22 (2022).
 
     Examples
     --------
@@ -678,7 +681,7 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         >>> from sklearn.datasets import load_diabetes
         >>> from skmlp import MLPRegressorManual
         >>> X, y = load_diabetes(return_X_y=True)
-        >>> MLPRegressorManual(5, random_state=0).fit(X, y).score(X, y) > 0.4
+        >>> MLPRegressorManual(random_state=0).fit(X, y).score(X, y) > 0.4
         True
         """
         levels = self._targets().levels

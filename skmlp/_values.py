@@ -58,7 +58,7 @@ class Family(NamedTuple):
     Attributes
     ----------
     loss : Loss or None
-        None for those of quantiles, which depend on the targets.
+        None for losses of quantiles, which depend on the targets.
     center, scale : callable or None
         ``center(y, weights)`` of each column, and ``scale(y, weights, center)``; targets
         are ``(y - center) / scale``. None is 0.
@@ -184,7 +184,7 @@ class RealValues:
     def following(self, other):
         """The same after other rows of a stream, which `other` is known from.
 
-        Means and deviations are merged as those of the features are, medians and the like
+        Means and deviations merge as they do for features, medians and the like
         as means. Units change when the mean has moved by a tenth of a deviation, or the
         deviation by a tenth of itself; or the optimiser would never come to rest.
         """
@@ -432,7 +432,7 @@ def check_range(y, name):
 
 
 class ValueTally(NamedTuple):
-    """What the y of some rows tells of all: moments, from which those of all are merged.
+    """What the y of some rows tells of all rows: moments, which can be merged.
 
     Attributes
     ----------
