@@ -100,8 +100,9 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         copies of a row together, and so are the rows of each of the `groups` given to
         `fit`. With fewer than 30 observations it is that weight times their number squared
         over 4000, and the start is the best of eight (for 'gaussian' only with fewer than
-        5); in `partial_fit` it is 0.0001, unless a `fit` has chosen it before. A fit that goes on by `warm_start` keeps what a fit
-        has chosen, in units of the weight of an observation.
+        5); in `partial_fit` it is 0.0001, unless a `fit` has chosen it before. A fit that
+        goes on by `warm_start` keeps what a fit has chosen, in units of the weight of an
+        observation.
         In `partial_fit` the penalty weighs against the rows seen: those of the last fit,
         and of the calls since. A call has the share of it that its weight is; a second
         pass over the same calls, in their order, is not counted again.

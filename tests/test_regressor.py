@@ -494,16 +494,16 @@ def share_inside(model, seed):
 
 
 def test_held_out_rows_tell_how_wide_densities_are():
-    """100 rows for 100 units: the residuals of the training rows say too little."""
+    """150 rows for 100 units: the residuals of the training rows say too little."""
     found, known = [], []
     for seed in range(4):
-        X, y = noisy_wave(100, seed)
+        X, y = noisy_wave(150, seed)
         model = MLPRegressorManual("gaussian", random_state=seed).fit(X, y)
         found.append(share_inside(model, seed))
         model.set_params(alpha=model.alpha_).fit(X, y)  # nothing is held out
         known.append(share_inside(model, seed))
-    assert np.mean(known) < 0.75
-    assert 0.85 < np.mean(found) < 0.95
+    assert np.mean(known) < 0.87
+    assert 0.88 < np.mean(found) < 0.94
 
 
 @pytest.mark.parametrize("n_columns", [1, 2])
