@@ -271,7 +271,7 @@ class Race:
     def _best_of(self, candidates):
         drawn = {candidate: self._drawn(candidate) for candidate in candidates}
         least, rules = min(drawn.values()), self._rules
-        slack = self._slack * min(least - rules.origin, max(rules.floor - least, 0))
+        slack = self._slack * max(min(least - rules.origin, rules.floor - least), 0)
         if not least < rules.floor - _PLATEAU * rules.to_learn:
             slack = _NOTHING * rules.to_learn
         return max(c for c, loss in drawn.items() if loss <= least + slack)

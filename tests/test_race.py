@@ -35,6 +35,15 @@ def test_candidates_are_half_decades_of_the_unit(unit):
     assert race.table() == expected
 
 
+def test_densities_may_be_better_than_what_is_taken_for_perfect():
+    """Their losses have no least value: the slack is never negative."""
+    split = KnownSplit(lambda candidate, start: -3.0 - candidate)
+    rules = known_rules(floor=1.0, origin=0.5)
+    race = Race(rules, [split], lambda candidate: START, slack=0.005)
+    race.run([0, 1, 2])
+    assert race.best() == 2
+
+
 def test_each_candidate_runs_once_in_a_split_after_those_before():
     trained = defaultdict(list)
 
