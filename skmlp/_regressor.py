@@ -262,7 +262,7 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer, likewise.
 
-    feature_mean_, feature_scale_ : ndarray of shape (n_features_in_,), or None
+    feature_mean_, feature_scale_ : ndarray of shape (n_features,), or None
         What the features were standardised by: subtracted, and divided by; see
         `standardize`. None with ``standardize=False``.
 
