@@ -155,6 +155,7 @@ def check_data(estimator, settings, dtype, X, y, sample_weight):
         sample_weight = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
+        check_total(sample_weight.sum())
     return X, y, sample_weight
 
 
