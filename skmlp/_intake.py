@@ -96,9 +96,10 @@ def _dtype(earlier):
 
 
 def _weigh(X, y, sample_weight, targets, class_weights, groups=None):
-    """Validated data with encoded targets; ValueError if no row has a weight.
+    """Validated data with encoded targets.
 
-    Nor may y have a unit that the precision of X has no numbers for.
+    ValueError if no row has a weight, or if the precision of X has no numbers for the unit
+    of y.
     """
     targets.check_precision(X.dtype)
     rows = weigh(X, targets.encode(y), sample_weight, class_weights, groups)

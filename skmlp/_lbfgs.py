@@ -33,7 +33,8 @@ def minimize_lbfgs(objective, theta, *, max_iter, max_fun, on_iteration, other=N
     Raises
     ------
     ValueError
-        At the first loss or gradient that is not finite.
+        If the loss or its gradient is not finite at the start, or at each point that the
+        search for a step ends with.
 
     References
     ----------

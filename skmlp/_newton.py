@@ -29,7 +29,8 @@ def minimize_newton(objective, theta, *, max_iter, on_iteration, other=None):
     Raises
     ------
     ValueError
-        At the first loss or gradient that is not finite.
+        If the loss or its gradient is not finite at the start, or at each point that the
+        search for a step ends with.
 
     References
     ----------

@@ -109,6 +109,7 @@ class Race:
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
         self.losses, self.trained, self._objectives = {}, {}, {}
+        self._averages = {}  # of the losses of each candidate, over its splits
         self.training_weight = splits[0].data.total_weight
 
     def alpha(self, candidate):
@@ -129,7 +130,10 @@ class Race:
             if split == 0:
                 self.trained[candidate] = result.theta
                 self._objectives[candidate] = result.loss
-            self.losses.setdefault(candidate, []).append(loss)
+            losses = self.losses.setdefault(candidate, [])
+            losses.append(loss)
+            weights = [held_out.total_weight for held_out in self._held_out[: split + 1]]
+            self._averages[candidate] = np.average(losses, axis=0, weights=weights)
         self._rules.report(self)
 
     def mean(self, candidate):
@@ -137,19 +141,13 @@ class Race:
 
         Densities are as wide as suits these rows.
         """
-        return float(np.min(self._average(candidate)))
+        return float(np.min(self._averages[candidate]))
 
     def widening(self, candidate):
         """What all held-out rows together add to the log-variances of a candidate."""
         if self._rules.widen is None:
             return 0.0
-        return float(_WIDENINGS[np.argmin(self._average(candidate))])
-
-    def _average(self, candidate):
-        """Its losses, on the rows of all splits so far."""
-        losses = self.losses[candidate]
-        weights = [held_out.total_weight for held_out in self._held_out]
-        return np.average(losses, axis=0, weights=weights[: len(losses)])
+        return float(_WIDENINGS[np.argmin(self._averages[candidate])])
 
     def best(self):
         """The strongest penalty whose mean loss is about the smallest.

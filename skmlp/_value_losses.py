@@ -309,7 +309,7 @@ def _gaussian_floor(means):
 
 
 def _gaussian_origin(means):
-    """Of the targets that vary, the loss at the variance 1 without its square."""
+    """The loss of a perfect mean with the variance 1, of all targets that vary."""
     _, variance, _ = _gaussian_moments(means)
     return float(np.count_nonzero(variance > LEAST_VARIANCE) * -_LEAST_LOG / 2)
 

@@ -207,10 +207,14 @@ class RealValues:
             new["spread"] = (1 - share) * seen["spread"] + share * of_call
         width = _width(_rows_of(self.width) + _rows_of(other.width))
         state = self.state() | {"weight": weight, "seen": new, "width": width}
-        ahead = RealValues(**state | new, is_new=self._is_apart(RealValues(**state | new)))
+        ahead = RealValues(**state | new)
         moved = np.abs(ahead.center - self.center) > _DRIFT * ahead.scale
         moved |= np.abs(np.log(ahead.scale / self.scale)) > _DRIFT
-        return ahead if moved.any() else RealValues(**state)
+        return ahead._after(self) if moved.any() else RealValues(**state)
+
+    def _after(self, before):
+        """The same, which knows the columns that begin anew after earlier units."""
+        return RealValues(**self.state(), is_new=before._is_apart(self))
 
     def _is_apart(self, other):
         """Which columns have units that have nothing in common with another's."""
@@ -332,7 +336,7 @@ class RealValues:
     def encode(self, y):
         """Standardised targets of shape (n, K), to a quarter of a millionth of the unit.
 
-        With a log link, to as small a part of the value itself, if this is less than 1.
+        With a log link, a value below 1 is rounded to as small a part of itself.
 
         So they are the same to the bit for y in another unit, or with another origin; what
         rounding leaves of these could else decide which of several minima a fit ends in.
@@ -608,11 +612,7 @@ class Values:
                     f"{values[0]}, not {values[1]}. Set it back, or call fit with "
                     "warm_start=False."
                 )
-        is_apart = before._is_apart(targets)
-        if not is_apart.any():
-            return before
-        targets.is_new = is_apart
-        return targets
+        return targets._after(before) if before._is_apart(targets).any() else before
 
 
 def _levels(settings, n_columns):

@@ -27,6 +27,7 @@ ESTIMATORS = [
     MLPRegressorManual(hidden_layer_sizes=(), solver="newton-cg"),
     MLPRegressorManual(solver="sgd", learning_rate_init=0.1),
     MLPRegressorManual(solver="adam", learning_rate_init=0.01),
+    # 15 rows of 30 features, weighted and repeated: kinks magnify the rounding of long fits
     MLPRegressorManual("squared_error", (20, 10), "relu", alpha=1.0, max_iter=50),
     *(
         MLPRegressorManual(loss, 10, alpha=1.0, **params)
