@@ -25,6 +25,9 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call as check_firs
 # Names and number of features, number of rows and weights, where there is no X to pass to
 # `validate_data`: of partitions, and of data in a memory map
 from sklearn.utils.validation import _check_feature_names as check_feature_names
+
+# Names that a transformer makes others of: those it was given, has seen, or x0, x1, ...
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as count_samples
@@ -34,6 +37,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "check_feature_names",
+    "check_feature_names_in",
     "check_first_call",
     "check_matplotlib_support",
     "check_n_features",
