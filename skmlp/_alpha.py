@@ -43,6 +43,8 @@ _LAST_STAGE, _SHARE_OF_ALL = 38_400, 8
 _SLACK = 0.005
 # Rows that a search which has seen nothing leaves to a second one, in `TRAINING_ROWS`
 _CLEARLY_MORE = 1.2
+# A strength that is none, in units
+_NO_PENALTY = 1e-20
 # What the rows of a stage may take
 _STAGE_BYTES = 2**28
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
@@ -68,6 +70,10 @@ class Choice(NamedTuple):
         Rows to train on, strength and mean held-out loss of each candidate of each stage.
     widening : float
         What held-out rows add to the log-variances of densities.
+    held_out : float
+        The mean held-out loss of alpha; nan without held-out rows.
+    noise : float
+        What differences of such losses have to exceed to be clear.
     """
 
     alpha: float
@@ -76,6 +82,8 @@ class Choice(NamedTuple):
     is_stage: bool = False
     table: tuple = ()
     widening: float = 0.0
+    held_out: float = math.nan
+    noise: float = math.nan
 
     @property
     def record(self):
@@ -154,6 +162,36 @@ def choose_alpha(
         race, theta = search_alpha(rules, splits, start, steeper)
     show(race.table())
     return _climb(problem, rules, race, theta, stages, stage, show)
+
+
+def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
+    """The choice of an alpha that is given, with its loss on held-out rows.
+
+    The rows are as many as the last stage of a search has.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray of shape (P,)
+    alpha : float
+    seed, make_monitor, max_iter
+        See `choose_alpha`.
+
+    Returns
+    -------
+    choice : Choice
+    """
+    splits, stages, sample = draw_rows(problem, seed)
+    if problem.floor <= problem.origin or not splits:
+        return Choice(alpha, theta)
+    rules = search_rules(problem, sample, make_monitor, max_iter)
+    splits = [problem.part(*split).in_row_space() for split in stages[-1:] or splits]
+    candidate = 2 * math.log10(max(alpha / rules.unit, _NO_PENALTY))
+    race = Race(rules, splits, lambda candidate: theta)
+    for split in range(len(splits)):
+        race.run([candidate], split)
+    told = {"held_out": race.mean(candidate), "noise": race.noise()}
+    return Choice(alpha, theta, **told)
 
 
 def _best_so_far(report):
@@ -251,7 +289,7 @@ def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nob
     if not stages:
         best = race.best()
         found = race.trained[best], False, race.table(), race.widening(best)
-        return Choice(race.alpha(best), theta, *found)
+        return Choice(race.alpha(best), theta, *found, race.mean(best), race.noise())
     table = []
     for split in stages:
         table += race.table()
@@ -265,7 +303,8 @@ def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nob
     best, shift = race.best(), _half_decades(problem.data, race.training_weight)
     found = race.start_for(best - shift, otherwise=None)
     table, widening = table + race.table(), race.widening(best)
-    return Choice(race.alpha(best), theta, found, True, table, widening)
+    told = widening, race.mean(best), race.noise()
+    return Choice(race.alpha(best), theta, found, True, table, *told)
 
 
 def _race_on(race, rules, split, theta):

@@ -3,8 +3,9 @@
 import math
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
 
-from skmlp._alpha import Choice, choose_alpha
+from skmlp._alpha import Choice, choose_alpha, judge_alpha
 from skmlp._monitor import Monitor, Stopped
 from skmlp._race import tell_nobody
 from skmlp._scaling import scaling_of
@@ -13,6 +14,8 @@ from skmlp._unit import choose_unit, share_a_unit, with_unit
 # alpha="auto" in partial_fit, whose calls see few of the rows: the penalty weighs against
 # the rows of a call, so the penalty that suits all rows would be too strong
 _ALPHA_OF_A_STREAM = 1e-4
+# In units of the noise of losses: what other columns have to gain on the first ones
+_CLEARLY = 0.0
 
 
 def choose_divisor(settings, problem, progress, theta, stage):
@@ -33,6 +36,49 @@ def choose_divisor(settings, problem, progress, theta, stage):
     return with_unit(problem, moments, unit), replace(progress, unit=unit, scaling=scaling)
 
 
+def choose_columns(begun, reached):
+    """Let held-out rows say which columns the rows are to be in, and set alpha.
+
+    A search for alpha is made for each; where alpha is given, one fit to a part of the
+    rows. The first columns are kept unless others are clearly better.
+
+    Parameters
+    ----------
+    begun : list of (Fit, Progress, ndarray)
+        The fit in each columns, with what `set_alpha` takes.
+    reached : deque
+        See `set_alpha`.
+
+    Returns
+    -------
+    fit : Fit
+    progress : Progress
+    choice : Choice
+    """
+    chosen = [(fit, *set_alpha(fit, *at, reached)) for fit, *at in begun]
+    if len(chosen) == 1:
+        return chosen[0]
+    judged = list(starmap(_judged, chosen))
+    held_out = {
+        fit.columns: choice.held_out
+        for (fit, _, _), choice in zip(chosen, judged, strict=True)
+    }
+    first = judged[0]
+    least = first.held_out - _CLEARLY * first.noise
+    best = min(range(len(judged)), key=lambda i: judged[i].held_out)
+    fit, *rest = chosen[best if judged[best].held_out < least else 0]
+    return fit._replace(held_out=held_out), *rest
+
+
+def _judged(fit, progress, choice):
+    """A choice with its loss on held-out rows, which no search has told yet."""
+    if fit.settings.searches_alpha(None):
+        return choice
+    options = _of_search(fit.settings, fit.problem, progress, tell_nobody)
+    del options["show"]
+    return judge_alpha(fit.problem, choice.theta, choice.alpha, **options)
+
+
 def set_alpha(fit, progress, theta, reached):
     """Take alpha as it is given, keep the earlier one, or search for it.
 
@@ -42,7 +88,7 @@ def set_alpha(fit, progress, theta, reached):
     progress : Progress
     theta : ndarray of shape (P,)
     reached : deque
-        Is given the progress and the parameters of the best fit so far.
+        Is given the fit, and the progress and the parameters of the best one so far.
 
     Returns
     -------
@@ -73,7 +119,7 @@ def set_alpha(fit, progress, theta, reached):
         print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
     progress = _with_choice(progress, choice)
     if choice.found is not None:
-        reached.append((progress, choice.found))
+        reached.append((fit, progress, choice.found))
     if fit.stops_early or settings.method.has_epochs:
         # it ends at other parameters than the search, long before it has learnt noise
         progress = replace(progress, widening=0.0)
@@ -97,7 +143,7 @@ def _search_alpha(fit, progress, theta, reached):
         theta,
         draw_start=draw_start if fit.is_drawn else None,
         stage=fit.stage,
-        report=lambda best: reached.append((_with_choice(progress, best), best.theta)),
+        report=lambda best: reached.append((fit, _with_choice(progress, best), best.theta)),
         **_of_search(settings, problem, progress, _print_candidates),
     )
 

@@ -5,7 +5,6 @@ from sklearn.utils.metaestimators import available_if
 
 from skmlp._callbacks import with_callbacks
 from skmlp._estimator import BaseMLP, has_partial_fit
-from skmlp._intake import take
 from skmlp._sklearn import StrOptions, fit_context
 from skmlp._targets import Labels
 
@@ -491,7 +490,7 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         True
         """
         return self._fit(
-            take,
+            self._take,
             (X, y, sample_weight, groups),
             (X_val, y_val, sample_weight_val),
             (coefs_init, intercepts_init),

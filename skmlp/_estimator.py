@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmlp._activations import ACTIVATIONS
 from skmlp._callbacks import CallbackSupportMixin, begin_fit_task
 from skmlp._inference import fitted_network, layer_outputs
-from skmlp._intake import check_features, is_plain, shallow_copy, take_chunk
+from skmlp._intake import check_features, is_plain, shallow_copy, take, take_chunk
 from skmlp._outcome import Progress, upgrade, with_own_curves
 from skmlp._scaling import UNITS
 from skmlp._schedules import SCHEDULES
@@ -166,7 +166,7 @@ class BaseMLP(
                'mlpclassifiermanual2'], dtype=object)
         """
         check_is_fitted(self)
-        return self.hidden_activations(X) if self.n_layers_ > 2 else check_features(self, X)
+        return self.hidden_activations(X) if self.n_layers_ > 2 else self._features(X)
 
     @property
     def _n_features_out(self):
@@ -175,6 +175,8 @@ class BaseMLP(
 
     def __setstate__(self, state):
         super().__setstate__(with_own_curves(upgrade(state)))
+
+    _take, _take_chunk = staticmethod(take), staticmethod(take_chunk)
 
     def _fit(self, take, given, validation_set, initial):
         """Take in, train, publish: a fit of data that `take` knows how to take in."""
@@ -221,7 +223,7 @@ class BaseMLP(
         self._reader.check_settings_of_chunk(self)
         with np.errstate(all="ignore"):
             earlier = Progress.of(self) if hasattr(self, "coefs_") else None
-            taken = take_chunk(self, settings, earlier, X, y, classes, sample_weight)
+            taken = self._take_chunk(self, settings, earlier, X, y, classes, sample_weight)
             if earlier:
                 earlier = self._in_units(earlier, taken.targets, is_incremental=True)
                 # densities are as wide as they were, and learn from new rows how wide to be
@@ -256,6 +258,10 @@ class BaseMLP(
                 taken.targets,
                 taken.validation,
                 earlier,
+                others={
+                    name: (other.data, other.validation)
+                    for name, other in taken.others.items()
+                },
                 make_score=make_score,
                 **options,
             )
@@ -268,7 +274,8 @@ class BaseMLP(
     def _attributes(self, taken, earlier, outcome, join=operator.add):
         """All fitted attributes."""
         before = vars(self) if earlier else {}
-        return taken.attributes | outcome.attributes(before, join)
+        of_columns = taken.in_columns(outcome.columns).attributes
+        return of_columns | outcome.attributes(before, join)
 
     def _publish(self, taken, earlier, outcome, join=operator.add):
         """Set the fitted attributes: here, and nowhere else."""
@@ -280,7 +287,7 @@ class BaseMLP(
         """Tell the callbacks of an iteration; whether one of them asks to end the fit."""
         return task.end_iteration(lambda: self._attributes(taken, earlier, make_outcome()))
 
-    def _make_score(self, scorer, taken, rows):
+    def _make_score(self, scorer, taken, rows, columns):
         """The score of rows, as a function of attributes that a network predicts with."""
         y = taken.targets.decode(rows.targets)
         weights = (
@@ -289,11 +296,20 @@ class BaseMLP(
 
         def score(attributes):
             fitted = shallow_copy(self)
-            vars(fitted).update(taken.attributes | attributes)
+            vars(fitted).update(taken.in_columns(columns).attributes | attributes)
+            fitted = fitted._net()
             vars(fitted).pop("feature_names_in_", None)  # X is an array by now
             return float(scorer(fitted, rows.X, y, **weights))
 
         return score
+
+    def _net(self):
+        """The estimator that takes what the network sees."""
+        return self
+
+    def _features(self, X):
+        """Validate X; what the network sees of it."""
+        return check_features(self, X)
 
     def _targets(self):
         """What y was in training."""

@@ -28,7 +28,7 @@ def approach(fit, progress, theta, reached):
     progress : Progress
     theta : ndarray of shape (P,)
     reached : deque
-        Is given the progress and the parameters of the latest fit.
+        Is given the fit, and the progress and the parameters of the latest one.
 
     Returns
     -------
@@ -56,12 +56,12 @@ def _fit_to_sample(fit, progress, theta, n_rows, reached):
         title=f"Fit to {rows.n_rows} of {problem.data.n_rows} rows: ",
         **problem.tolerances(_TOLERANCE * settings.tol),
     )
-    monitor.notify = lambda: reached.append((progress, monitor.theta))
+    monitor.notify = lambda: reached.append((fit, progress, monitor.theta))
     alpha = progress.alpha * rows.total_weight / problem.data.total_weight
     objective = problem.part(rows).objective(alpha)
     result = settings.method.run(settings, objective, theta, on_iteration=monitor)
     theta = result.theta.astype(theta.dtype, copy=False)
-    reached.append((progress, theta))
+    reached.append((fit, progress, theta))
     return theta
 
 

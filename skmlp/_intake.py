@@ -1,6 +1,8 @@
 """What comes in: data, targets and weights, validated as scikit-learn does it."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +28,19 @@ class Taken(NamedTuple):
     validation : Rows or Parts, or None
     attributes : dict
         The fitted attributes that tell what the data are.
+    others : dict of {str: Taken}
+        The same in other columns, by their names.
     """
 
     data: Rows
     targets: object
     validation: Rows | None
     attributes: dict
+    others: Mapping = MappingProxyType({})
+
+    def in_columns(self, name):
+        """What was taken in the columns of a name, None for the first ones."""
+        return self if name is None else self.others[name]
 
 
 def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_set):

@@ -164,11 +164,17 @@ class Outcome:
         The record of this call.
     loss : float or None
         The objective at the parameters.
+    columns : str or None
+        The name of the columns that were chosen.
+    held_out : dict
+        The held-out losses of all columns, by name; see `train`.
     """
 
     progress: Progress
     monitor: Monitor
     loss: float | None
+    columns: str | None = None
+    held_out: dict = field(default_factory=dict)
 
     def attributes(self, before, join=operator.add):
         """The fitted attributes, without the ones that describe the data.

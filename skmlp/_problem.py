@@ -1,6 +1,7 @@
 """A problem: data, and a network in coordinates that is to learn them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from skmlp._coordinates import raw_parameters
@@ -193,6 +194,10 @@ class Fit(NamedTuple):
         Of the attributes that a network predicts with, on the validation rows.
     stage, notify, begin : callable
         See `skmlp._training.train`.
+    columns : str or None
+        The name of the columns that the rows are in, if there are several.
+    held_out : dict
+        The held-out losses by which these were chosen, by name.
     """
 
     settings: object
@@ -203,3 +208,5 @@ class Fit(NamedTuple):
     stage: Callable
     notify: Callable | None
     begin: Callable | None
+    columns: str | None = None
+    held_out: Mapping = MappingProxyType({})

@@ -4,9 +4,11 @@ scikit-learn promises nothing about these names. They are what its own estimator
 with, and writing them anew would be to answer bad input in other words than it does.
 """
 
+# Some rows or columns of a frame of any kind, or of an array, as its column transformer has
 # `fit` validates the parameters, and tells what it calls that they need it no more
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as select
 
 # The error of a display where matplotlib is missing
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -44,6 +46,7 @@ __all__ = [
     "check_sample_weight",
     "count_samples",
     "fit_context",
+    "select",
     "validate_parameters",
     "validate_params",
 ]

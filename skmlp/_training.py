@@ -1,16 +1,20 @@
 """A training: a function of settings, data and progress, which sets nothing of anything."""
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skmlp._alpha import MOST_ROWS
-from skmlp._choices import choose_divisor, set_alpha
+from skmlp._choices import choose_columns, choose_divisor
 from skmlp._growing import approach, sample_sizes
 from skmlp._iteration import Result
 from skmlp._monitor import Monitor, Stopped
@@ -49,6 +53,7 @@ def train(
     validation=None,
     earlier=None,
     *,
+    others=MappingProxyType({}),
     initial=(None, None),
     make_score=None,
     notify=None,
@@ -67,11 +72,15 @@ def train(
         A validation set; with early stopping, None holds out some of the data.
     earlier : Progress or None
         Of the fit or call to go on from.
+    others : dict of {str: (Rows, Rows or None)}, default={}
+        The same rows, and validation rows, in other columns, by their names: held-out rows
+        say whether these are better.
     initial : (list of array-like or None, list of array-like or None)
         Weights and biases to start from.
     make_score : callable or None
-        ``make_score(rows)`` returns a function of the attributes that a network predicts
-        with: its score on validation rows. None scores by the loss.
+        ``make_score(rows, columns)`` returns a function of the attributes that a network
+        predicts with: its score on validation rows, in the columns of that name, or None
+        for the first. None scores by the loss.
     notify : callable or None
         ``notify(make_outcome)`` is called after each iteration; the training ends if it
         returns True. ``make_outcome()`` returns the outcome, were it to end there.
@@ -93,10 +102,54 @@ def train(
     Interrupted
         At a KeyboardInterrupt, if there are parameters that something was fitted to.
     """
+    random_state = None if earlier else check_random_state(settings.random_state)
+    n_blocks = data.n_blocks(settings.network(data.n_features, targets))
+    offers = [(None, data, validation)]
+    offers += [(columns, *rows) for columns, rows in others.items()]
+    # each starts from the same state of the random numbers
+    states = [random_state, *(deepcopy(random_state) for _ in others)]
+    told = stage, notify, begin
+    # 2 even of few rows: large products of mini-batches are shared by two threads
+    with row_threads(max(n_blocks, 2)) as map_rows:
+        call = _Call(settings, targets, earlier, initial, make_score, *told, map_rows)
+        return _run(list(map(partial(_begin, call), states, offers)))
+
+
+class _Call(NamedTuple):
+    """The arguments of `train` that are the same in all columns."""
+
+    settings: object
+    targets: object
+    earlier: Progress | None
+    initial: tuple
+    make_score: Callable | None
+    stage: Callable
+    notify: Callable | None
+    begin: Callable | None
+    map_rows: Callable
+
+
+def _begin(call, random_state, offer):
+    """What is to be fitted, in some columns, and where its training starts.
+
+    Parameters
+    ----------
+    call : _Call
+    random_state : RandomState or None
+    offer : (str or None, Rows, Rows or None)
+        Name of the columns, data and validation rows.
+
+    Returns
+    -------
+    fit : Fit
+    progress : Progress
+    theta : ndarray of shape (P,)
+    """
+    settings, targets, earlier, initial = call[:4]
+    columns, data, validation = offer
     network = settings.network(data.n_features, targets)
     drawn, progress = None, earlier
     if earlier is None:
-        random_state = check_random_state(settings.random_state)
         drawn = network.initialize(random_state, data.dtype, settings.standardize)
         progress = Progress(int(random_state.randint(np.iinfo(np.int32).max)))
     stops_early = settings.stops_early(data, validation)
@@ -107,25 +160,23 @@ def train(
     if not settings.method.has_epochs:
         data = data.added_up()
     progress = _count(settings, data, progress)
-    # 2 even of few rows: large products of mini-batches are shared by two threads
-    with row_threads(max(data.n_blocks(network), 2)) as map_rows:
-        if drawn is None:
-            progress, coordinates, theta = go_on(settings, network, targets, data, progress)
-        else:
-            progress, coordinates = choose_coordinates(settings, network, data, progress)
-            theta = start(network, coordinates, targets, drawn, *initial)
-        problem = Problem(network, coordinates, data, targets, validation, map_rows)
-        is_drawn = earlier is None and all(given is None for given in initial)
-        if is_drawn and settings.searches_alpha(earlier):
-            problem, progress = choose_divisor(settings, problem, progress, theta, stage)
-        if is_drawn and targets.is_met_by_constant(problem.floor - problem.origin):
-            theta = problem.at_constant(theta)
-        problem, theta = _narrow(settings, problem, theta, is_drawn)
-        score = None
-        if validation is not None and make_score is not None:
-            score = make_score(validation)
-        how = is_drawn, stops_early, score, stage, notify, begin
-        return _run(Fit(settings, problem, *how), progress, theta)
+    if drawn is None:
+        progress, coordinates, theta = go_on(settings, network, targets, data, progress)
+    else:
+        progress, coordinates = choose_coordinates(settings, network, data, progress)
+        theta = start(network, coordinates, targets, drawn, *initial)
+    problem = Problem(network, coordinates, data, targets, validation, call.map_rows)
+    is_drawn = earlier is None and all(given is None for given in initial)
+    if is_drawn and settings.searches_alpha(earlier):
+        problem, progress = choose_divisor(settings, problem, progress, theta, call.stage)
+    if is_drawn and targets.is_met_by_constant(problem.floor - problem.origin):
+        theta = problem.at_constant(theta)
+    problem, theta = _narrow(settings, problem, theta, is_drawn)
+    score = None
+    if validation is not None and call.make_score is not None:
+        score = call.make_score(validation, columns)
+    told = call.stage, call.notify, call.begin, columns
+    return Fit(settings, problem, is_drawn, stops_early, score, *told), progress, theta
 
 
 def _count(settings, data, progress):
@@ -138,52 +189,57 @@ def _count(settings, data, progress):
     return replace(progress, passes=passes)
 
 
-def _run(fit, progress, theta):
-    """Prepare and solve; or end with the best so far, if someone asks to stop before."""
-    reached = deque(maxlen=1)  # the progress and the parameters to end with
+def _run(begun):
+    """Prepare and solve; or end with the best so far, if someone asks to stop before.
+
+    Parameters
+    ----------
+    begun : list of (Fit, Progress, ndarray)
+        See `choose_columns`.
+    """
+    reached = deque(maxlen=1)  # fit, progress and parameters to end with
     try:
-        progress, theta, found = _prepare(fit, progress, theta, reached)
+        fit, progress, theta, found = _prepare(begun, reached)
         outcome, result = _solve(fit, progress, theta, _watch(fit, progress), found)
     except Interrupted:
         raise
     except Stopped:
-        return _outcome_there(fit, *reached.pop())
+        return _outcome_there(*reached.pop())
     except KeyboardInterrupt as interrupt:
         if not reached:
             raise
-        untold = fit._replace(begin=None, notify=None)
-        outcome = _outcome_there(untold, *reached.pop())
+        fit, *there = reached.pop()
+        outcome = _outcome_there(fit._replace(begin=None, notify=None), *there)
         raise Interrupted(_INTERRUPTED_BEFORE, outcome) from interrupt
     _warn_of_the_end(fit, outcome, result)
     return outcome
 
 
-def _prepare(fit, progress, theta, reached):
-    """Set alpha, and find where the solver is to start.
+def _prepare(begun, reached):
+    """Choose columns, set alpha, and find where the solver is to start.
 
     Parameters
     ----------
-    fit : Fit
-    progress : Progress
-    theta : ndarray of shape (P,)
+    begun : list of (Fit, Progress, ndarray)
     reached : deque
-        Is given the progress and the parameters of the best fit so far.
+        Is given the fit, and the progress and the parameters of the best one so far.
 
     Returns
     -------
+    fit : Fit
     progress : Progress
     theta : ndarray of shape (P,)
     found : ndarray of shape (P,) or None
         See `Choice`.
     """
-    progress, choice = set_alpha(fit, progress, theta, reached)
+    fit, progress, choice = choose_columns(begun, reached)
     theta, found = choice.theta, choice.found
     if fit.is_drawn and not (fit.stops_early or fit.settings.method.has_epochs):
         if choice.is_stage and found is not None:
             theta = found
         else:
             theta = approach(fit, progress, theta, reached)
-    return progress, theta, found
+    return fit, progress, theta, found
 
 
 def _watch(fit, progress):
@@ -361,7 +417,7 @@ def _outcome(fit, progress, monitor, result=None, keep_best=False):
         best_loss=best_loss,
         n_stalled=monitor.n_stalled,
     )
-    return Outcome(progress, monitor, loss)
+    return Outcome(progress, monitor, loss, fit.columns, fit.held_out)
 
 
 def _warn_of_the_end(fit, outcome, result):

@@ -298,10 +298,18 @@ def _bin_edges(values, weight, n_bins):
     if len(distinct) <= n_bins + 1:
         return distinct
     shares = np.bincount(of_row, weight) / weight.sum()
-    passed = np.cumsum(np.minimum(shares, 1 / n_bins))
+    passed = np.cumsum(_without_excess(shares, n_bins))
     quantiles = np.arange(1, n_bins) / n_bins * passed[-1]
     inner = distinct[np.searchsorted(passed, quantiles * (1 - _ROUNDING))]
     return np.unique(np.concatenate([distinct[:1], inner, distinct[-1:]]))
+
+
+def _without_excess(shares, n_bins):
+    """Shares of values, none of which is more than one bin's share of their sum."""
+    capped = shares
+    for _ in range(n_bins):
+        capped = np.minimum(shares, capped.sum() / n_bins)
+    return capped
 
 
 def _n_bins_between(edges):
