@@ -1,7 +1,7 @@
 """The classifier of tables: a face of the estimator."""
 
 from skmlp._classifier import MLPClassifierManual
-from skmlp.tabular._estimator import TabularMLP
+from skmlp._tabular._estimator import TabularMLP
 
 
 class TabularMLPClassifier(TabularMLP, MLPClassifierManual):

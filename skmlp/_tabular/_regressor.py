@@ -1,7 +1,7 @@
 """The regressor of tables: a face of the estimator."""
 
 from skmlp._regressor import MLPRegressorManual
-from skmlp.tabular._estimator import TabularMLP
+from skmlp._tabular._estimator import TabularMLP
 
 
 class TabularMLPRegressor(TabularMLP, MLPRegressorManual):

@@ -8,9 +8,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmlp._sklearn import StrOptions, count_samples, select
-from skmlp.tabular._encoding import N_BINS
-from skmlp.tabular._intake import take_table, take_table_chunk
-from skmlp.tabular._table import check_table
+from skmlp._tabular._encoding import N_BINS
+from skmlp._tabular._intake import take_table, take_table_chunk
+from skmlp._tabular._table import check_table
 
 # Bytes of features that are made at a time in a prediction
 _MOST_BYTES = 2**28
@@ -53,17 +53,11 @@ class TabularMLP:
     def pipeline_(self):
         """The encoder and the net, as a fitted pipeline of scikit-learn."""
         check_is_fitted(self)
-        return Pipeline([("encoder", self.encoder_), ("net", self.net())])
+        return Pipeline([("encoder", self.encoder_), ("net", self._net())])
 
-    def net(self):
-        """The net of the encoded features.
-
-        Returns
-        -------
-        net : MLPClassifierManual or MLPRegressorManual
-            With the parameters of this estimator, and fitted if it is.
-        """
-        names = self._net_type._get_param_names()
+    def _net(self):
+        """The net of the features, with these parameters, and fitted if this one is."""
+        names = self._net_type().get_params(deep=False)
         net = self._net_type(**{name: getattr(self, name) for name in names})
         fitted = {k: v for k, v in vars(self).items() if k not in _OF_TABLE}
         vars(net).update(fitted)
@@ -92,7 +86,7 @@ class TabularMLP:
 
     def _evaluate(self, X, layer=-1, finish=None):
         check_is_fitted(self)
-        table, net = check_table(self, X, reset=False), self.net()
+        table, net = check_table(self, X, reset=False), self._net()
         n_rows = count_samples(table)
         row_bytes = net.n_features_in_ * net.coefs_[0].itemsize
         n_blocks = -(-n_rows * row_bytes // _MOST_BYTES)

@@ -1,6 +1,6 @@
 """Nets for tables: numbers of any scale, categories and gaps, as they are."""
 
-from skmlp.tabular._classifier import TabularMLPClassifier
-from skmlp.tabular._regressor import TabularMLPRegressor
+from skmlp._tabular._classifier import TabularMLPClassifier
+from skmlp._tabular._regressor import TabularMLPRegressor
 
 __all__ = ["TabularMLPClassifier", "TabularMLPRegressor"]
