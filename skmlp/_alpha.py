@@ -93,6 +93,12 @@ class Choice(NamedTuple):
         n_samples, alpha, loss = map(np.array, zip(*self.table, strict=True))
         return {"n_samples": n_samples, "alpha": alpha, "held_out_loss": loss}
 
+    @property
+    def at_first(self):
+        """The strength that was the best in the search on few rows; None without one."""
+        few = [(loss, alpha) for n, alpha, loss in self.table if n == self.table[0][0]]
+        return min(few)[1] if few else None
+
 
 def choose_alpha(
     problem,
@@ -102,6 +108,7 @@ def choose_alpha(
     make_monitor,
     draw_start,
     max_iter,
+    around=None,
     stage=nullcontext,
     report=tell_nobody,
     show=tell_nobody,
@@ -125,6 +132,9 @@ def choose_alpha(
         ``draw_start(random_state)`` returns another start; None if theta is to be kept.
     max_iter : float
         Iterations of the fit that alpha is for: a candidate makes no more.
+    around : float, optional
+        What suits the same rows in other columns. The candidates begin there, and a decade
+        above, instead of at the usual decades.
     stage : callable, default=nullcontext
         ``stage(name)`` is a context for each of the later stages.
     report : callable
@@ -155,11 +165,12 @@ def choose_alpha(
     start, steeper = theta, []
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
         steeper = [steepened(problem.network, start, factor) for factor in _STEEPER]
-    race, theta = search_alpha(rules, splits, start, steeper)
+    first = SEARCH_CANDIDATES if around is None else _about(around, rules.unit)
+    race, theta = search_alpha(rules, splits, start, steeper, first)
     is_lost = not stages and race.is_plateau(race.best())
     if is_lost and (split := _second_split(sample, seed)):
         splits = [problem.part(*split).in_row_space()]
-        race, theta = search_alpha(rules, splits, start, steeper)
+        race, theta = search_alpha(rules, splits, start, steeper, first)
     show(race.table())
     return _climb(problem, rules, race, theta, stages, stage, show)
 
@@ -229,7 +240,14 @@ def search_rules(problem, sample, make_monitor, max_iter):
     )
 
 
-def search_alpha(rules, splits, theta, steeper=()):
+def _about(alpha, unit):
+    """The candidates about a strength, and a decade above."""
+    candidate = round(2 * math.log10(alpha / unit))
+    candidate = min(max(candidate, WEAKEST), STRONGEST - 2)
+    return candidate + 2, candidate
+
+
+def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
     """A race between some values of alpha.
 
     On the first split three decades are tried; a fourth, if the third is not clearly worse;
@@ -246,6 +264,8 @@ def search_alpha(rules, splits, theta, steeper=()):
         Start of every fit.
     steeper : list of ndarray of shape (P,)
         Other starts.
+    first : sequence of int, default=(2, 0, -2)
+        The candidates to begin with, from the strongest on.
 
     Returns
     -------
@@ -258,13 +278,13 @@ def search_alpha(rules, splits, theta, steeper=()):
     .. [1] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
     race = Race(rules, splits, lambda candidate: theta)
-    _run_decades(race)
+    _run_decades(race, first)
     for start in steeper if race.is_flat() else ():
         other = Race(rules, splits, lambda candidate, start=start: start)
         other.run(_OF_STEEPER)
         if other.beats(race):
             race, theta = other, start
-    _run_decades(race)
+    _run_decades(race, first)
     race.run([race.between()])
     while (candidate := race.next_on_plateau()) is not None:
         race.run([candidate])
@@ -276,12 +296,14 @@ def search_alpha(rules, splits, theta, steeper=()):
     return race, theta
 
 
-def _run_decades(race):
-    race.run(SEARCH_CANDIDATES)
-    if SEARCH_CANDIDATES[-1] in race.contenders():
-        race.run([SEARCH_CANDIDATES[-1] - 2])
-    while (beyond := race.edge()) is not None:
-        race.run([beyond])
+def _run_decades(race, first):
+    race.run(first)
+    is_usual = first is SEARCH_CANDIDATES
+    if is_usual and first[-1] in race.contenders():
+        race.run([first[-1] - 2])
+    look_beyond = race.edge if is_usual else race.beyond
+    while (candidate := look_beyond()) is not None:
+        race.run([candidate])
 
 
 def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nobody):

@@ -55,9 +55,12 @@ def choose_columns(begun, reached):
     progress : Progress
     choice : Choice
     """
-    chosen = [(fit, *set_alpha(fit, *at, reached)) for fit, *at in begun]
-    if len(chosen) == 1:
+    (fit, *at), *others = begun
+    chosen = [(fit, *set_alpha(fit, *at, reached))]
+    if not others:
         return chosen[0]
+    around = chosen[0][-1].at_first
+    chosen += [(fit, *set_alpha(fit, *at, reached, around)) for fit, *at in others]
     judged = list(starmap(_judged, chosen))
     held_out = {
         fit.columns: choice.held_out
@@ -79,7 +82,7 @@ def _judged(fit, progress, choice):
     return judge_alpha(fit.problem, choice.theta, choice.alpha, **options)
 
 
-def set_alpha(fit, progress, theta, reached):
+def set_alpha(fit, progress, theta, reached, around=None):
     """Take alpha as it is given, keep the earlier one, or search for it.
 
     Parameters
@@ -89,6 +92,8 @@ def set_alpha(fit, progress, theta, reached):
     theta : ndarray of shape (P,)
     reached : deque
         Is given the fit, and the progress and the parameters of the best one so far.
+    around : float, optional
+        See `choose_alpha`.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def set_alpha(fit, progress, theta, reached):
     choice = None
     try:
         with fit.stage("choose alpha"):
-            choice = _search_alpha(fit, progress, theta, reached)
+            choice = _search_alpha(fit, progress, theta, reached, around)
     except Stopped:
         if reached:
             raise  # else nothing is trained yet: the first iteration ends the fit
@@ -134,7 +139,7 @@ def _with_alpha_kept(progress, chosen_for):
     return replace(progress, alpha=factor * progress.alpha, chosen_for=chosen_for)
 
 
-def _search_alpha(fit, progress, theta, reached):
+def _search_alpha(fit, progress, theta, reached, around):
     """See `set_alpha`."""
     settings, problem = fit.settings, fit.problem
     draw_start = partial(problem.draw, standardized=settings.standardize)
@@ -142,6 +147,7 @@ def _search_alpha(fit, progress, theta, reached):
         problem,
         theta,
         draw_start=draw_start if fit.is_drawn else None,
+        around=around,
         stage=fit.stage,
         report=lambda best: reached.append((fit, _with_choice(progress, best), best.theta)),
         **_of_search(settings, problem, progress, _print_candidates),

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
+from skmlp._encoded import Encoded
 from skmlp._memory_map import assert_finite_in_blocks, memory_map
 from skmlp._rows import Rows, check_total, weigh
 from skmlp._sklearn import check_sample_weight
@@ -226,6 +227,10 @@ def is_plain(estimator, X):
 
 def _validate(estimator, X, *y, **options):
     """scikit-learn's `validate_data`, which would load all of a memory map."""
+    if isinstance(X, Encoded):  # of validated columns
+        names = ("multi_output", "y_numeric")
+        of_y = {name: options[name] for name in names if name in options}
+        return X, *(validate_data(estimator, y=values, **of_y) for values in y)
     is_mapped = memory_map(X) is not None
     data = validate_data(
         estimator, X, *y, accept_sparse="csr", ensure_all_finite=not is_mapped, **options

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.linalg import get_blas_funcs
 
 from skmlp._coordinates import Coordinates, raw_parameters
+from skmlp._encoded import Encoded
 from skmlp._memory_map import give_back, memory_map
 from skmlp._parallel import serial
 
@@ -75,7 +76,7 @@ class Objective:
     Parameters
     ----------
     network : Network
-    X : {ndarray, CSR, Standardised} of shape (n, d), float32 or float64
+    X : {ndarray, CSR, Encoded, Standardised} of shape (n, d), float32 or float64
     targets : ndarray of shape (n,) of int, or of shape (n, K)
         Class index of each row, or 1 for each of its labels and 0 for the others.
     weights : ndarray of shape (n,), float64, or None
@@ -212,7 +213,7 @@ class Objective:
             coordinates = self.coordinates.without_features(np.float32)
             X = self.X.astype(np.float32, copy=False)
             return replace(self, X=X, coordinates=coordinates)
-        return self._standardised(np.float32, is_kept=self._mapped is None)
+        return self._standardised(np.float32, is_kept=True)
 
     def for_batches(self, batch_size, n_epochs):
         """The same function, for so many passes over mini-batches of standardised rows.
@@ -229,18 +230,21 @@ class Objective:
         is_long = self.n_rows * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
         have_weight = self.weights is None or self.weights.all()
         is_rough = is_long and have_weight and self.dtype == np.float64
-        is_kept = is_rough and n_epochs > 1 and self._mapped is None
+        is_kept = is_rough and n_epochs > 1
         return self._standardised(np.float32 if is_rough else self.dtype, is_kept)
 
     def _standardised(self, dtype, is_kept):
         """The same function of standardised rows, which are kept or made at each reading.
 
-        This one, if rows are sparse or their features have no scales.
+        Only what is in memory is kept. This function, if rows are sparse or their features
+        have no scales.
         """
-        if not isinstance(self.X, np.ndarray) or self.coordinates.scales[0] is None:
+        is_array = isinstance(self.X, np.ndarray)
+        is_dense = is_array or isinstance(self.X, Encoded)
+        if not is_dense or self.coordinates.scales[0] is None:
             return self
         X = Standardised(self.X, self.coordinates, dtype)
-        rows = X.rows(slice(None)) if is_kept else X
+        rows = X.rows(slice(None)) if is_kept and is_array and self._mapped is None else X
         return replace(self, X=rows, coordinates=X.coordinates)
 
     def batches(self, theta, batch_size, rng):
@@ -425,7 +429,7 @@ class Standardised:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : {ndarray, Encoded} of shape (n, d)
     coordinates : Coordinates
         Of a network of the rows of X, with a scale of each feature.
     dtype : {float32, float64}
@@ -474,6 +478,9 @@ class Standardised:
 
 
 def _take(X, rows, out):
+    if isinstance(X, Encoded):
+        np.copyto(out, X[rows])
+        return out
     # mode="clip" writes to `out` directly, "raise" through a copy
     return X.take(rows, axis=0, out=out, mode="clip")
 
@@ -495,11 +502,13 @@ def _loaded(block):
 
 
 def _slice_rows(X, rows):
-    """Rows of X: views of a CSR matrix's data, and a function that loads `Standardised`."""
+    """Rows of X: views of what is in memory, a function that loads what is not."""
     if isinstance(X, np.ndarray):
         return X[rows]
     if isinstance(X, Standardised):
         return partial(X.rows, rows)
+    if isinstance(X, Encoded):
+        return partial(X.__getitem__, rows)
     indptr = X.indptr[rows.start : rows.stop + 1]
     entries = slice(indptr[0], indptr[-1])
     return sparse.csr_array(

@@ -201,6 +201,14 @@ class Race:
         best = self.best()
         return next(filter(self._is_new, (best + 2, best - 2)), None)
 
+    def beyond(self):
+        """The decade beyond the best, if the best gains on the other side; else None."""
+        best = self.best()
+        for candidate in (best + 2, best - 2):
+            if self._is_new(candidate) and self._gains(best, 2 * best - candidate):
+                return candidate
+        return None
+
     def between(self):
         """The half decade between the best and its better neighbour."""
         best = self.best()

@@ -36,7 +36,7 @@ class Rows:
 
     Parameters
     ----------
-    X : {ndarray, CSR} of shape (n, d)
+    X : {ndarray, CSR, Encoded} of shape (n, d)
     targets : ndarray of shape (n,) of int, or of shape (n, K) of bool or float
         Class indices, the indicators of several labels, or standardised values.
     weights : ndarray of shape (n,) or None

@@ -167,7 +167,7 @@ def _begin(call, random_state, offer):
         theta = start(network, coordinates, targets, drawn, *initial)
     problem = Problem(network, coordinates, data, targets, validation, call.map_rows)
     is_drawn = earlier is None and all(given is None for given in initial)
-    if is_drawn and settings.searches_alpha(earlier):
+    if is_drawn and settings.searches_alpha(earlier) and columns is None:
         problem, progress = choose_divisor(settings, problem, progress, theta, call.stage)
     if is_drawn and targets.is_met_by_constant(problem.floor - problem.origin):
         theta = problem.at_constant(theta)

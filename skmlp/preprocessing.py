@@ -149,7 +149,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If X has infinite values, or a weight is negative, or none is positive.
         """
-        X = self._validate(X, reset=True)
+        X = self.validated(X, reset=True)
         if sample_weight is None:
             weight = np.ones(X.shape[0])
         else:
@@ -209,7 +209,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             If X has infinite values or other columns than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X = self.validated(X, reset=False)
         return X if sparse.issparse(X) else self.encode(X)
 
     def encode(self, X):
@@ -259,7 +259,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     def _n_features_out(self):
         return len(self.columns_)
 
-    def _validate(self, X, reset):
+    def validated(self, X, reset=False):
+        """X as an array of floats, or CSR; see `transform` for its errors."""
         X = validate_data(
             self,
             X,

@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length
 from skmlp._intake import shallow_copy, take, take_chunk
 from skmlp._rows import check_total
 from skmlp._sklearn import check_sample_weight
-from skmlp._tabular._encoding import fit_encoder, has_bins
+from skmlp._tabular._encoding import encode, fit_encoder, has_bins
 from skmlp._tabular._table import check_table, find_categories
 
 # Attributes that tell what the columns of a table are
@@ -40,8 +40,8 @@ def take_table(estimator, settings, earlier, X, y, sample_weight, groups, valida
     for encoding, encoder in _encoders(estimator, earlier, table, sample_weight).items():
         encoded = None
         if validation_set is not None:
-            encoded = encoder.transform(validation_set[0]), *validation_set[1:]
-        given = encoder.transform(table), y, sample_weight, groups, encoded
+            encoded = encode(encoder, validation_set[0]), *validation_set[1:]
+        given = encode(encoder, table), y, sample_weight, groups, encoded
         of_net = take(estimator._net(), settings, earlier, *given)
         taken[encoding] = _of_table(probe, of_net, encoding, encoder)
     return _joined(*taken.items())
@@ -55,7 +55,7 @@ def take_table_chunk(estimator, settings, earlier, X, y, classes, sample_weight)
     probe, table, sample_weight = _check(estimator, earlier, X, y, sample_weight)
     encoders = _encoders(estimator, earlier, table, sample_weight)
     encoding, encoder = next(iter(encoders.items()))
-    given = encoder.transform(table), y, classes, sample_weight
+    given = encode(encoder, table), y, classes, sample_weight
     of_net = take_chunk(estimator._net(), settings, earlier, *given)
     return _of_table(probe, of_net, encoding, encoder)
 
