@@ -124,7 +124,7 @@ ALLOWED = {
     "_tabular._regressor": {"_regressor", "_tabular._estimator"},
     "_tabular": {"_tabular._classifier", "_tabular._regressor"},
     "__init__": {"_classifier", "_display", "_regressor", "_tabular"},
-    "onnx": {"__init__", "_value_losses"},
+    "onnx": {"__init__", "_value_losses", "preprocessing"},
     "inspection._fitted": {"_estimator", "_intake", "_outcome", "_problem", "_settings"},
     "inspection._curvature": {"_parallel", "_warnings", "inspection._fitted"},
     "inspection._responses": {"_losses", "_value_losses"},
