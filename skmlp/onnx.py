@@ -81,7 +81,7 @@ _MISSING = ("", "nan", "None", "<NA>")
 
 
 def input_types(model, dtype=np.float32):
-    """Names and types of the columns of a table, for `to_onnx`.
+    """List names and types of the columns of a table, for `to_onnx`.
 
     Parameters
     ----------

@@ -155,6 +155,13 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If X has infinite values, or values that are further apart than the largest
             number, or a weight is negative, or none is positive.
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PiecewiseLinearEncoder
+        >>> X = [[0.0], [1.0], [2.0], [3.0]]
+        >>> PiecewiseLinearEncoder(2).fit(X, sample_weight=[1, 1, 1, 3]).bin_edges_
+        [array([0., 2., 3.])]
         """
         X = self._validate(X, reset=True)
         edges, means, gaps = self._of_columns(X, _check_weight(sample_weight, X))
@@ -208,6 +215,14 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If X has infinite values or other columns than in `fit`.
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PiecewiseLinearEncoder
+        >>> encoder = PiecewiseLinearEncoder(2).fit([[0.0], [2.0], [10.0], [float("nan")]])
+        >>> encoder.transform([[1.0], [float("nan")]])
+        array([[1. , 0.5, 0. , 0. ],
+               [4. , 0. , 0. , 1. ]])
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
@@ -228,7 +243,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         return _cast(features, X.dtype)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: of column a, they are a, a_bin0, ..., a_missing.
+        """Make names of the features: of column a, they are a, a_bin0, ..., a_missing.
 
         Parameters
         ----------
@@ -238,6 +253,13 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of shape (n_features_out,) of object
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PiecewiseLinearEncoder
+        >>> encoder = PiecewiseLinearEncoder(2).fit([[0.0], [2.0], [10.0], [float("nan")]])
+        >>> encoder.get_feature_names_out(["age"]).tolist()
+        ['age', 'age_bin0', 'age_bin1', 'age_missing']
         """
         check_is_fitted(self)
         names = []

@@ -15,6 +15,7 @@ from numpydoc.validate import validate
 
 import skmlp
 import skmlp.inspection
+import skmlp.preprocessing
 from skmlp._estimator import BaseMLP
 
 if find_spec("dask"):
@@ -328,6 +329,7 @@ def test_rooms_classes_and_functions_are_small():
 
 def public():
     names = [*skmlp.__all__, *(f"inspection.{name}" for name in skmlp.inspection.__all__)]
+    names += [f"preprocessing.{name}" for name in skmlp.preprocessing.__all__]
     if find_spec("dask"):
         names += [f"dask.{name}" for name in skmlp.dask.__all__]
     for name in names:
