@@ -482,12 +482,15 @@ _OPTIONS = {
     "output_class_labels": [False, True],
     "nocl": [False, True],
 }
-for estimator, shapes, convert, options in (
-    (MLPClassifierManual, _shapes, _convert, _OPTIONS),
-    (MLPRegressorManual, _shape_of_values, _convert, None),
-    (TabularMLPClassifier, _shapes, _convert_table, _OPTIONS),
-    (TabularMLPRegressor, _shape_of_values, _convert_table, None),
-    (PiecewiseLinearEncoder, _shape_of_features, _convert_encoder, None),
-):
+
+
+def _register(estimator, shapes, convert, options=None):
     name = f"Skmlp{estimator.__name__}"
     update_registered_converter(estimator, name, shapes, convert, options=options)
+
+
+_register(MLPClassifierManual, _shapes, _convert, _OPTIONS)
+_register(MLPRegressorManual, _shape_of_values, _convert)
+_register(TabularMLPClassifier, _shapes, _convert_table, _OPTIONS)
+_register(TabularMLPRegressor, _shape_of_values, _convert_table)
+_register(PiecewiseLinearEncoder, _shape_of_features, _convert_encoder)

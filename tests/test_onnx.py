@@ -582,3 +582,27 @@ def test_the_pipeline_has_an_error_for_unknown_categories():
     feed["name"][0] = "new"
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.Fail, match="Unknown"):
         run_typed(model.pipeline_, feed, None, types, options)
+
+
+@short_fits
+@pytest.mark.parametrize("zipmap", [True, "columns"])
+def test_dictionaries_of_tables(zipmap):
+    table = make_table()
+    kinds = np.array(["low", "mid", "high"])[np.digitize(answers(table), [-1, 1])]
+    model = fit_tabular(TabularMLPClassifier, table, kinds)
+    types = input_types(model, np.float64)
+    label, *found = run_typed(model, arrays(table, types), None, types, {"zipmap": zipmap})
+    assert_array_equal(label, model.predict(table))
+    if zipmap is True:
+        found = [[row[kind] for row in found[0]] for kind in model.classes_]
+    found = np.array(found).reshape(3, -1).T
+    assert_allclose(found, model.predict_proba(table), atol=1e-6)
+
+
+@short_fits
+def test_raw_scores_of_tables():
+    table = make_table()
+    model = fit_tabular(TabularMLPClassifier, table, answers(table) > 0.5)
+    types, options = input_types(model, np.float64), {"zipmap": False, "raw_scores": True}
+    _, scores = run_typed(model, arrays(table, types), None, types, options)
+    assert_allclose(scores[:, 1], model.decision_function(table), rtol=1e-9, atol=1e-12)
