@@ -27,22 +27,23 @@ _ROUNDING = 1e-9
 class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     """Columns of numbers as piecewise-linear features.
 
-    Each column x is divided into bins by quantiles ``b_0 < b_1 < ... < b_K``. The feature
-    of bin k is how much of the bin x has passed [1]_ ::
+    Quantiles ``b_0 < b_1 < ... < b_K`` divide each column x into bins. The feature of bin k
+    is the part of the bin that x has passed [1]_ ::
 
         e_k(x) = clip((x - b_k) / (b_{k+1} - b_k), 0, 1)
 
-    where the first bin has no lower end and the last one no upper end. A linear function
-    of these features is any continuous function of x that is linear within the bins; and
-    the weight of a feature is what the function rises by in its bin. An L2 penalty on the
-    weights then is a penalty on how unevenly it rises. So a net sees thresholds, and where
-    most values are, at any scale and with any tails.
+    where the first bin has no lower end and the last one no upper end. The linear functions
+    of these features are all continuous functions of x that are linear within the bins. The
+    weight of a feature is the rise of the function in its bin, so an L2 penalty on the
+    weights draws the function to a constant, step by step. A net sees thresholds, and where
+    most values are, at any scale and with any tails. :ref:`The derivation <piecewise>` has
+    the formulas.
 
     Parameters
     ----------
     n_bins : int or 'auto', default='auto'
-        Most bins of a column. 'auto' is a bin for every 800 rows, but at least 5 and at
-        most 33. A column of one bin passes through as it is.
+        The most bins of a column. 'auto' is a bin for every 800 rows with a positive
+        weight, but at least 5 and at most 33. A column of one bin passes through as it is.
 
     include_original : bool, default=True
         Whether the column itself comes before its bins.
@@ -50,43 +51,48 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     bin_edges_ : list of ndarray of shape (n_bins + 1,)
-        Of each column: smallest value, quantiles and largest value, all distinct.
+        Of each column: smallest value, quantiles and largest value, all distinct. Empty
+        for a column without values, and for sparse X.
 
     fill_values_ : ndarray of shape (n_features,)
-        The (weighted) mean of each column, which stands for missing values in the column
-        itself.
+        The (weighted) mean of each column, which stands for its missing values.
 
     has_gaps_ : ndarray of shape (n_features,) of bool
-        Which columns had missing values in `fit`; these have an indicator as last feature.
+        Which columns had missing values in `fit`; the last feature of such a column is an
+        indicator.
 
     columns_ : ndarray of shape (n_features_out,) of int
         The column that each feature is made of.
 
     ramps_ : ndarray of shape (5, n_features_out)
-        What each feature is made by: start and width of the bin, least and most of the
-        feature, and what it is where the column is missing.
+        Of each feature: start and width of the bin, its least and its largest value, and
+        its value where the column is missing.
 
     n_features_in_ : int
         Number of columns seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had names that are all strings.
 
     See Also
     --------
     TabularMLPClassifier, TabularMLPRegressor : Use it where held-out rows say so.
-    sklearn.preprocessing.SplineTransformer : With ``degree=1`` it spans the same functions,
-        by features that are hats; their penalty draws the function to 0 and not to a line.
+    sklearn.preprocessing.SplineTransformer : With ``degree=1`` it spans the same functions
+        between the ends by hats, whose weights are levels and not rises.
     sklearn.preprocessing.KBinsDiscretizer : Steps instead of lines.
 
     Notes
     -----
-    A missing value (NaN) is 0 in all bins. If a value has more than a bin's share of the
-    weight, as zeros often have, it counts for that share only when the quantiles are
-    taken: the others have the rest of the bins. Columns of one or two distinct values
-    have one bin.
+    A missing value (NaN) of a column that had some in `fit` is the mean in the column
+    itself, 0 in all bins, and 1 in the indicator. In a column that had none, a missing
+    value is encoded as the mean.
 
-    Sparse X passes through as it is, without missing values.
+    If a value has more than a bin's share of the weight, as zeros often have, it counts for
+    one share when the quantiles are taken, and the other values have the other bins.
+    Columns of one or two distinct values have one bin.
+
+    If X is sparse in `fit`, rows pass through as they are, and missing values are an error.
+    Sparse rows of an encoder that was fitted on dense ones become dense.
 
     References
     ----------
@@ -147,27 +153,28 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has infinite values, or a weight is negative, or none is positive.
+            If X has infinite values, or values that are further apart than the largest
+            number, or a weight is negative, or none is positive.
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PiecewiseLinearEncoder
+        >>> X = [[0.0], [1.0], [2.0], [3.0]]
+        >>> PiecewiseLinearEncoder(2).fit(X, sample_weight=[1, 1, 1, 3]).bin_edges_
+        [array([0., 2., 3.])]
         """
-        X = self.validated(X, reset=True)
-        if sample_weight is None:
-            weight = np.ones(X.shape[0])
-        else:
-            weight = check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-            if not weight.any():
-                raise ValueError("The sum of sample_weight must be positive.")
-        edges, means, gaps = self._of_columns(X, weight)
+        X = self._validate(X, reset=True)
+        edges, means, gaps = self._of_columns(X, _check_weight(sample_weight, X))
+        _check_width(edges, X.dtype)
         self.bin_edges_, self.fill_values_, self.has_gaps_ = edges, means, gaps
         ramps = [self._ramps(*column) for column in zip(edges, means, gaps, strict=True)]
         self.columns_ = np.repeat(np.arange(X.shape[1]), [of.shape[1] for of in ramps])
-        self.ramps_ = np.concatenate(ramps, axis=1)
+        self.ramps_ = np.concatenate(ramps, axis=1).astype(X.dtype)
         return self
 
     def _ramps(self, edges, mean, has_gaps):
         """Of the features of a column, see `ramps_`."""
-        ramps = [_ramps_of_bins(edges)]
+        ramps = [_ramps_of_bins(edges, None if has_gaps else mean)]
         if self.include_original or not ramps[0].size:
             ramps.insert(0, [[0.0], [1.0], [-np.inf], [np.inf], [mean]])
         if has_gaps:
@@ -180,8 +187,9 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             n_features = X.shape[1]
             nothing = [np.empty(0)] * n_features
             return nothing, np.zeros(n_features), np.zeros(n_features, bool)
-        X, weight = X[weight > 0], weight[weight > 0]
-        n_bins = auto_n_bins(X.shape[0]) if self.n_bins == "auto" else self.n_bins
+        if not weight.all():
+            X, weight = X[weight > 0], weight[weight > 0]
+        n_bins = _auto_n_bins(X.shape[0]) if self.n_bins == "auto" else self.n_bins
         edges, means, are_known = [], [], ~np.isnan(X)
         for column, is_known in zip(X.T, are_known.T, strict=True):
             values = column[is_known], weight[is_known]
@@ -199,42 +207,43 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        features : ndarray of shape (n_samples, n_features_out), or X if it is sparse
+        features : ndarray or sparse matrix of shape (n_samples, n_features_out)
             In the order of the columns: each column itself, its bins, and whether it is
-            missing.
+            missing. X itself if it is sparse, as it was in `fit`.
 
         Raises
         ------
         ValueError
             If X has infinite values or other columns than in `fit`.
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PiecewiseLinearEncoder
+        >>> encoder = PiecewiseLinearEncoder(2).fit([[0.0], [2.0], [10.0], [float("nan")]])
+        >>> encoder.transform([[1.0], [float("nan")]])
+        array([[1. , 0.5, 0. , 0. ],
+               [4. , 0. , 0. , 1. ]])
         """
         check_is_fitted(self)
-        X = self.validated(X, reset=False)
-        return X if sparse.issparse(X) else self.encode(X)
+        X = self._validate(X, reset=False)
+        if not sparse.issparse(X):
+            return self._encode(X)
+        has_columns_only = np.array_equal(self.columns_, np.arange(X.shape[1]))
+        return X if has_columns_only else self._encode(X.toarray())
 
-    def encode(self, X):
-        """What `transform` does with validated, dense rows, block by block.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-
-        Returns
-        -------
-        features : ndarray of shape (n_samples, n_features_out)
-        """
-        start, width, least, most, of_gap = self.ramps_.astype(X.dtype)
-        features = X[:, self.columns_]
-        features -= start
-        features /= width
-        np.clip(features, least, most, out=features)
+    def _encode(self, X):
+        """Features of dense rows: in the precision of `fit`, or more, and cast to X's."""
+        dtype = np.result_type(X, self.ramps_)
+        *ramps, of_gap = self.ramps_.astype(dtype, copy=False)
+        features = X[:, self.columns_].astype(dtype, copy=False)
+        _climb(features, *ramps)
         gaps = np.isnan(X)
         if gaps.any():
             np.copyto(features, of_gap, where=gaps[:, self.columns_])
-        return features
+        return _cast(features, X.dtype)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: of column a, they are a, a_bin0, ..., a_missing.
+        """Make names of the features: of column a, they are a, a_bin0, ..., a_missing.
 
         Parameters
         ----------
@@ -244,6 +253,13 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of shape (n_features_out,) of object
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PiecewiseLinearEncoder
+        >>> encoder = PiecewiseLinearEncoder(2).fit([[0.0], [2.0], [10.0], [float("nan")]])
+        >>> encoder.get_feature_names_out(["age"]).tolist()
+        ['age', 'age_bin0', 'age_bin1', 'age_missing']
         """
         check_is_fitted(self)
         names = []
@@ -259,8 +275,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     def _n_features_out(self):
         return len(self.columns_)
 
-    def validated(self, X, reset=False):
-        """X as an array of floats, or CSR; see `transform` for its errors."""
+    def _validate(self, X, reset):
         X = validate_data(
             self,
             X,
@@ -274,13 +289,55 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         return X
 
 
+def _check_weight(sample_weight, X):
+    """Weights of the rows, 1 by default."""
+    if sample_weight is None:
+        return np.ones(X.shape[0])
+    weight = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not 0 < weight.sum() < np.inf:
+        raise ValueError(
+            f"The sum of sample_weight must be positive and finite, got {weight.sum()}."
+        )
+    return weight
+
+
+def _check_width(edges, dtype):
+    """Raise ValueError if a difference of two values overflows."""
+    for i, of_column in enumerate(edges):
+        halves = of_column[-1:] / 2 - of_column[:1] / 2
+        if (halves > np.finfo(dtype).max / 2).any():
+            raise ValueError(
+                f"The values of column {i} of X are further apart than the largest number "
+                f"of {dtype}: divide them by 2 or more."
+            )
+
+
 def _mean(values, weight):
-    """Weighted mean; 0 of no values."""
-    return float(np.average(values, weights=weight)) if len(values) else 0.0
+    """Weighted mean, a sum that does not overflow; 0 of no values."""
+    return float((values * (weight / weight.sum())).sum()) if len(values) else 0.0
+
+
+def _climb(x, start, width, least, most):
+    """Make ramps of x, in place: 0 at the start, 1 a width after it, never infinite."""
+    numbers = np.finfo(x.dtype)
+    with np.errstate(over="ignore"):
+        x -= start
+        x /= width
+    np.clip(x, np.maximum(least, numbers.min), np.minimum(most, numbers.max), out=x)
+
+
+def _cast(features, dtype):
+    """Features in a dtype, the largest number of which stands for larger ones."""
+    if features.dtype == dtype:
+        return features
+    numbers = np.finfo(dtype)
+    return np.clip(features, numbers.min, numbers.max, out=features).astype(dtype)
 
 
 def _bin_edges(values, weight, n_bins):
-    """Smallest value, quantiles and largest value, all distinct.
+    """Smallest value, quantiles and largest value, all distinct, in float64.
 
     A value counts for a bin's share of the weight at the most.
 
@@ -295,7 +352,7 @@ def _bin_edges(values, weight, n_bins):
     edges : ndarray of shape (n_edges,)
         Fewer than `n_bins` + 1 if there are few values; none without values.
     """
-    distinct, of_row = np.unique(values, return_inverse=True)
+    distinct, of_row = np.unique(values.astype(np.float64), return_inverse=True)
     if len(distinct) <= n_bins + 1:
         return distinct
     shares = np.bincount(of_row, weight) / weight.sum()
@@ -306,11 +363,17 @@ def _bin_edges(values, weight, n_bins):
 
 
 def _without_excess(shares, n_bins):
-    """Shares of values, none of which is more than one bin's share of their sum."""
-    capped = shares
-    for _ in range(n_bins):
-        capped = np.minimum(shares, capped.sum() / n_bins)
-    return capped
+    """Shares of values, none of which is more than one bin's share of their sum.
+
+    The m largest ones are cut. If s is the sum of the others, all n bins have the sum
+    s + m c, and the cut c is one of n shares of it: c = s / (n - m).
+    """
+    ascending = np.sort(shares)
+    sums_of_others = np.cumsum(ascending)[::-1][:n_bins]
+    cuts = sums_of_others / np.arange(n_bins, 0, -1)
+    # the first that leaves the next value as it is
+    m = np.argmax(ascending[::-1][:n_bins] <= cuts)
+    return np.minimum(shares, cuts[m])
 
 
 def _n_bins_between(edges):
@@ -318,15 +381,19 @@ def _n_bins_between(edges):
     return len(edges) - 1 if len(edges) > 2 else 0
 
 
-def _ramps_of_bins(edges):
-    """See `PiecewiseLinearEncoder.ramps_`."""
+def _ramps_of_bins(edges, fill_value):
+    """See `PiecewiseLinearEncoder.ramps_`; a gap is 0, or as the fill value if given."""
     n_bins = _n_bins_between(edges)
     start, width = edges[:n_bins], np.diff(edges)[:n_bins]
     least, most = np.zeros(n_bins), np.ones(n_bins)
     least[:1], most[-1:] = -np.inf, np.inf
-    return np.array([start, width, least, most, np.zeros(n_bins)])
+    of_gap = np.zeros(n_bins)
+    if fill_value is not None:
+        of_gap += fill_value
+        _climb(of_gap, start, width, least, most)
+    return np.array([start, width, least, most, of_gap])
 
 
-def auto_n_bins(n_rows):
+def _auto_n_bins(n_rows):
     """The most bins of a column of so many rows."""
     return min(max(n_rows // _ROWS_OF_BIN, _FEWEST_BINS), _MOST_BINS)

@@ -1,4 +1,4 @@
-"""The derivation's equations (10) to (23), and (55) to (71), for one row of data.
+"""The derivation's equations (10) to (23), and (55) to (79), for one row of data.
 
 Notation as there: row vectors x (N,), t (C,), h (H,), y (C,); W (N, H), V (H, C),
 b (H,), d (C,). Scalar equations are written out as sums, index by index, and compared
@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.interpolate import BSpline
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import norm
 
 from skmlp._activations import ACTIVATIONS
@@ -27,6 +29,7 @@ from skmlp._value_losses import (
     quantile_loss,
 )
 from skmlp._values import Values
+from skmlp.preprocessing import PiecewiseLinearEncoder
 
 N, H, C = 4, 3, 5
 RNG = np.random.default_rng(0)
@@ -455,3 +458,111 @@ def test_71_losses_in_units_of_the_target():
     minus_log = -norm.logpdf(0.8 * g, 0.3 * g, deviation)
     constant = math.log(g) + math.log(2 * math.pi * least) / 2
     assert_allclose(value + constant, minus_log, rtol=1e-12)
+
+
+# Features that are parts of bins, (72) to (79)
+column = RNG.normal(size=(300, 1))
+encoder = PiecewiseLinearEncoder(4, include_original=False).fit(column)
+(edges,) = encoder.bin_edges_
+inside = np.linspace(edges[0], edges[-1], 41)
+beyond = np.concatenate([[-9.0, -4.0], inside, [4.0, 9.0]])
+
+
+def parts(x):
+    """(72)."""
+    part = (x - edges[:-1]) / np.diff(edges)
+    part[1:] = np.maximum(part[1:], 0)
+    part[:-1] = np.minimum(part[:-1], 1)
+    return part
+
+
+def encode(x):
+    return encoder.transform(np.reshape(x, (-1, 1)))
+
+
+def test_72_parts_of_bins():
+    assert_allclose(encode(beyond), [parts(u) for u in beyond], rtol=1e-13, atol=1e-14)
+
+
+def test_73_weights_are_rises():
+    levels = RNG.normal(size=5)
+    found = levels[0] + encode(inside) @ np.diff(levels)
+    assert_allclose(found, np.interp(inside, edges, levels), atol=1e-13)
+    # a constant and four rises: no feature is a sum of others
+    assert np.linalg.matrix_rank(np.column_stack([np.ones(45), encode(beyond)])) == 5
+
+
+def test_74_the_column_is_a_sum_of_its_bins():
+    assert_allclose(edges[0] + encode(beyond) @ np.diff(edges), beyond, atol=1e-13)
+
+
+def test_75_rises_draw_to_even_steps_and_levels_to_zero():
+    def penalty(of_features):
+        """Of three bins, from 1 to 2, by what is between."""
+        return lambda between: (of_features(np.r_[1.0, between, 2.0]) ** 2).sum()
+
+    assert_allclose(minimize(penalty(np.diff), np.zeros(2)).x, [4 / 3, 5 / 3], atol=1e-6)
+    hats = BSpline.design_matrix(np.arange(4.0), np.r_[0, 0, 1, 2, 3, 3], 1).toarray()
+    assert_allclose(hats, np.eye(4), atol=1e-15)  # the weights of hats are levels
+    levels = minimize(penalty(lambda levels: levels), np.ones(2)).x
+    assert_allclose(levels, [0, 0], atol=1e-6)
+
+
+def test_76_the_column_beside_its_bins():
+    h, r = np.diff(edges), RNG.normal(size=4)
+    best = minimize_scalar(lambda v: v**2 + ((r - v * h) ** 2).sum())
+    assert_allclose(best.x, h @ r / (1 + h @ h), rtol=1e-6)
+    assert_allclose(best.fun, r @ r - (h @ r) ** 2 / (1 + h @ h), rtol=1e-12)
+    steep = 3.0 * h
+    line = steep @ steep - (h @ steep) ** 2 / (1 + h @ h)
+    assert_allclose(line, 9 * (h @ h) / (1 + h @ h), rtol=1e-12)
+    assert line < min(9, steep @ steep)
+
+
+def cut(shares, n_bins):
+    """(78), by trying each number of values that are cut."""
+    for m in range(n_bins):
+        ordered = sorted(shares)
+        others = ordered[: len(shares) - m]
+        c = sum(others) / (n_bins - m)
+        if others[-1] <= c * (1 + 1e-12):
+            return c
+    raise AssertionError
+
+
+@pytest.mark.parametrize("n_atoms", [0, 1, 2, 4])
+def test_77_and_78_quantiles_without_excess(n_atoms):
+    n_bins = 5
+    atoms = np.repeat(np.array([-0.7, 0.1, 0.6, 2.0])[:n_atoms], 400)
+    x, weight = np.r_[atoms, column[:, 0]], RNG.integers(1, 4, size=len(atoms) + 300)
+    values = np.unique(x)
+    shares = np.array([weight[x == u].sum() / weight.sum() for u in values])
+    c = cut(shares, n_bins)
+    assert_allclose(c, np.minimum(shares, c).sum() / n_bins, rtol=1e-12)
+    assert math.isclose(c, 1 / n_bins) == (n_atoms == 0)
+    P = [np.minimum(shares[: i + 1], c).sum() for i in range(len(values))]
+    inner = [
+        next(
+            u for u, P_u in zip(values, P, strict=True) if P_u >= q / n_bins * P[-1] - 1e-9
+        )
+        for q in range(1, n_bins)
+    ]
+    expected = np.unique([values[0], *inner, values[-1]])
+    found = PiecewiseLinearEncoder(n_bins).fit(x.reshape(-1, 1), sample_weight=weight)
+    assert_array_equal(found.bin_edges_[0], expected)
+
+
+def test_79_derivative_by_the_column():
+    both = PiecewiseLinearEncoder(4).fit(column)
+    into = RNG.normal(size=(5, C))
+
+    def g(features):
+        return np.sin(features @ into) @ np.arange(C)
+
+    for x in (-9.0, *(edges[:-1] + edges[1:]) / 2, 9.0):
+        (features,) = both.transform([[x]])
+        slopes = differences(g, features)
+        q = np.clip(np.searchsorted(edges, x) - 1, 0, 3)
+        exact = slopes[0] + slopes[1 + q] / (edges[q + 1] - edges[q])
+        by_differences = differences(lambda x: g(both.transform([x])), [x])
+        assert_allclose(exact, by_differences[0, 0], rtol=1e-6, atol=1e-8)

@@ -15,6 +15,7 @@ from numpydoc.validate import validate
 
 import skmlp
 import skmlp.inspection
+import skmlp.preprocessing
 from skmlp._estimator import BaseMLP
 
 if find_spec("dask"):
@@ -125,7 +126,7 @@ ALLOWED = {
     "_tabular._regressor": {"_regressor", "_tabular._estimator"},
     "_tabular": {"_tabular._classifier", "_tabular._regressor"},
     "__init__": {"_classifier", "_display", "_regressor", "_tabular"},
-    "onnx": {"__init__", "_value_losses"},
+    "onnx": {"__init__", "_value_losses", "preprocessing"},
     "inspection._fitted": {"_estimator", "_intake", "_outcome", "_problem", "_settings"},
     "inspection._curvature": {"_parallel", "_warnings", "inspection._fitted"},
     "inspection._responses": {"_losses", "_value_losses"},
@@ -329,6 +330,7 @@ def test_rooms_classes_and_functions_are_small():
 
 def public():
     names = [*skmlp.__all__, *(f"inspection.{name}" for name in skmlp.inspection.__all__)]
+    names += [f"preprocessing.{name}" for name in skmlp.preprocessing.__all__]
     if find_spec("dask"):
         names += [f"dask.{name}" for name in skmlp.dask.__all__]
     for name in names:

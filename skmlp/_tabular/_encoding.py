@@ -87,7 +87,7 @@ def encode(encoder, table):
     of_numbers, of_categories = (
         select(table, columns.get(name, []), axis=1) for name in _STEPS
     )
-    parts = [numbers.validated(of_numbers)]
+    parts = [numbers._validate(of_numbers, reset=False)]
     if of_categories.shape[1]:
         parts.append(categories.transform(of_categories))
     return Encoded(parts, partial(_make, numbers))
@@ -95,7 +95,7 @@ def encode(encoder, table):
 
 def _make(numbers, columns, one_hot=None):
     """The features of some rows."""
-    features = numbers.encode(columns)
+    features = numbers._encode(columns)
     if one_hot is None:
         return features
     return np.hstack([features, one_hot.toarray()])
@@ -104,6 +104,5 @@ def _make(numbers, columns, one_hot=None):
 def has_bins(encoder):
     """Whether an encoder makes more of a table than the columns themselves."""
     bins = encoder.named_transformers_["numbers"]
-    return isinstance(bins, PiecewiseLinearEncoder) and any(
-        len(edges) > 2 for edges in bins.bin_edges_
-    )
+    # the transformer of no columns is not fitted
+    return any(len(edges) > 2 for edges in getattr(bins, "bin_edges_", []))
