@@ -174,7 +174,7 @@ def attributions(
     result = _integrate(subject, baseline, tol, max_steps)
     if subject.is_single:
         result.update(_of_single_target(result))
-    result.update(features=subject.X, feature_names=feature_names(subject))
+    result.update(features=subject.columns.rows, feature_names=feature_names(subject))
     return result
 
 
@@ -190,10 +190,19 @@ def _integrate(subject, baseline, tol, max_steps):
     X, network, n_targets = subject.X, subject.network, len(subject.targets)
     responses, at_baseline = (_responses(subject, rows) for rows in (X, baseline))
     base_values = at_baseline.mean(axis=0)
-    contributions = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
+    n_columns = subject.columns.rows.shape[1]
+    contributions = np.empty((X.shape[0], n_targets, n_columns), X.dtype)
     allowed, largest = np.empty(responses.shape), np.empty(responses.shape)
     n_steps, is_baseline = np.empty(X.shape[0], int), np.zeros(X.shape[0], bool)
-    paths = Paths(network, subject.parameters, subject.response, baseline, tol, max_steps)
+    paths = Paths(
+        network,
+        subject.parameters,
+        subject.response,
+        baseline,
+        tol,
+        max_steps,
+        subject.columns,
+    )
 
     def evaluate(rows):
         block = X[rows].toarray() if sparse.issparse(X) else X[rows]

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from skmlp._sklearn import check_feature_names
+from skmlp.inspection._columns import encode
 from skmlp.inspection._fitted import transform
 
 
@@ -33,6 +34,7 @@ def take_baseline(subject, X, baseline):
         return _training_mean(subject.model).astype(subject.X.dtype)
     try:
         rows = transform(subject.steps, _like_rows(X, baseline))
+        rows = encode(subject.model, rows)
         if hasattr(rows, "columns") and hasattr(subject.model, "feature_names_in_"):
             check_feature_names(subject.model, rows, reset=False)
         rows = check_array(

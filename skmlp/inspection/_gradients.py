@@ -112,12 +112,30 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
 def _gradients(subject):
     """Block by block, on threads."""
     X, network, n_targets = subject.X, subject.network, len(subject.targets)
-    gradients = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
+    columns, jacobian = subject.columns, subject.response.jacobian
+    gradients = np.empty((X.shape[0], n_targets, columns.rows.shape[1]), X.dtype)
 
     def evaluate(rows):
-        network.input_gradient(
-            subject.parameters, X[rows], subject.response.jacobian, gradients[rows]
-        )
+        network.input_gradient(subject.parameters, X[rows], jacobian, gradients[rows])
 
-    each_block(X, network, evaluate, (1 + n_targets) * sum(network.layer_sizes[1:]))
+    def evaluate_table(rows):
+        block = X[rows]
+        of_features = np.empty((block.shape[0], n_targets, X.shape[1]), X.dtype)
+        network.input_gradient(subject.parameters, block, jacobian, of_features)
+        gradients[rows] = _by_columns(columns, of_features, rows)
+
+    row_numbers = (1 + n_targets) * sum(network.layer_sizes[1:])
+    if columns.slopes is None:
+        each_block(X, network, evaluate, row_numbers)
+    else:
+        each_block(X, network, evaluate_table, row_numbers + n_targets * X.shape[1])
     return gradients
+
+
+def _by_columns(columns, gradients, rows):
+    """Gradients with respect to the columns of a table, by the chain rule."""
+    slopes, has_none = columns.slopes.at(rows)
+    gradients *= slopes[:, np.newaxis]
+    total = columns.total(gradients)
+    np.copyto(total, np.nan, where=has_none[:, np.newaxis])
+    return total
