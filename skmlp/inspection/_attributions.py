@@ -57,12 +57,16 @@ def attributions(
 
     Parameters
     ----------
-    estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+    estimator : MLPClassifierManual, MLPRegressorManual, TabularMLPClassifier, \
+            TabularMLPRegressor, Pipeline or search
         A fitted net, a pipeline that ends in one, or a search with ``refit=True`` over one
         of these. In a pipeline, the features are those that the last step sees, after the
-        steps before; samplers among these are skipped.
+        steps before; samplers among these are skipped. Of a net for tables they are the
+        columns of the table: a column contributes what its encoded features do together,
+        which are the number itself and its bins, or all categories, and whether it is
+        missing.
 
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {DataFrame, array-like, sparse matrix} of shape (n_samples, n_features)
         The rows to explain, as `estimator` takes them. Sparse rows are made dense
         block by block.
 
@@ -73,7 +77,9 @@ def attributions(
         dictionary, or a list in the order of its columns. None is the mean of the features
         in training, which is known with ``standardize=True``: of the rows that were not
         held out, in the first of several calls with ``warm_start``; in a stream of
-        ``partial_fit``, of all rows so far. Sparse ones are made dense.
+        ``partial_fit``, of all rows so far. Of a net for tables it is the mean of the
+        encoded features: each category by its share, and each bin as far as it is passed on
+        average. Sparse ones are made dense.
 
     target : name of an output or list of names, default=None
         The outputs that are explained, as in `input_gradients`; None means all. A single
@@ -115,7 +121,7 @@ def attributions(
             closed form, as for logits, log-odds, and what a regressor predicts of means,
             with at most one hidden layer.
         features : {ndarray, CSR} of shape (n_samples, n_features)
-            What the network sees of X.
+            What the network sees of X; of a net for tables, X itself as an array.
         feature_names : ndarray of shape (n_features,)
             Names of these; 'x0', 'x1' and so on if the steps can't tell.
         targets : ndarray of shape (n_targets,)

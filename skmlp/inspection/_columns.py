@@ -121,8 +121,7 @@ def features_of_columns(encoder):
     columns : ndarray of shape (n_features,) of int
     """
     columns = [
-        np.asarray(taken)[_inputs(transformer)]
-        for transformer, taken, _ in _parts(encoder)
+        np.asarray(taken)[_inputs(transformer)] for transformer, taken, _ in _parts(encoder)
     ]
     return np.concatenate(columns)
 

@@ -126,10 +126,11 @@ class AttributionDisplay:
 
         Parameters
         ----------
-        estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+        estimator : MLPClassifierManual, MLPRegressorManual, TabularMLPClassifier, \
+                TabularMLPRegressor, Pipeline or search
             As `attributions` takes it.
 
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {DataFrame, array-like, sparse matrix} of shape (n_samples, n_features)
             The rows to explain.
 
         kind : {'bar', 'strip', 'waterfall'}, default='bar'
@@ -137,7 +138,8 @@ class AttributionDisplay:
 
         baseline : array-like of shape (n_features,) or (n_baselines, n_features), \
                 default=None
-            What the rows are compared with; None is the mean of the features in training.
+            What the rows are compared with, as in `attributions`; None is the mean of the
+            features in training.
 
         target : name of an output, default=None
             The output that is explained, as in `attributions`. None is ``classes_[1]`` of

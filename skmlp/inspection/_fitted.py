@@ -18,8 +18,8 @@ def unwrap(estimator):
     Parameters
     ----------
     estimator : estimator
-        A fitted `MLPClassifierManual` or `MLPRegressorManual`, a pipeline that ends in
-        one, or a search with ``refit=True`` over one of these.
+        A fitted `MLPClassifierManual` or `MLPRegressorManual`, or a net for tables, a
+        pipeline that ends in one, or a search with ``refit=True`` over one of these.
 
     Returns
     -------

@@ -59,9 +59,7 @@ class Paths:
         Those that contributions are of.
     """
 
-    def __init__(
-        self, network, parameters, response, baseline, tol, max_steps, columns
-    ):
+    def __init__(self, network, parameters, response, baseline, tol, max_steps, columns):
         self._activation, self._response = network.activation, response
         self._W, self._bias = parameters.coefs[0], parameters.intercepts[0]
         values = response.value(network.activations(parameters, baseline))
