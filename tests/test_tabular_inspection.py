@@ -152,7 +152,7 @@ def test_errors_name_columns_of_the_table(model, table):
             function(model, table.drop(columns="wage"))
         with pytest.raises(ValueError, match="same order"):
             function(model, table[table.columns[::-1]])
-    with pytest.raises(ValueError, match="known with\n?.*standardize=True"):
+    with pytest.raises(ValueError, match="which is known with standardize=True"):
         attributions(fit(table, table["paid"], standardize=False), table)
 
 
@@ -403,7 +403,7 @@ def test_displays_of_scikit_learn(model, table):
     display = PartialDependenceDisplay.from_estimator(
         model, table, [*categories, tuple(categories)], categorical_features=categories
     )
-    assert display.bars_.shape == (1, 3, 2)
+    assert display.bars_[0, :2].all()
     assert display.heatmaps_[0, 2] is not None
     curve = LossCurveDisplay.from_estimator(model)
     assert curve.ax_ is not None
