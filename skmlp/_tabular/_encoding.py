@@ -6,10 +6,10 @@ import numpy as np
 from scipy import sparse
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer
-from sklearn.preprocessing import OneHotEncoder
 
 from skmlp._encoded import MOST_BYTES, Encoded
 from skmlp._sklearn import count_samples, select
+from skmlp._tabular._gaps import GapOneHotEncoder
 from skmlp.preprocessing import PiecewiseLinearEncoder
 
 # The transformers of the columns of a table
@@ -34,7 +34,7 @@ def fit_encoder(table, are_categories, encoding, sample_weight):
     """
     numbers, categories = np.flatnonzero(~are_categories), np.flatnonzero(are_categories)
     bins = PiecewiseLinearEncoder(N_BINS[encoding])
-    one_hot = OneHotEncoder(
+    one_hot = GapOneHotEncoder(
         handle_unknown="infrequent_if_exist", dtype=_dtype(table, numbers)
     )
     with config_context(enable_metadata_routing=True):

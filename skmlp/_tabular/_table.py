@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from skmlp._sklearn import count_samples, select
+from skmlp._tabular._gaps import is_missing
 
 # What the names of the dtypes of pandas, polars, pyarrow and numpy begin with
 _CATEGORIES = (
@@ -130,16 +131,11 @@ def _kind_of_dtype(dtype):
 
 def _kind_of_values(values):
     """Of objects, by what they are; a column without values is one of numbers."""
-    known = [value for value in values if not _is_missing(value)]
+    known = [value for value in values if not is_missing(value)]
     if any(isinstance(value, (date, timedelta, np.datetime64)) for value in known):
         return "date"
     are_numbers = all(isinstance(value, Number) for value in known)
     return "number" if are_numbers else "category"
-
-
-def _is_missing(value):
-    # NaN differs from itself, pandas.NA does not say
-    return value is None or str(value) in ("nan", "NaT", "<NA>")
 
 
 def _check_kind(name, kind):

@@ -2,8 +2,9 @@
 
 Exact input gradients, contributions of features, and the curvature of the objective.
 
-Functions of a fitted `MLPClassifierManual` or `MLPRegressorManual`, of a pipeline that ends
-in one, or of a search whose best estimator is one of these.
+Functions of a fitted `MLPClassifierManual` or `MLPRegressorManual`, of a net for tables
+(`TabularMLPClassifier`, `TabularMLPRegressor`), of a pipeline that ends in one, or of a
+search whose best estimator is one of these.
 """
 
 from skmlp.inspection._attributions import attributions

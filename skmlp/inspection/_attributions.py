@@ -57,12 +57,16 @@ def attributions(
 
     Parameters
     ----------
-    estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+    estimator : MLPClassifierManual, MLPRegressorManual, TabularMLPClassifier, \
+            TabularMLPRegressor, Pipeline or search
         A fitted net, a pipeline that ends in one, or a search with ``refit=True`` over one
         of these. In a pipeline, the features are those that the last step sees, after the
-        steps before; samplers among these are skipped.
+        steps before; samplers among these are skipped. Of a net for tables they are the
+        columns of the table: a column contributes what its encoded features do together,
+        which are the number itself and its bins, or all categories, and whether it is
+        missing.
 
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {DataFrame, array-like, sparse matrix} of shape (n_samples, n_features)
         The rows to explain, as `estimator` takes them. Sparse rows are made dense
         block by block.
 
@@ -73,7 +77,9 @@ def attributions(
         dictionary, or a list in the order of its columns. None is the mean of the features
         in training, which is known with ``standardize=True``: of the rows that were not
         held out, in the first of several calls with ``warm_start``; in a stream of
-        ``partial_fit``, of all rows so far. Sparse ones are made dense.
+        ``partial_fit``, of all rows so far. Of a net for tables it is the mean of the
+        encoded features: each category by its share, and each bin as far as it is passed on
+        average. Sparse ones are made dense.
 
     target : name of an output or list of names, default=None
         The outputs that are explained, as in `input_gradients`; None means all. A single
@@ -115,7 +121,7 @@ def attributions(
             closed form, as for logits, log-odds, and what a regressor predicts of means,
             with at most one hidden layer.
         features : {ndarray, CSR} of shape (n_samples, n_features)
-            What the network sees of X.
+            What the network sees of X; of a net for tables, X itself as an array.
         feature_names : ndarray of shape (n_features,)
             Names of these; 'x0', 'x1' and so on if the steps can't tell.
         targets : ndarray of shape (n_targets,)
@@ -174,7 +180,7 @@ def attributions(
     result = _integrate(subject, baseline, tol, max_steps)
     if subject.is_single:
         result.update(_of_single_target(result))
-    result.update(features=subject.X, feature_names=feature_names(subject))
+    result.update(features=subject.columns.rows, feature_names=feature_names(subject))
     return result
 
 
@@ -190,10 +196,19 @@ def _integrate(subject, baseline, tol, max_steps):
     X, network, n_targets = subject.X, subject.network, len(subject.targets)
     responses, at_baseline = (_responses(subject, rows) for rows in (X, baseline))
     base_values = at_baseline.mean(axis=0)
-    contributions = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
+    n_columns = subject.columns.rows.shape[1]
+    contributions = np.empty((X.shape[0], n_targets, n_columns), X.dtype)
     allowed, largest = np.empty(responses.shape), np.empty(responses.shape)
     n_steps, is_baseline = np.empty(X.shape[0], int), np.zeros(X.shape[0], bool)
-    paths = Paths(network, subject.parameters, subject.response, baseline, tol, max_steps)
+    paths = Paths(
+        network,
+        subject.parameters,
+        subject.response,
+        baseline,
+        tol,
+        max_steps,
+        subject.columns,
+    )
 
     def evaluate(rows):
         block = X[rows].toarray() if sparse.issparse(X) else X[rows]

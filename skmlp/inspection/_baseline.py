@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from skmlp._sklearn import check_feature_names
+from skmlp.inspection._columns import encode
 from skmlp.inspection._fitted import transform
 
 
@@ -33,6 +34,7 @@ def take_baseline(subject, X, baseline):
         return _training_mean(subject.model).astype(subject.X.dtype)
     try:
         rows = transform(subject.steps, _like_rows(X, baseline))
+        rows = encode(subject.model, rows)
         if hasattr(rows, "columns") and hasattr(subject.model, "feature_names_in_"):
             check_feature_names(subject.model, rows, reset=False)
         rows = check_array(
@@ -109,15 +111,18 @@ def _like_frame(X, baseline, is_row):
 
 
 def _with_categories(frame, X):
-    """A frame of pandas whose columns are categorical where the columns of X are."""
+    """A frame of pandas with categories and texts where X has them."""
     dtypes = {
         name: dtype
         for name, dtype in X.dtypes.items()
-        if name in frame and hasattr(dtype, "categories")
+        if name in frame and _can_be(frame[name].dropna(), dtype)
     }
-    known = [
-        name
-        for name, dtype in dtypes.items()
-        if frame[name].dropna().isin(dtype.categories).all()
-    ]
-    return frame.astype({name: dtypes[name] for name in known})
+    return frame.astype(dtypes)
+
+
+def _can_be(known, dtype):
+    """Whether values are of a dtype of categories or of texts."""
+    if hasattr(dtype, "categories"):
+        return known.isin(dtype.categories).all()
+    is_text = str(dtype).startswith("str")
+    return is_text and all(isinstance(value, str) for value in known)

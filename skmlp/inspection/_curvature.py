@@ -49,9 +49,9 @@ def loss_curvature(
     Parameters
     ----------
     estimator : estimator
-        A fitted `MLPClassifierManual` or `MLPRegressorManual`, a pipeline that ends in
-        one, or a search with ``refit=True`` over one of these.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        A fitted `MLPClassifierManual` or `MLPRegressorManual`, or a net for tables, a
+        pipeline that ends in one, or a search with ``refit=True`` over one of these.
+    X : {DataFrame, array-like, sparse matrix} of shape (n_samples, n_features)
         The rows that it was fitted to; others have another objective. They are looked at in
         double precision: float32 rows are copied, also from a memory map.
     y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)

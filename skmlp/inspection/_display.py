@@ -1,6 +1,6 @@
 """Pictures of contributions, in the manner of scikit-learn's displays."""
 
-from numbers import Integral
+from numbers import Integral, Number
 
 import numpy as np
 from scipy import sparse
@@ -8,6 +8,7 @@ from sklearn.utils import check_array, check_scalar
 
 from skmlp._labels import LINE_HEIGHT, MOST_LINES, VERBATIM, fold, place_for
 from skmlp._sklearn import check_matplotlib_support, count_samples
+from skmlp._tabular._gaps import is_missing
 from skmlp.inspection._attributions import attributions
 from skmlp.inspection._fitted import unwrap
 from skmlp.inspection._responses import method_of
@@ -20,6 +21,10 @@ _OUTPUTS = {
     "predict": "prediction",
 }
 _UP, _DOWN = "#D55E00", "#0072B2"
+# Of dots whose feature has no number
+_NO_LEVEL = "darkgray"
+# Letters of a category
+_VALUE_LETTERS = 20
 _REST = "other features"
 # Inches of a new figure: its width, and its height at least, and for each feature and each
 # point of the font's size
@@ -43,7 +48,8 @@ class AttributionDisplay:
         What each feature adds to the output of each row.
 
     features : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        Values of the features, which colour the dots and are written beside a waterfall.
+        Values of the features, which are written beside a waterfall and colour the dots:
+        grey where a value is missing, and of features that are categories.
 
     base_value : float, default=0.0
         The output that the contributions are added to.
@@ -121,10 +127,11 @@ class AttributionDisplay:
 
         Parameters
         ----------
-        estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+        estimator : MLPClassifierManual, MLPRegressorManual, TabularMLPClassifier, \
+                TabularMLPRegressor, Pipeline or search
             As `attributions` takes it.
 
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {DataFrame, array-like, sparse matrix} of shape (n_samples, n_features)
             The rows to explain.
 
         kind : {'bar', 'strip', 'waterfall'}, default='bar'
@@ -132,7 +139,8 @@ class AttributionDisplay:
 
         baseline : array-like of shape (n_features,) or (n_baselines, n_features), \
                 default=None
-            What the rows are compared with; None is the mean of the features in training.
+            What the rows are compared with, as in `attributions`; None is the mean of the
+            features in training.
 
         target : name of an output, default=None
             The output that is explained, as in `attributions`. None is ``classes_[1]`` of
@@ -213,7 +221,7 @@ class AttributionDisplay:
         kind : {'bar', 'strip', 'waterfall'}, default='bar'
             - 'bar': the mean over the rows of a contribution's absolute value;
             - 'strip': for each feature a dot a row, at its contribution, coloured by the
-              value of the feature;
+              value of the feature, which is grey where it is no number;
             - 'waterfall': of one row, how the contributions lead from the base value to
               the output, the largest first, those that are not shown together at the end.
 
@@ -318,22 +326,30 @@ class AttributionDisplay:
         places = np.arange(shown.shape[1]) + _side_by_side(shown)
         style = {"s": 9, "linewidth": 0}
         if self.features is not None and not {"color", "facecolor", "c"} & set(kwargs):
-            levels = _levels(self._values(slice(None)))
-            style |= {"c": levels.ravel(), "cmap": "viridis"}
+            levels = _levels(self._values(slice(None))).ravel()
+            if np.isnan(levels).all():
+                style["color"] = _NO_LEVEL
+            else:
+                style |= {"c": levels, "cmap": "viridis", "plotnonfinite": True}
         self.ax_.axvline(0, color="gray", linewidth=0.8, zorder=0)
         self.dots_ = self.ax_.scatter(shown.ravel(), places.ravel(), **(style | kwargs))
         if "c" in style:
-            bar = self.figure_.colorbar(self.dots_, ax=self.ax_, ticks=[0, 1])
-            bar.ax.set_yticklabels(["low", "high"])
-            bar.set_label("value of the feature, by rank")
+            self._draw_color_bar(np.isnan(levels).any())
         names = self._names()
         return names, [""] * len(names), f"contribution to {self.output_name}"
+
+    def _draw_color_bar(self, has_gray):
+        dots, label = self.dots_, "value of the feature, by rank"
+        dots.set_cmap(dots.get_cmap().with_extremes(bad=_NO_LEVEL))
+        bar = self.figure_.colorbar(dots, ax=self.ax_, ticks=[0, 1])
+        bar.ax.set_yticklabels(["low", "high"])
+        bar.set_label(f"{label} (grey: no number)" if has_gray else label)
 
     def _draw_waterfall(self, contributions, row, **kwargs):
         steps, names = contributions[self.feature_order_], self._names()
         ends = [""] * len(names)
         if self.features is not None:
-            ends = [f" = {value:.3g}" for value in self._values([row])[0]]
+            ends = [f" = {_as_text(value)}" for value in self._values([row])[0]]
         n_rest = len(contributions) - len(steps)
         if n_rest:
             steps = np.append(steps, contributions.sum() - steps.sum())
@@ -382,12 +398,38 @@ def _check_row(row, n_rows):
     return row
 
 
+def _as_text(value):
+    """A value of a feature, as it is written beside its name."""
+    if is_missing(value):
+        return "missing"
+    if isinstance(value, Number) and not isinstance(value, bool):
+        return f"{value:.3g}"
+    return fold(str(value), _VALUE_LETTERS, 1)
+
+
 def _levels(values):
-    """Ranks of each column's values, from 0 to 1; the same for equal ones."""
-    levels = np.empty(values.shape)
+    """Ranks of each column's numbers, from 0 to 1; the same for equal ones.
+
+    NaN where a value is missing, and of columns that are no numbers.
+    """
+    levels = np.full(values.shape, np.nan)
     for level, column in zip(levels.T, values.T, strict=True):
-        _, level[:] = np.unique(column, return_inverse=True)
-    return levels / np.maximum(levels.max(axis=0), 1)
+        numbers = _as_numbers(column)
+        is_known = ~np.isnan(numbers)
+        distinct, ranks = np.unique(numbers[is_known], return_inverse=True)
+        level[is_known] = ranks / max(len(distinct) - 1, 1)
+    return levels
+
+
+def _as_numbers(column):
+    """Values of a feature, NaN where one is missing, or all of them if one is no number."""
+    if column.dtype.kind in "biuf":
+        return column.astype(float)
+    are_known = [not is_missing(value) for value in column]
+    known, numbers = column[are_known], np.full(len(column), np.nan)
+    if all(isinstance(value, Number | np.bool_) for value in known):
+        numbers[are_known] = known.astype(float)
+    return numbers
 
 
 def _side_by_side(shown):

@@ -9,6 +9,7 @@ from skmlp._intake import take_chunk
 from skmlp._outcome import Progress
 from skmlp._problem import Problem, from_raw
 from skmlp._settings import Settings
+from skmlp.inspection._columns import encode
 
 
 def unwrap(estimator):
@@ -17,8 +18,8 @@ def unwrap(estimator):
     Parameters
     ----------
     estimator : estimator
-        A fitted `MLPClassifierManual` or `MLPRegressorManual`, a pipeline that ends in
-        one, or a search with ``refit=True`` over one of these.
+        A fitted `MLPClassifierManual` or `MLPRegressorManual`, or a net for tables, a
+        pipeline that ends in one, or a search with ``refit=True`` over one of these.
 
     Returns
     -------
@@ -85,7 +86,8 @@ def fitted_problem(model, X, y, sample_weight):
         If the rows do not fit the network.
     """
     settings, progress = Settings(model), Progress.of(model)
-    taken = take_chunk(model, settings, progress, X, y, None, sample_weight)
+    given = encode(model, X), y, None, sample_weight
+    taken = take_chunk(model._net(), settings, progress, *given)
     data, targets = taken.data.astype(np.float64), taken.targets
     network = settings.network(data.n_features, targets)
     coordinates = progress.coordinates(network, data.dtype)
@@ -100,9 +102,9 @@ def _check_model(model):
         if hasattr(model, "refit"):  # a search, that may not be fitted yet
             check_is_fitted(model)
         raise TypeError(
-            "estimator must be an MLPClassifierManual or MLPRegressorManual, a pipeline "
-            "that ends in one, or a search with refit=True over one of these; got "
-            f"{name}."
+            "estimator must be an MLPClassifierManual, MLPRegressorManual, "
+            "TabularMLPClassifier or TabularMLPRegressor, a pipeline that ends in one, or "
+            f"a search with refit=True over one of these; got {name}."
         )
     if hasattr(model, "to_local"):
         raise TypeError(

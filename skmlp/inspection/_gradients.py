@@ -19,12 +19,14 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
 
     Parameters
     ----------
-    estimator : MLPClassifierManual, MLPRegressorManual, Pipeline or search
+    estimator : MLPClassifierManual, MLPRegressorManual, TabularMLPClassifier, \
+            TabularMLPRegressor, Pipeline or search
         A fitted net, a pipeline that ends in one, or a search with ``refit=True`` over one
         of these. In a pipeline, gradients are with respect to the features that the last
-        step sees, after the steps before.
+        step sees, after the steps before. Of a net for tables they are with respect to the
+        columns of the table, see Notes.
 
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {DataFrame, array-like, sparse matrix} of shape (n_samples, n_features)
         The rows, as `estimator` takes them. Sparse rows are never made dense, but
         the gradients are dense.
 
@@ -64,7 +66,8 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
         estimator: float32 if it was trained on float32, else float64. That is all the
         memory that grows with the rows: 8 bytes times their number, the number of targets
         and of features. For many features or targets, choose some, or pass some rows at a
-        time.
+        time. NaN where a column of a table has no derivative: for categories and missing
+        values.
 
     Raises
     ------
@@ -78,6 +81,16 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
     See Also
     --------
     attributions : Contributions of the features, that add up to a difference of outputs.
+
+    Notes
+    -----
+    A net for tables sees a column of numbers also by its bins, in each of which the output
+    may have another slope. The gradient is the one within the bin of the value, and at an
+    edge the one above it; it says nothing of other bins. Booleans are numbers, 0 and 1.
+
+    Categories and missing values can't change by a little, so there is no gradient. It is
+    NaN and not 0, which would say that the output does not depend on them, and would count
+    in means: take these by `numpy.nanmean`.
 
     References
     ----------
@@ -112,12 +125,30 @@ def input_gradients(estimator, X, *, target=None, response_method="auto"):
 def _gradients(subject):
     """Block by block, on threads."""
     X, network, n_targets = subject.X, subject.network, len(subject.targets)
-    gradients = np.empty((X.shape[0], n_targets, X.shape[1]), X.dtype)
+    columns, jacobian = subject.columns, subject.response.jacobian
+    gradients = np.empty((X.shape[0], n_targets, columns.rows.shape[1]), X.dtype)
 
     def evaluate(rows):
-        network.input_gradient(
-            subject.parameters, X[rows], subject.response.jacobian, gradients[rows]
-        )
+        network.input_gradient(subject.parameters, X[rows], jacobian, gradients[rows])
 
-    each_block(X, network, evaluate, (1 + n_targets) * sum(network.layer_sizes[1:]))
+    def evaluate_table(rows):
+        block = X[rows]
+        of_features = np.empty((block.shape[0], n_targets, X.shape[1]), X.dtype)
+        network.input_gradient(subject.parameters, block, jacobian, of_features)
+        gradients[rows] = _by_columns(columns, of_features, rows)
+
+    row_numbers = (1 + n_targets) * sum(network.layer_sizes[1:])
+    if columns.slopes is None:
+        each_block(X, network, evaluate, row_numbers)
+    else:
+        each_block(X, network, evaluate_table, row_numbers + n_targets * X.shape[1])
     return gradients
+
+
+def _by_columns(columns, gradients, rows):
+    """Gradients with respect to the columns of a table, by the chain rule."""
+    slopes, has_none = columns.slopes.at(rows)
+    gradients *= slopes[:, np.newaxis]
+    total = columns.total(gradients)
+    np.copyto(total, np.nan, where=has_none[:, np.newaxis])
+    return total

@@ -55,16 +55,16 @@ class Paths:
         largest of them.
     max_steps : int
         Most nodes of a quadrature.
+    columns : Columns
+        Those that contributions are of.
     """
 
-    def __init__(
-        self, network, parameters, response, baseline, tol=np.inf, max_steps=FEWEST_STEPS
-    ):
+    def __init__(self, network, parameters, response, baseline, tol, max_steps, columns):
         self._activation, self._response = network.activation, response
         self._W, self._bias = parameters.coefs[0], parameters.intercepts[0]
         values = response.value(network.activations(parameters, baseline))
         self._baseline = self._ends(baseline, values)
-        self._tol, self._max_steps = tol, max_steps
+        self._tol, self._max_steps, self._columns = tol, max_steps, columns
         self._n_hidden = len(network.layer_sizes) - 2
         # the mean gradient needs no quadrature
         self._is_closed = response.is_linear and self._n_hidden <= 1
@@ -91,14 +91,15 @@ class Paths:
 
         Returns
         -------
-        contributions : ndarray of shape (n, T, d)
+        contributions : ndarray of shape (n, T, n_columns)
         allowed : ndarray of shape (n, T)
             How far they may be from their sum, by `tol`.
         n_steps : ndarray of shape (n,) of int
             The most that a path of each row took.
         """
         rows, n_targets = self._ends(X, values), values.shape[1]
-        total = np.zeros((len(X), n_targets, X.shape[1]), X.dtype)
+        n_columns = self._columns.rows.shape[1]
+        total = np.zeros((len(X), n_targets, n_columns), X.dtype)
         allowed, n_steps = np.zeros(values.shape), np.zeros(len(X), int)
         for at, to, start in self._pairs(rows, n_targets * max(self._W.shape)):
             shares, missed, steps = self._between(to, start)
@@ -133,11 +134,11 @@ class Paths:
         return shares, np.full(shares.shape[:2], np.inf), np.zeros(len(shares), int)
 
     def _shares(self, mean, moves):
-        """Contributions of the features, by the mean derivatives above them: (51)."""
+        """Contributions of the columns, by the mean derivatives above them: (51)."""
         shares = mean.reshape(-1, mean.shape[2]) @ self._W.T
         shares = shares.reshape(*mean.shape[:2], len(self._W))
         shares *= moves[:, np.newaxis]
-        return shares
+        return self._columns.total(shares)
 
     def _closed(self, A, B):
         """Mean derivative of a linear response, between inputs of the first layer: (54)."""
@@ -160,7 +161,7 @@ class Paths:
 
         Returns
         -------
-        shares : ndarray of shape (n, T, d)
+        shares : ndarray of shape (n, T, n_columns)
         allowed : ndarray of shape (n, T)
             What sums may miss.
         n_steps : ndarray of shape (n,) of int
@@ -172,7 +173,8 @@ class Paths:
         differences = np.where(is_moved, to.values - start.values, 0)
         rounding = rounding_of(np.maximum(np.abs(to.values), np.abs(start.values)))
         allowed = np.empty(differences.shape)
-        shares = np.empty((*differences.shape, moves.shape[1]), moves.dtype)
+        n_columns = self._columns.rows.shape[1]
+        shares = np.empty((*differences.shape, n_columns), moves.dtype)
         rows, n_nodes = np.arange(len(steps)), FEWEST_STEPS
         n_steps = np.empty(len(steps), int)
         while True:

@@ -9,6 +9,7 @@ from skmlp._estimator import BaseMLP
 from skmlp._inference import fitted_network
 from skmlp._intake import check_features
 from skmlp._network import Network, Parameters
+from skmlp.inspection._columns import Columns, columns_of, encode
 from skmlp.inspection._fitted import transform, unwrap
 from skmlp.inspection._responses import Response, method_of, response_of
 
@@ -24,7 +25,9 @@ class Subject(NamedTuple):
     network : Network
     parameters : Parameters
     X : {ndarray, CSR} of shape (n, d)
-        Validated, as `model` sees it.
+        Validated, as the network sees it.
+    columns : Columns
+        Those that the results are about.
     response : Response
         Of T outputs.
     targets : ndarray of shape (T,)
@@ -38,6 +41,7 @@ class Subject(NamedTuple):
     network: Network
     parameters: Parameters
     X: np.ndarray
+    columns: Columns
     response: Response
     targets: np.ndarray
     is_single: bool
@@ -67,10 +71,12 @@ def take_subject(estimator, X, target, response_method):
     method = method_of(response_method, kind.loss.units)
     indices = _target_indices(target, kind.outputs)
     is_single = kind.is_single if target is None else np.ndim(target) == 0
-    X = check_features(model, transform(steps, X))
+    rows = transform(steps, X)
+    X = check_features(model._net(), encode(model, rows))
+    columns = columns_of(model, rows, X)
     response = response_of(method, kind, indices, X.dtype)
     asked = response, kind.outputs[indices], is_single
-    return Subject(model, steps, *fitted_network(model), X, *asked)
+    return Subject(model, steps, *fitted_network(model), X, columns, *asked)
 
 
 def _target_indices(target, outputs):
@@ -88,7 +94,7 @@ def _target_indices(target, outputs):
 
 
 def feature_names(subject):
-    """Names of the features that the network sees: x0, x1, ... if they have none.
+    """Names of the columns that results are about: x0, x1, ... if they have none.
 
     Returns
     -------
@@ -98,7 +104,7 @@ def feature_names(subject):
     for step in subject.steps:
         names = _names_out(step, getattr(step, "feature_names_in_", names))
     names = getattr(subject.model, "feature_names_in_", names)
-    n_features = subject.X.shape[1]
+    n_features = subject.columns.rows.shape[1]
     if names is None or len(names) != n_features:
         names = [f"x{i}" for i in range(n_features)]
     return np.asarray(names, dtype=object)
