@@ -264,9 +264,10 @@ def _convert_table(scope, operator, container):
     columns = _columns(graph, operator)
     features = []
     for name, encoder, places in _encoders(operator.raw_operator.encoder_):
-        if type(encoder) not in PARTS:
+        convert = next((PARTS[kind] for kind in PARTS if isinstance(encoder, kind)), None)
+        if convert is None:
             raise NotImplementedError(f"The part {name!r}, {encoder}, has no converter.")
-        features.append(PARTS[type(encoder)](graph, encoder, [columns[i] for i in places]))
+        features.append(convert(graph, encoder, [columns[i] for i in places]))
     _add_net(graph, operator, graph.concat(features))
 
 

@@ -134,8 +134,11 @@ def _kind_of_values(values):
     known = [value for value in values if not is_missing(value)]
     if any(isinstance(value, (date, timedelta, np.datetime64)) for value in known):
         return "date"
-    are_numbers = all(isinstance(value, Number) for value in known)
-    return "number" if are_numbers else "category"
+    if not all(isinstance(value, Number) for value in known):
+        return "category"
+    # scikit-learn can't make a number of it
+    has_na = any(str(value) == "<NA>" for value in values)
+    return "pandas.NA in objects" if has_na else "number"
 
 
 def _check_kind(name, kind):
@@ -144,6 +147,11 @@ def _check_kind(name, kind):
             f"Column {name!r} holds dates. Make numbers or categories of them, as what "
             "you predict depends on them: days since the first one, the day of the year, "
             "the weekday, the hour."
+        )
+    if kind == "pandas.NA in objects":
+        raise ValueError(
+            f"Column {name!r} holds pandas.NA among numbers, and its dtype is object: "
+            "convert the frame by X.convert_dtypes()."
         )
     if kind not in ("number", "category"):
         raise ValueError(
