@@ -34,8 +34,8 @@ Each input is an array of shape (n, 1), and is found by its name. Where all colu
 one type, one input of shape (n, d) will do: ``to_onnx(model, X[:1])``. A missing number is
 NaN. A missing string is ``""``; ``"nan"``, ``"None"`` and ``"<NA>"``, to which onnxruntime
 converts NaN, None and pandas.NA in an array of objects, are missing as well, unless they
-are categories. Convert the estimator, and not its `pipeline_`, whose `OneHotEncoder` is
-converted by skl2onnx: that has an error for unknown categories.
+are categories. Convert the estimator, and not its `pipeline_`, whose parts have no
+converters of their own.
 
 It needs the extra ``onnx`` (``pip install "skmlp[onnx]"``), and something that runs the
 result, such as onnxruntime.
