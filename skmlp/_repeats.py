@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from skmlp._encoded import Encoded
 from skmlp._memory_map import pieces
 
 # Contradictions from which on labels are no property of a row that was copied: as a share
@@ -352,9 +353,9 @@ def _factors(n_features):
 
 def _products(X, factors, rows=None):
     """Scrambled rows, or some of them, times factors."""
-    if isinstance(X, np.ndarray):
+    if isinstance(X, np.ndarray | Encoded):
         n_rows = max(min(_PIECE_ROWS, _PIECE_NUMBERS // X.shape[1]), 1)
-        n_in_all = len(X) if rows is None else len(rows)
+        n_in_all = X.shape[0] if rows is None else len(rows)
         return np.concatenate(
             [
                 scramble(X[piece if rows is None else rows[piece]]) @ factors
