@@ -91,7 +91,7 @@ class TabularMLPClassifier(TabularMLP, MLPClassifierManual):
     n_features_in_ : int
         Number of columns of the table.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if they are all strings.
 
     coefs_, feature_mean_, feature_scale_ : list of ndarray, and two ndarray
