@@ -119,6 +119,9 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         "include_original": ["boolean"],
     }
 
+    # as other transformers do by `set_fit_request`, if metadata are routed
+    __metadata_request__fit = {"sample_weight": True}  # noqa: RUF012
+
     def __init__(self, n_bins="auto", *, include_original=True):
         self.n_bins = n_bins
         self.include_original = include_original

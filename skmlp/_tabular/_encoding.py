@@ -38,7 +38,6 @@ def fit_encoder(table, are_categories, encoding, sample_weight):
         handle_unknown="infrequent_if_exist", dtype=_dtype(table, numbers)
     )
     with config_context(enable_metadata_routing=True):
-        bins.set_fit_request(sample_weight=True)
         encoder = ColumnTransformer(
             [
                 ("numbers", bins, numbers.tolist()),

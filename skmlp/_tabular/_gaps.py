@@ -1,12 +1,17 @@
 """Missing values, by whatever name: None, NaN, NaT, pandas.NA."""
 
+from decimal import Decimal
+from numbers import Real
+
 import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 
 
 def is_missing(value):
     """Whether a value stands for none."""
-    return not isinstance(value, str) and str(value) in ("None", "nan", "NaT", "<NA>")
+    # NaN differs from itself; pandas.NA does not say, and NaT is a date as well
+    is_nan = isinstance(value, (Real, Decimal)) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 class GapOneHotEncoder(OneHotEncoder):

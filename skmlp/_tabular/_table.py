@@ -1,7 +1,11 @@
 """A table, validated: which of its columns are numbers, and which are categories."""
 
-from datetime import date, timedelta
-from numbers import Integral, Number
+import re
+from collections import Counter
+from collections.abc import Sized
+from datetime import date, time, timedelta
+from decimal import Decimal
+from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
@@ -10,16 +14,30 @@ from sklearn.utils.validation import validate_data
 from skmlp._sklearn import count_samples, select
 from skmlp._tabular._gaps import is_missing
 
-# What the names of the dtypes of pandas, polars, pyarrow and numpy begin with
-_CATEGORIES = (
-    *("category", "categorical", "enum", "dictionary"),
-    *("str", "utf8", "large_string", "<u", "|s"),
-)
-_NUMBERS = (
-    *("int", "uint", "float", "double", "halffloat", "bool"),
-    *("decimal", "sparse", "null"),
-)
-_DATES = ("date", "time", "period", "duration")
+# What columns are, by the first letters of the names of their dtypes in pandas, polars and
+# pyarrow
+_KINDS = {
+    name: kind
+    for kind, names in (
+        ("category", "category categorical enum dictionary str string utf large_string"),
+        ("number", "int uint float double halffloat bool boolean decimal sparse null"),
+        ("date", "date datetime time timestamp timedelta duration period"),
+    )
+    for name in names.split()
+}
+# The same of numpy's dtypes
+_KINDS_OF_NUMPY = {
+    **dict.fromkeys("biuf", "number"),
+    **dict.fromkeys("US", "category"),
+    **dict.fromkeys("mM", "date"),
+}
+# The same of objects; Python's booleans are numbers
+_TYPES = {
+    "number": (Real, Decimal, np.bool_),
+    "category": (str, bytes),
+    "date": (date, time, timedelta, np.datetime64, np.timedelta64),
+}
+_NA_AMONG_NUMBERS = "pandas.NA among numbers, in objects"
 
 
 def check_table(estimator, X, *, reset):
@@ -36,28 +54,62 @@ def check_table(estimator, X, *, reset):
     Returns
     -------
     X : DataFrame, ndarray or CSR
-        A frame as it is: its columns are validated when they are encoded.
+        A frame as it is: the values of its columns are validated when they are encoded.
 
     Raises
     ------
     ValueError
+        If the shape or the names are not right, or a column is neither a number nor a
+        category, or not the one of both that it was in `fit`.
     """
-    if not is_frame(X):
-        return validate_data(
-            estimator,
-            X,
-            reset=reset,
-            dtype=None,
-            accept_sparse="csr",
-            ensure_all_finite="allow-nan",
-        )
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
-    if not (count_samples(X) and estimator.n_features_in_):
-        raise ValueError(
-            f"Found array with shape {tuple(X.shape)}: a minimum of 1 sample and 1 feature "
-            f"is required by {type(estimator).__name__}."
-        )
+    if is_frame(X):
+        _check_distinct(list(X.columns))
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if not (count_samples(X) and estimator.n_features_in_):
+            raise ValueError(
+                f"Found array with shape {tuple(X.shape)}: a minimum of 1 sample and 1 "
+                f"feature is required by {type(estimator).__name__}."
+            )
+    else:
+        options = {"accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
+        X = validate_data(estimator, X, reset=reset, dtype=None, **options)
+    kinds = _checked_kinds(X)
+    if not reset:
+        _check_known_kinds(estimator, X, kinds)
     return X
+
+
+def _check_distinct(names):
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise ValueError(f"X has several columns of the name {twice[0]!r}: rename them.")
+
+
+def _check_known_kinds(estimator, X, kinds):
+    """Numbers are numbers as they were in `fit`, and strings are strings, but for gaps."""
+    if not hasattr(estimator, "encoder_"):
+        return
+    columns = {name: columns for name, _, columns in estimator.encoder_.transformers_}
+    were_numbers = np.isin(np.arange(len(kinds)), columns["numbers"])
+    is_by_dtype = _is_from_dtype(estimator.categorical_features)
+    for j, kind in enumerate(kinds):
+        if kind == "category" and were_numbers[j]:
+            raise _changed(_names(X)[j], "strings or categories", "numbers")
+        if kind == "number" and is_by_dtype and not (were_numbers[j] or _is_gap(X, j)):
+            raise _changed(_names(X)[j], "numbers", "strings or categories")
+
+
+def _changed(name, now, before):
+    return ValueError(f"Column {name!r} holds {now}, and held {before} in fit.")
+
+
+def _is_gap(X, j):
+    """Whether no value of a column is known."""
+    return all(map(is_missing, np.asarray(select(X, j, axis=1), dtype=object)))
+
+
+def _is_from_dtype(categorical_features):
+    return isinstance(categorical_features, str) and categorical_features == "from_dtype"
 
 
 def is_frame(X):
@@ -81,15 +133,14 @@ def find_categories(X, categorical_features):
     Raises
     ------
     ValueError
-        If a column is neither a number nor a category.
+        If there are no such columns, or another one holds strings, or X is sparse.
     """
-    kinds = np.array(_kinds(X))
-    names = _names(X)
-    for name, kind in zip(names, kinds, strict=True):
-        _check_kind(name, kind)
-    if isinstance(categorical_features, str) and categorical_features == "from_dtype":
+    kinds, names = np.array(_kinds(X)), _names(X)
+    if _is_from_dtype(categorical_features):
         return kinds == "category"
     are_categories = _as_mask(categorical_features, names)
+    if sparse.issparse(X) and are_categories.any():
+        raise ValueError("categorical_features are for frames and dense X; X is sparse.")
     if (strings := np.flatnonzero(~are_categories & (kinds == "category"))).size:
         raise ValueError(
             f"Column {names[strings[0]]!r} holds strings or categories, but is not among "
@@ -102,43 +153,58 @@ def _names(X):
     return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
 
 
+def _checked_kinds(X):
+    """Of each column: 'number' or 'category'; all else is an error."""
+    kinds = _kinds(X)
+    for name, kind in zip(_names(X), kinds, strict=True):
+        _check_kind(name, kind)
+    return kinds
+
+
 def _kinds(X):
-    """Of each column: 'number', 'category', 'date', or the name of another dtype."""
+    """Of each column: 'number', 'category', 'date', or what else it holds."""
     if sparse.issparse(X) or (isinstance(X, np.ndarray) and X.dtype != object):
         return [_kind_of_dtype(X.dtype)] * X.shape[1]
     if isinstance(X, np.ndarray):
         return [_kind_of_values(column) for column in X.T]
-    return [_kind_of_column(X, i, dtype) for i, dtype in enumerate(X.dtypes)]
+    return [_kind_of_column(X, j, dtype) for j, dtype in enumerate(X.dtypes)]
 
 
-def _kind_of_column(X, i, dtype):
-    if str(dtype).lower() != "object":
-        return _kind_of_dtype(dtype)
-    return _kind_of_values(np.asarray(select(X, i, axis=1), dtype=object))
+def _kind_of_column(X, j, dtype):
+    if str(dtype).lower() == "object":
+        return _kind_of_values(np.asarray(select(X, j, axis=1), dtype=object))
+    if isinstance(categories := getattr(dtype, "categories", None), Sized):
+        return _kind_of_categories(np.asarray(categories, dtype=object))
+    return _kind_of_dtype(dtype)
 
 
 def _kind_of_dtype(dtype):
+    if isinstance(dtype, np.dtype):
+        return _KINDS_OF_NUMPY.get(dtype.kind, str(dtype))
     name = str(dtype).lower()
-    for kind, prefixes in (
-        ("category", _CATEGORIES),
-        ("number", _NUMBERS),
-        ("date", _DATES),
-    ):
-        if name.startswith(prefixes):
-            return kind
-    return name
+    return _KINDS.get(re.match("[a-z_]*", name)[0], name)
+
+
+def _kind_of_categories(categories):
+    """Categories may be anything that can be compared with one another."""
+    kind = _kind_of_values(categories)
+    is_uniform = kind in _TYPES or len(_type_names(categories)) == 1
+    return "category" if is_uniform else kind
 
 
 def _kind_of_values(values):
     """Of objects, by what they are; a column without values is one of numbers."""
     known = [value for value in values if not is_missing(value)]
-    if any(isinstance(value, (date, timedelta, np.datetime64)) for value in known):
-        return "date"
-    if not all(isinstance(value, Number) for value in known):
-        return "category"
-    # scikit-learn can't make a number of it
-    has_na = any(str(value) == "<NA>" for value in values)
-    return "pandas.NA in objects" if has_na else "number"
+    for kind, types in _TYPES.items():
+        if all(isinstance(value, types) for value in known):
+            # of which scikit-learn can't make a number
+            has_na = any(type(value).__name__ == "NAType" for value in values)
+            return _NA_AMONG_NUMBERS if has_na and kind == "number" else kind
+    return " and ".join(_type_names(known))
+
+
+def _type_names(values):
+    return sorted({type(value).__name__ for value in values})
 
 
 def _check_kind(name, kind):
@@ -148,29 +214,30 @@ def _check_kind(name, kind):
             "you predict depends on them: days since the first one, the day of the year, "
             "the weekday, the hour."
         )
-    if kind == "pandas.NA in objects":
+    if kind == _NA_AMONG_NUMBERS:
         raise ValueError(
-            f"Column {name!r} holds pandas.NA among numbers, and its dtype is object: "
-            "convert the frame by X.convert_dtypes()."
+            f"Column {name!r} holds {kind}: convert the frame by X.convert_dtypes()."
         )
     if kind not in ("number", "category"):
         raise ValueError(
-            f"Column {name!r} is of dtype {kind}, neither numbers nor categories."
+            f"Column {name!r} holds {kind} values, neither numbers nor strings only. Make "
+            "numbers or categories of them."
         )
 
 
 def _as_mask(given, names):
     """A mask of the columns that names, indices or a mask are given of."""
-    mask = np.zeros(len(names), bool)
-    given = np.asarray([] if given is None else given)
-    if given.ndim != 1 or (given.dtype == bool and len(given) != len(names)):
+    given = [] if given is None else given
+    is_mask = np.asarray(given).dtype == bool
+    if np.ndim(given) != 1 or (is_mask and len(given) != len(names)):
         raise ValueError(
             "categorical_features should be names or indices of columns, or a mask of "
             f"shape ({len(names)},), got {given!r}."
         )
-    if given.dtype == bool:
-        return given
-    for item in given.tolist():
+    if is_mask:
+        return np.asarray(given)
+    mask = np.zeros(len(names), bool)
+    for item in given:
         mask[_index(item, names)] = True
     return mask
 
