@@ -70,6 +70,10 @@ def choose_columns(begun, reached):
     least = first.held_out - _CLEARLY * first.noise
     best = min(range(len(judged)), key=lambda i: judged[i].held_out)
     fit, *rest = chosen[best if judged[best].held_out < least else 0]
+    if fit.settings.verbose:
+        for columns, loss in held_out.items():
+            print(f"{columns} columns: held-out loss = {loss:.6f}")
+        print(f"{fit.columns} columns are taken")
     return fit._replace(held_out=held_out), *rest
 
 

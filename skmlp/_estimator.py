@@ -258,6 +258,7 @@ class BaseMLP(
                 taken.targets,
                 taken.validation,
                 earlier,
+                columns=taken.columns,
                 others={
                     name: (other.data, other.validation)
                     for name, other in taken.others.items()

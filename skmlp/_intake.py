@@ -29,6 +29,8 @@ class Taken(NamedTuple):
     validation : Rows or Parts, or None
     attributes : dict
         The fitted attributes that tell what the data are.
+    columns : str or None
+        The name of the columns, if there are others.
     others : dict of {str: Taken}
         The same in other columns, by their names.
     """
@@ -37,11 +39,12 @@ class Taken(NamedTuple):
     targets: object
     validation: Rows | None
     attributes: dict
+    columns: str | None = None
     others: Mapping = MappingProxyType({})
 
     def in_columns(self, name):
-        """What was taken in the columns of a name, None for the first ones."""
-        return self if name is None else self.others[name]
+        """What was taken in the columns of a name."""
+        return self.others.get(name, self)
 
 
 def take(estimator, settings, earlier, X, y, sample_weight, groups, validation_set):

@@ -53,6 +53,7 @@ def train(
     validation=None,
     earlier=None,
     *,
+    columns=None,
     others=MappingProxyType({}),
     initial=(None, None),
     make_score=None,
@@ -72,6 +73,8 @@ def train(
         A validation set; with early stopping, None holds out some of the data.
     earlier : Progress or None
         Of the fit or call to go on from.
+    columns : str or None
+        A name for the columns of the rows.
     others : dict of {str: (Rows, Rows or None)}, default={}
         The same rows, and validation rows, in other columns, by their names: held-out rows
         say whether these are better.
@@ -79,8 +82,8 @@ def train(
         Weights and biases to start from.
     make_score : callable or None
         ``make_score(rows, columns)`` returns a function of the attributes that a network
-        predicts with: its score on validation rows, in the columns of that name, or None
-        for the first. None scores by the loss.
+        predicts with: its score on validation rows, in the columns of that name. None
+        scores by the loss.
     notify : callable or None
         ``notify(make_outcome)`` is called after each iteration; the training ends if it
         returns True. ``make_outcome()`` returns the outcome, were it to end there.
@@ -104,8 +107,8 @@ def train(
     """
     random_state = None if earlier else check_random_state(settings.random_state)
     n_blocks = data.n_blocks(settings.network(data.n_features, targets))
-    offers = [(None, data, validation)]
-    offers += [(columns, *rows) for columns, rows in others.items()]
+    offers = [(columns, data, validation, False)]
+    offers += [(name, *rows, True) for name, rows in others.items()]
     # each starts from the same state of the random numbers
     states = [random_state, *(deepcopy(random_state) for _ in others)]
     told = stage, notify, begin
@@ -136,8 +139,9 @@ def _begin(call, random_state, offer):
     ----------
     call : _Call
     random_state : RandomState or None
-    offer : (str or None, Rows, Rows or None)
-        Name of the columns, data and validation rows.
+    offer : (str or None, Rows, Rows or None, bool)
+        Name of the columns, data and validation rows, and whether others come before: a
+        common divisor is looked for in the first columns only.
 
     Returns
     -------
@@ -146,7 +150,7 @@ def _begin(call, random_state, offer):
     theta : ndarray of shape (P,)
     """
     settings, targets, earlier, initial = call[:4]
-    columns, data, validation = offer
+    columns, data, validation, is_other = offer
     network = settings.network(data.n_features, targets)
     drawn, progress = None, earlier
     if earlier is None:
@@ -167,7 +171,7 @@ def _begin(call, random_state, offer):
         theta = start(network, coordinates, targets, drawn, *initial)
     problem = Problem(network, coordinates, data, targets, validation, call.map_rows)
     is_drawn = earlier is None and all(given is None for given in initial)
-    if is_drawn and settings.searches_alpha(earlier) and columns is None:
+    if is_drawn and settings.searches_alpha(earlier) and not is_other:
         problem, progress = choose_divisor(settings, problem, progress, theta, call.stage)
     if is_drawn and targets.is_met_by_constant(problem.floor - problem.origin):
         theta = problem.at_constant(theta)

@@ -74,12 +74,10 @@ class TabularMLP:
         return super()._fit(take, given, validation_set, initial)
 
     def _attributes(self, taken, earlier, outcome, join=operator.add):
-        held_out = {taken.attributes["encoding_"]: np.nan}
-        if outcome.held_out:
-            names = [next(iter(held_out)), *taken.others]
-            held_out = dict(zip(names, outcome.held_out.values(), strict=True))
+        losses = self.encoding_losses_ if earlier else outcome.held_out
         attributes = super()._attributes(taken, earlier, outcome, join)
-        return attributes | {"encoding_losses_": held_out}
+        losses = dict(losses) or {taken.columns: np.nan}
+        return attributes | {"encoding_losses_": losses}
 
     def _features(self, X):
         return self.encoder_.transform(check_table(self, X, reset=False))

@@ -82,6 +82,12 @@ def _check_validation_table(probe, X):
 def _encoders(estimator, earlier, table, sample_weight):
     """The encoders to choose from, by encoding; what goes on has the one that it has."""
     if earlier is not None:
+        if estimator.encoding not in ("auto", estimator.encoding_):
+            raise ValueError(
+                "encoding has changed: warm_start and partial_fit go on with "
+                f"encoding={estimator.encoding_!r}, not {estimator.encoding!r}. Set it "
+                "back, or call fit with warm_start=False."
+            )
         return {estimator.encoding_: estimator.encoder_}
     are_categories = find_categories(table, estimator.categorical_features)
     if estimator.encoding != "auto":
@@ -105,7 +111,7 @@ def _of_table(probe, taken, encoding, encoder):
         if hasattr(probe, name):
             features[name] = getattr(probe, name)
     known = {"encoding_": encoding, "encoder_": encoder}
-    return taken._replace(attributes=features | known)
+    return taken._replace(attributes=features | known, columns=encoding)
 
 
 def _joined(first, *others):

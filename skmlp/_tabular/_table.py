@@ -37,7 +37,6 @@ _TYPES = {
     "category": (str, bytes),
     "date": (date, time, timedelta, np.datetime64, np.timedelta64),
 }
-_NA_AMONG_NUMBERS = "pandas.NA among numbers, in objects"
 
 
 def check_table(estimator, X, *, reset):
@@ -76,6 +75,18 @@ def check_table(estimator, X, *, reset):
     kinds = _checked_kinds(X)
     if not reset:
         _check_known_kinds(estimator, X, kinds)
+    return _without_na_in_objects(X, kinds) if is_frame(X) else X
+
+
+def _without_na_in_objects(X, kinds):
+    """A frame in which pandas.NA among numbers is NaN: else it can't be made a number."""
+    for j, (name, dtype, kind) in enumerate(zip(X.columns, X.dtypes, kinds, strict=True)):
+        if kind == "number" and str(dtype) == "object":
+            values = np.asarray(select(X, j, axis=1), dtype=object)
+            if any(type(value).__name__ == "NAType" for value in values):
+                numbers = [np.nan if is_missing(value) else value for value in values]
+                X = X.copy(deep=False)
+                X[name] = np.array(numbers, dtype=float)
     return X
 
 
@@ -197,9 +208,7 @@ def _kind_of_values(values):
     known = [value for value in values if not is_missing(value)]
     for kind, types in _TYPES.items():
         if all(isinstance(value, types) for value in known):
-            # of which scikit-learn can't make a number
-            has_na = any(type(value).__name__ == "NAType" for value in values)
-            return _NA_AMONG_NUMBERS if has_na and kind == "number" else kind
+            return kind
     return " and ".join(_type_names(known))
 
 
@@ -213,10 +222,6 @@ def _check_kind(name, kind):
             f"Column {name!r} holds dates. Make numbers or categories of them, as what "
             "you predict depends on them: days since the first one, the day of the year, "
             "the weekday, the hour."
-        )
-    if kind == _NA_AMONG_NUMBERS:
-        raise ValueError(
-            f"Column {name!r} holds {kind}: convert the frame by X.convert_dtypes()."
         )
     if kind not in ("number", "category"):
         raise ValueError(
