@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+import re
 from decimal import Decimal
 from io import BytesIO
 
@@ -545,10 +546,10 @@ def test_verbose_tells_what_was_tried_for_which_encoding(people, capsys):
     X, y = people
     model = small(encoding="auto", alpha="auto", verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    assert sum("chosen on held-out rows" in line for line in lines) == 2
+    assert sum("alpha =" in line and "chosen" in line for line in lines) == 2
     for encoding, loss in model.encoding_losses_.items():
         assert any(encoding in line and f"{loss:.6f}" in line for line in lines)
-    assert f"Iteration    {model.n_iter_}, loss" in lines[-1]
+    assert re.match(rf"Iteration +{model.n_iter_}, loss", lines[-1])
 
 
 class Recorder:
