@@ -17,10 +17,13 @@ from skmlp import MLPClassifierManual
 from skmlp._alpha import (
     MOST_ROWS,
     TRAINING_ROWS,
+    Choice,
+    _about,
     _train,
     best_start,
     choose_alpha,
     draw_splits,
+    judge_alpha,
     search_alpha,
 )
 from skmlp._coordinates import Coordinates
@@ -32,12 +35,14 @@ from skmlp._settings import Settings
 from skmlp._targets import ClassLabels
 
 
-def search(loss_of, *, unit=1.0, n_splits=1, held_out=300, floor=1.0, steeper=()):
+def search(
+    loss_of, *, unit=1.0, n_splits=1, held_out=300, floor=1.0, steeper=(), **options
+):
     """A race between candidates with known losses, and the start it was run with."""
     splits = [KnownSplit(loss_of, held_out, unit) for _ in range(n_splits)]
     rules = known_rules(unit=unit, floor=floor)
     starts = [np.array([float(start), 0.0]) for start in (1, *steeper)]
-    race, theta = search_alpha(rules, splits, starts[0], starts[1:])
+    race, theta = search_alpha(rules, splits, starts[0], starts[1:], **options)
     assert race.trained.keys() == race.losses.keys()
     return race, theta[0]
 
@@ -53,6 +58,76 @@ def test_search_finds_the_half_decade(best, unit):
     race, _ = search(bowl(best), unit=unit, n_splits=3)
     assert race.best() == best
     assert race.alpha(race.best()) == unit * 10 ** (best / 2)
+
+
+@pytest.mark.parametrize(
+    ("best", "tried"),
+    [
+        (3, {4, 2, 3}),
+        (2, {4, 2, 0, 1}),
+        (0, {4, 2, 0, -2, -1}),
+        (6, {4, 2, 6, 5}),
+        (-6, {4, 2, 0, -2, -4, -6, -5}),
+    ],
+)
+def test_a_search_about_a_candidate_finds_the_half_decade_by_fewer_fits(best, tried):
+    race, _ = search(bowl(best), held_out=10**6, first=(4, 2))
+    assert race.best() == best
+    assert race.losses.keys() == tried
+
+
+@pytest.mark.parametrize(
+    ("alpha", "unit", "expected"),
+    [(1.0, 1.0, (2, 0)), (3.2, 1.0, (3, 1)), (5.0, 0.05, (6, 4)), (1e9, 1.0, (6, 4))]
+    + [(1e-9, 1.0, (-4, -6))],
+)
+def test_the_candidates_about_a_strength(alpha, unit, expected):
+    assert _about(alpha, unit) == expected
+
+
+def test_a_start_is_not_blamed_before_a_weaker_penalty_is_tried():
+    """Losses of two strong candidates can't tell that none matters."""
+    starts = []
+
+    def loss(candidate, start):
+        starts.append(start)
+        return 0.5 + 0.001 * candidate
+
+    search(loss, steeper=[4], first=(4, 2), held_out=100)
+    assert 4 not in starts[:2]
+    starts.clear()
+    race, _ = search(bowl(2), steeper=[4], first=(2, 0), held_out=10**6)
+    assert race.losses.keys() == {2, 0, 4, 1}
+
+
+def test_a_choice_tells_what_was_the_best_on_few_rows():
+    table = [(100, 10.0, 0.5), (100, 1.0, 0.3), (100, 0.1, 0.4), (900, 3.0, 0.2)]
+    assert Choice(3.0, None, table=table).at_first == 1.0
+    assert Choice(3.0, None).at_first is None
+
+
+@short_fits
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 50.0])
+def test_a_given_alpha_is_judged_by_the_rows_of_a_search(alpha):
+    X, y = make_classification(900, n_informative=4, flip_y=0.2, random_state=0)
+    problem = make_problem(X, y)
+    make_monitor = partial(Monitor, tol=1e-4, patience=10)
+    options = {"seed": 3, "make_monitor": make_monitor, "max_iter": 30}
+    theta = problem.draw(np.random.RandomState(0), standardized=True)
+    choice = judge_alpha(problem, theta, alpha, **options)
+    splits = skmlp._alpha.draw_rows(problem, 3)[0]
+    losses, weights = [], []
+    for train, held_out in splits:
+        part = problem.part(train, held_out)
+        objective = part.rough_objective(alpha)
+        found = _train(objective, theta, make_monitor(), max_iter=30).theta
+        losses.append(part.rough_held_out_objective().loss(found))
+        weights.append(held_out.total_weight)
+    assert_allclose(choice.held_out, np.average(losses, weights=weights), rtol=1e-3)
+    assert choice.alpha == alpha
+    assert 0 < choice.noise < choice.held_out
+    few = make_problem(X[:20], y[:20])
+    assert math.isnan(judge_alpha(few, theta, alpha, **options).held_out)
 
 
 @pytest.mark.parametrize(("best", "chosen"), [(-9, -6), (9, 6)])
@@ -257,7 +332,7 @@ def test_fit_with_what_was_chosen_is_the_fit(iris):
 
 
 def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
-    def search_from_elsewhere(rules, splits, theta, steeper):
+    def search_from_elsewhere(rules, splits, theta, steeper, first):
         assert steeper == []  # the start is the user's
         start = np.random.default_rng(0).normal(size=theta.shape)
         return search_alpha(rules, splits, start)[0], theta
