@@ -18,8 +18,13 @@ from skmlp._sklearn import (
 
 __all__ = ["PiecewiseLinearEncoder"]
 
-# n_bins="auto": a bin for so many rows, but at least and at most so many bins
-_ROWS_OF_BIN, _FEWEST_BINS, _MOST_BINS = 800, 5, 33
+# n_bins="auto": so many bins of all columns together, and so many times the fourth root of
+# the number of rows if that is more; rows for each bin of a column; and the fewest and the
+# most bins of a column
+_BINS_IN_ALL, _BINS_OF_MANY_ROWS = 160, 20
+_ROWS_OF_BIN, _FEWEST_BINS, _MOST_BINS = 40, 5, 33
+# A column of so few values, as a grade, is not divided further than into the fewest bins
+_FEW_VALUES = 20
 # What rounding may take from a sum of shares
 _ROUNDING = 1e-9
 
@@ -42,8 +47,11 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     n_bins : int or 'auto', default='auto'
-        The most bins of a column. 'auto' is a bin for every 800 rows with a positive
-        weight, but at least 5 and at most 33. A column of one bin passes through as it is.
+        The most bins of a column. A column of one bin passes through as it is. 'auto'
+        is 160, or 20 times the fourth root of the number of rows if that is more, over
+        the number of columns with more than two values, and at most a bin for 40 rows; but
+        at least 5, at most 33, and 5 for a column of 20 values or fewer. (So few columns
+        have fine bins, and many have coarse ones.)
 
     include_original : bool, default=True
         Whether the column itself comes before its bins.
@@ -192,11 +200,13 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             return nothing, np.zeros(n_features), np.zeros(n_features, bool)
         if not weight.all():
             X, weight = X[weight > 0], weight[weight > 0]
-        n_bins = _auto_n_bins(X.shape[0]) if self.n_bins == "auto" else self.n_bins
+        n_bins = self.n_bins
+        if n_bins == "auto":
+            n_bins = _auto_n_bins(X.shape[0], sum(map(_has_bins, X.T)))
         edges, means, are_known = [], [], ~np.isnan(X)
         for column, is_known in zip(X.T, are_known.T, strict=True):
             values = column[is_known], weight[is_known]
-            edges.append(_bin_edges(*values, n_bins))
+            edges.append(_bin_edges(*values, n_bins, is_auto=self.n_bins == "auto"))
             means.append(_mean(*values))
         return edges, np.array(means), ~are_known.all(axis=0)
 
@@ -339,7 +349,7 @@ def _cast(features, dtype):
     return np.clip(features, numbers.min, numbers.max, out=features).astype(dtype)
 
 
-def _bin_edges(values, weight, n_bins):
+def _bin_edges(values, weight, n_bins, is_auto):
     """Smallest value, quantiles and largest value, all distinct, in float64.
 
     A value counts for a bin's share of the weight at the most.
@@ -349,6 +359,8 @@ def _bin_edges(values, weight, n_bins):
     values, weight : ndarray of shape (n,)
     n_bins : int
         The most.
+    is_auto : bool
+        Whether few values have fewer bins.
 
     Returns
     -------
@@ -356,6 +368,8 @@ def _bin_edges(values, weight, n_bins):
         Fewer than `n_bins` + 1 if there are few values; none without values.
     """
     distinct, of_row = np.unique(values.astype(np.float64), return_inverse=True)
+    if is_auto and len(distinct) <= _FEW_VALUES:
+        n_bins = _FEWEST_BINS
     if len(distinct) <= n_bins + 1:
         return distinct
     shares = np.bincount(of_row, weight) / weight.sum()
@@ -397,6 +411,14 @@ def _ramps_of_bins(edges, fill_value):
     return np.array([start, width, least, most, of_gap])
 
 
-def _auto_n_bins(n_rows):
-    """The most bins of a column of so many rows."""
-    return min(max(n_rows // _ROWS_OF_BIN, _FEWEST_BINS), _MOST_BINS)
+def _has_bins(column):
+    """Whether a column has more than two distinct values."""
+    known = column[~np.isnan(column)]
+    return len(known) > 0 and ((known != known.min()) & (known != known.max())).any()
+
+
+def _auto_n_bins(n_rows, n_columns):
+    """The most bins of each of so many columns."""
+    in_all = int(max(_BINS_IN_ALL, _BINS_OF_MANY_ROWS * n_rows**0.25))
+    most = min(in_all // max(n_columns, 1), n_rows // _ROWS_OF_BIN, _MOST_BINS)
+    return max(most, _FEWEST_BINS)

@@ -381,12 +381,19 @@ def test_wrong_numbers_of_bins(n_bins):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_bins"),
-    [(50, 5), (4000, 5), (4800, 6), (15_000, 18), (26_400, 33), (60_000, 33)],
+    ("n_rows", "n_columns", "n_bins"),
+    [
+        *((50, 1, 5), (400, 1, 10), (1600, 1, 33), (60_000, 1, 33)),
+        *((2000, 7, 20), (2000, 15, 10), (2000, 40, 5), (20_000, 8, 26)),
+    ],
 )
-def test_more_rows_have_more_bins(n_rows, n_bins):
-    (edges,) = PiecewiseLinearEncoder().fit(normals(n_rows, 1)).bin_edges_
-    assert len(edges) == n_bins + 1
+def test_few_columns_and_many_rows_have_more_bins(n_rows, n_columns, n_bins):
+    X = normals(n_rows, n_columns)
+    # two values are no bins, and a constant is none
+    X = np.column_stack([X, X[:, 0] > 0, np.zeros(n_rows), np.arange(n_rows) % 20])
+    *edges, one, other, few = PiecewiseLinearEncoder().fit(X).bin_edges_
+    assert {len(of_column) - 1 for of_column in edges} == {n_bins}
+    assert (len(one), len(other), len(few)) == (2, 1, 6)
 
 
 def test_copies_and_files(tmp_path):
