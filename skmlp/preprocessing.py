@@ -96,7 +96,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     value is encoded as the mean.
 
     If a value has more than a bin's share of the weight, as zeros often have, it counts for
-    one share when the quantiles are taken, and the other values have the other bins.
+    one share when the quantiles are taken, and the other values have the other bins. The
+    values on both sides of it are edges as well, so that a feature tells it from them.
     Columns of one or two distinct values have one bin.
 
     If X is sparse in `fit`, rows pass through as they are, and missing values are an error.
@@ -352,7 +353,8 @@ def _cast(features, dtype):
 def _bin_edges(values, weight, n_bins, is_auto):
     """Smallest value, quantiles and largest value, all distinct, in float64.
 
-    A value counts for a bin's share of the weight at the most.
+    A value counts for a bin's share of the weight at the most. If it has more, the values
+    beside it are edges, too: the features then tell it from all others by a step.
 
     Parameters
     ----------
@@ -365,7 +367,8 @@ def _bin_edges(values, weight, n_bins, is_auto):
     Returns
     -------
     edges : ndarray of shape (n_edges,)
-        Fewer than `n_bins` + 1 if there are few values; none without values.
+        Fewer than `n_bins` + 1 if there are few values, and up to two more for each value
+        of more than a bin's share; none without values.
     """
     distinct, of_row = np.unique(values.astype(np.float64), return_inverse=True)
     if is_auto and len(distinct) <= _FEW_VALUES:
@@ -375,8 +378,11 @@ def _bin_edges(values, weight, n_bins, is_auto):
     shares = np.bincount(of_row, weight) / weight.sum()
     passed = np.cumsum(_without_excess(shares, n_bins))
     quantiles = np.arange(1, n_bins) / n_bins * passed[-1]
-    inner = distinct[np.searchsorted(passed, quantiles * (1 - _ROUNDING))]
-    return np.unique(np.concatenate([distinct[:1], inner, distinct[-1:]]))
+    at = np.searchsorted(passed, quantiles * (1 - _ROUNDING))
+    atoms = np.flatnonzero(shares > 1 / n_bins)
+    inner = np.concatenate([at, atoms - 1, atoms, atoms + 1])
+    ends = [0, len(distinct) - 1]
+    return distinct[np.union1d(inner.clip(*ends), ends).astype(int)]
 
 
 def _without_excess(shares, n_bins):

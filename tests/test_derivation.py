@@ -547,7 +547,14 @@ def test_77_and_78_quantiles_without_excess(n_atoms):
         )
         for q in range(1, n_bins)
     ]
-    expected = np.unique([values[0], *inner, values[-1]])
+    beside = [
+        values[j]
+        for i in np.flatnonzero(shares > 1 / n_bins)
+        for j in (i - 1, i, i + 1)
+        if 0 <= j < len(values)
+    ]
+    assert (len(beside) > 0) == (n_atoms > 0)
+    expected = np.unique([values[0], *inner, *beside, values[-1]])
     found = PiecewiseLinearEncoder(n_bins).fit(x.reshape(-1, 1), sample_weight=weight)
     assert_array_equal(found.bin_edges_[0], expected)
 

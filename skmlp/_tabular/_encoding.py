@@ -12,6 +12,8 @@ from skmlp._sklearn import count_samples, select
 from skmlp._tabular._gaps import GapOneHotEncoder
 from skmlp.preprocessing import PiecewiseLinearEncoder
 
+# Categories of a column that have a feature each; the rarest of more share one
+_MOST_CATEGORIES = 256
 # The transformers of the columns of a table
 _STEPS = ("numbers", "categories")
 # What a column of numbers becomes: itself, or its bins as well
@@ -35,7 +37,9 @@ def fit_encoder(table, are_categories, encoding, sample_weight):
     numbers, categories = np.flatnonzero(~are_categories), np.flatnonzero(are_categories)
     bins = PiecewiseLinearEncoder(N_BINS[encoding])
     one_hot = GapOneHotEncoder(
-        handle_unknown="infrequent_if_exist", dtype=_dtype(table, numbers)
+        handle_unknown="infrequent_if_exist",
+        max_categories=_MOST_CATEGORIES,
+        dtype=_dtype(table, numbers),
     )
     with config_context(enable_metadata_routing=True):
         encoder = ColumnTransformer(
