@@ -230,10 +230,10 @@ def is_plain(estimator, X):
 
 def _validate(estimator, X, *y, **options):
     """scikit-learn's `validate_data`, which would load all of a memory map."""
-    if isinstance(X, Encoded):  # of validated columns
-        names = ("multi_output", "y_numeric")
-        of_y = {name: options[name] for name in names if name in options}
-        return X, *(validate_data(estimator, y=values, **of_y) for values in y)
+    if isinstance(X, Encoded):  # of columns that are validated
+        names = {"multi_output", "y_numeric"} & options.keys()
+        of_y = {name: options[name] for name in names}
+        return (X, *(validate_data(estimator, y=of, **of_y) for of in y)) if y else X
     is_mapped = memory_map(X) is not None
     data = validate_data(
         estimator, X, *y, accept_sparse="csr", ensure_all_finite=not is_mapped, **options
