@@ -72,8 +72,6 @@ class Choice(NamedTuple):
         What held-out rows add to the log-variances of densities.
     held_out : float
         The mean held-out loss of alpha; nan without held-out rows.
-    noise : float
-        What differences of such losses have to exceed to be clear.
     """
 
     alpha: float
@@ -83,7 +81,6 @@ class Choice(NamedTuple):
     table: tuple = ()
     widening: float = 0.0
     held_out: float = math.nan
-    noise: float = math.nan
 
     @property
     def record(self):
@@ -201,8 +198,7 @@ def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
     race = Race(rules, splits, lambda candidate: theta)
     for split in range(len(splits)):
         race.run([candidate], split)
-    told = {"held_out": race.mean(candidate), "noise": race.noise()}
-    return Choice(alpha, theta, **told)
+    return Choice(alpha, theta, held_out=race.mean(candidate))
 
 
 def _best_so_far(report):
@@ -311,7 +307,7 @@ def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nob
     if not stages:
         best = race.best()
         found = race.trained[best], False, race.table(), race.widening(best)
-        return Choice(race.alpha(best), theta, *found, race.mean(best), race.noise())
+        return Choice(race.alpha(best), theta, *found, race.mean(best))
     table = []
     for split in stages:
         table += race.table()
@@ -325,7 +321,7 @@ def _climb(problem, rules, race, theta, stages, stage=nullcontext, show=tell_nob
     best, shift = race.best(), _half_decades(problem.data, race.training_weight)
     found = race.start_for(best - shift, otherwise=None)
     table, widening = table + race.table(), race.widening(best)
-    told = widening, race.mean(best), race.noise()
+    told = widening, race.mean(best)
     return Choice(race.alpha(best), theta, found, True, table, *told)
 
 

@@ -14,8 +14,6 @@ from skmlp._unit import choose_unit, share_a_unit, with_unit
 # alpha="auto" in partial_fit, whose calls see few of the rows: the penalty weighs against
 # the rows of a call, so the penalty that suits all rows would be too strong
 _ALPHA_OF_A_STREAM = 1e-4
-# In units of the noise of losses: what other columns have to gain on the first ones
-_CLEARLY = 0.0
 
 
 def choose_divisor(settings, problem, progress, theta, stage):
@@ -40,7 +38,8 @@ def choose_columns(begun, reached):
     """Let held-out rows say which columns the rows are to be in, and set alpha.
 
     A search for alpha is made for each; where alpha is given, one fit to a part of the
-    rows. The first columns are kept unless others are clearly better.
+    rows. (To ask for more than a lower loss, before the first columns are left, made fits
+    of real tables worse.)
 
     Parameters
     ----------
@@ -66,10 +65,8 @@ def choose_columns(begun, reached):
         fit.columns: choice.held_out
         for (fit, _, _), choice in zip(chosen, judged, strict=True)
     }
-    first = judged[0]
-    least = first.held_out - _CLEARLY * first.noise
-    best = min(range(len(judged)), key=lambda i: judged[i].held_out)
-    fit, *rest = chosen[best if judged[best].held_out < least else 0]
+    # the first of equals; nothing is less than nan, which few rows have
+    fit, *rest = min(chosen, key=lambda at: held_out[at[0].columns])
     if fit.settings.verbose:
         for columns, loss in held_out.items():
             print(f"{columns} columns: held-out loss = {loss:.6f}")
