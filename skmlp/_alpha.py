@@ -275,7 +275,9 @@ def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
     """
     race = Race(rules, splits, lambda candidate: theta)
     _run_decades(race, first)
-    for start in steeper if race.is_flat() else ():
+    # without a weaker one, it may be the penalty
+    has_weaker = min(race.losses) < race.best() or first is SEARCH_CANDIDATES
+    for start in steeper if has_weaker and race.is_flat() else ():
         other = Race(rules, splits, lambda candidate, start=start: start)
         other.run(_OF_STEEPER)
         if other.beats(race):

@@ -194,8 +194,7 @@ class Race:
         weaker = {candidate for candidate in self.losses if candidate < best}
         rules = self._rules
         is_learnt = self.mean(best) - rules.origin < _LEARNT * rules.to_learn
-        are_tried = bool(weaker) or best == WEAKEST
-        return are_tried and not is_learnt and weaker <= self.contenders()
+        return not is_learnt and weaker <= self.contenders()
 
     def edge(self):
         """The decade beyond the best, if it has none; None at the ends."""
