@@ -72,6 +72,8 @@ class Choice(NamedTuple):
         What held-out rows add to the log-variances of densities.
     held_out : float
         The mean held-out loss of alpha; nan without held-out rows.
+    at_first : float or None
+        The strength that was the best in the search on few rows.
     """
 
     alpha: float
@@ -81,6 +83,7 @@ class Choice(NamedTuple):
     table: tuple = ()
     widening: float = 0.0
     held_out: float = math.nan
+    at_first: float | None = None
 
     @property
     def record(self):
@@ -89,12 +92,6 @@ class Choice(NamedTuple):
             return None
         n_samples, alpha, loss = map(np.array, zip(*self.table, strict=True))
         return {"n_samples": n_samples, "alpha": alpha, "held_out_loss": loss}
-
-    @property
-    def at_first(self):
-        """The strength that was the best in the search on few rows; None without one."""
-        few = [(loss, alpha) for n, alpha, loss in self.table if n == self.table[0][0]]
-        return min(few)[1] if few else None
 
 
 def choose_alpha(
@@ -169,7 +166,8 @@ def choose_alpha(
         splits = [problem.part(*split).in_row_space()]
         race, theta = search_alpha(rules, splits, start, steeper, first)
     show(race.table())
-    return _climb(problem, rules, race, theta, stages, stage, show)
+    choice = _climb(problem, rules, race, theta, stages, stage, show)
+    return choice._replace(at_first=race.alpha(race.best()))
 
 
 def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
@@ -273,7 +271,8 @@ def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
     ----------
     .. [1] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
-    race = Race(rules, splits, lambda candidate: theta)
+    slack = 0.0 if first is SEARCH_CANDIDATES else _SLACK
+    race = Race(rules, splits, lambda candidate: theta, slack=slack)
     _run_decades(race, first)
     # without a weaker one, it may be the penalty
     has_weaker = min(race.losses) < race.best() or first is SEARCH_CANDIDATES

@@ -202,12 +202,15 @@ class Race:
         return next(filter(self._is_new, (best + 2, best - 2)), None)
 
     def beyond(self):
-        """The decade beyond the best, if the best gains on the other side; else None."""
+        """The decade beyond the best, if it has none; None at the ends.
+
+        A weaker penalty has to be worth it: the best gains on a stronger one.
+        """
         best = self.best()
-        for candidate in (best + 2, best - 2):
-            if self._is_new(candidate) and self._gains(best, 2 * best - candidate):
-                return candidate
-        return None
+        if self._is_new(best + 2):
+            return best + 2
+        is_worth = self._is_new(best - 2) and self._gains(best, best + 2)
+        return best - 2 if is_worth else None
 
     def between(self):
         """The half decade between the best and its better neighbour."""

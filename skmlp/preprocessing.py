@@ -25,6 +25,8 @@ _BINS_IN_ALL, _BINS_OF_MANY_ROWS = 160, 20
 _ROWS_OF_BIN, _FEWEST_BINS, _MOST_BINS = 40, 5, 33
 # A column of so few values, as a grade, is not divided further than into the fewest bins
 _FEW_VALUES = 20
+# A bin at an end that is narrower than such a part of the median one is closed
+_NARROW = 0.1
 # What rounding may take from a sum of shares
 _ROUNDING = 1e-9
 
@@ -37,7 +39,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
 
         e_k(x) = clip((x - b_k) / (b_{k+1} - b_k), 0, 1)
 
-    where the first bin has no lower end and the last one no upper end. The linear functions
+    where the first bin has no lower end and the last one no upper end, unless they are
+    narrower than a tenth of the median bin. The linear functions
     of these features are all continuous functions of x that are linear within the bins. The
     weight of a feature is the rise of the function in its bin, so an L2 penalty on the
     weights draws the function to a constant, step by step. A net sees thresholds, and where
@@ -50,8 +53,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         The most bins of a column. A column of one bin passes through as it is. 'auto'
         is 160, or 20 times the fourth root of the number of rows if that is more, over
         the number of columns with more than two values, and at most a bin for 40 rows; but
-        at least 5, at most 33, and 5 for a column of 20 values or fewer. (So few columns
-        have fine bins, and many have coarse ones.)
+        at least 5, at most 33, and 5 for a column of 20 values or fewer. So few columns
+        have fine bins, many have coarse ones.
 
     include_original : bool, default=True
         Whether the column itself comes before its bins.
@@ -409,7 +412,11 @@ def _ramps_of_bins(edges, fill_value):
     n_bins = _n_bins_between(edges)
     start, width = edges[:n_bins], np.diff(edges)[:n_bins]
     least, most = np.zeros(n_bins), np.ones(n_bins)
-    least[:1], most[-1:] = -np.inf, np.inf
+    if n_bins:
+        # beyond a narrow bin at an end, as there is beside a value that has much of the
+        # mass, a value would be many bins away
+        is_open = width >= _NARROW * np.median(width)
+        least[0], most[-1] = -np.inf if is_open[0] else 0, np.inf if is_open[-1] else 1
     of_gap = np.zeros(n_bins)
     if fill_value is not None:
         of_gap += fill_value

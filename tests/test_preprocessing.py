@@ -114,6 +114,18 @@ def test_the_ends_are_open():
     assert_array_equal(encoder.transform([[-2.0], [7.0]]), [[-2, 0], [1, 2]])
 
 
+def test_ends_beside_a_value_with_much_of_the_mass_are_closed():
+    """A value that is a little less than the least is not many steps below it."""
+    x = np.concatenate([np.zeros(500), np.linspace(1e-3, 10, 500)])
+    encoder = PiecewiseLinearEncoder(4, include_original=False).fit(x.reshape(-1, 1))
+    assert_array_equal(encoder.bin_edges_[0][:2], [0, 1e-3])
+    below, above = encoder.transform([[-1.0], [20.0]])
+    assert_array_equal(below, encoder.transform([[0.0]])[0])
+    assert above[-1] > 2
+    mirrored = PiecewiseLinearEncoder(4, include_original=False).fit(-x.reshape(-1, 1))
+    assert_array_equal(mirrored.transform([[1.0]]), mirrored.transform([[0.0]]))
+
+
 @pytest.mark.parametrize("n_bins", [3, 6])
 def test_any_continuous_function_linear_in_the_bins_is_spanned(n_bins):
     X = normals(d=1)

@@ -523,7 +523,7 @@ def test_a_given_encoding_is_taken(encoding):
     model = small(encoding=encoding).fit(X, y)
     assert model.encoding_ == encoding
     assert_array_equal(list(model.encoding_losses_.values()), [np.nan])
-    assert len(model.coefs_[0]) == (4 if encoding == "linear" else 4 * (1 + 5))
+    assert len(model.coefs_[0]) == (4 if encoding == "linear" else 4 * (1 + 10))
 
 
 def test_without_bins_there_is_no_choice(people):

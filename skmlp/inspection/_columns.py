@@ -172,7 +172,7 @@ def _numbers(encoder, table):
 def _ramps(encoder):
     """Where each feature begins and ends to change with its column, and its rate.
 
-    A bin ends where the next feature begins. Categories and indicators never change.
+    A bin ends where the next one begins. Categories and indicators never change.
     """
     ramps = [
         _ramps_of_bins(transformer)
@@ -186,6 +186,9 @@ def _ramps(encoder):
 def _ramps_of_bins(encoder):
     start, width, least, most, _ = encoder.ramps_.astype(float)
     begins = np.where(np.isfinite(least), start, -np.inf)
-    ends = np.where(np.isfinite(most), np.roll(start, -1), np.inf)
+    # the start of the next bin, or what rounding makes of it
+    ends, following = start + width, np.roll(start, -1)
+    ends = np.where(np.isclose(ends, following, rtol=1e-6), following, ends)
+    ends[np.isinf(most)] = np.inf
     ends[least == most] = -np.inf
     return np.array([begins, ends, 1 / width])
