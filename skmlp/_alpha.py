@@ -235,9 +235,12 @@ def search_rules(problem, sample, make_monitor, max_iter):
 
 
 def _about(alpha, unit):
-    """The candidates about a strength, and a decade above."""
+    """The candidates about a strength, and a decade above, none of them weak.
+
+    From weak ones, a hump where nets overfit may hide the strong ones.
+    """
     candidate = round(2 * math.log10(alpha / unit))
-    candidate = min(max(candidate, WEAKEST), STRONGEST - 2)
+    candidate = min(max(candidate, 0), STRONGEST - 2)
     return candidate + 2, candidate
 
 

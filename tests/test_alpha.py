@@ -79,7 +79,7 @@ def test_a_search_about_a_candidate_finds_the_half_decade(best, tried):
     ("alpha", "unit", "expected"),
     [
         *((1.0, 1.0, (2, 0)), (3.2, 1.0, (3, 1)), (5.0, 0.05, (6, 4))),
-        *((1e9, 1.0, (6, 4)), (1e-9, 1.0, (-4, -6))),
+        *((1e9, 1.0, (6, 4)), (0.01, 1.0, (2, 0))),
     ],
 )
 def test_the_candidates_about_a_strength(alpha, unit, expected):
