@@ -526,18 +526,6 @@ def test_a_given_encoding_is_taken(encoding):
     assert len(model.coefs_[0]) == (4 if encoding == "linear" else 4 * (1 + 10))
 
 
-@short_fits
-def test_a_weak_penalty_of_linear_columns_does_not_mislead_the_search():
-    """Where it suits linear columns, nets of bins overfit, and stronger ones are beyond."""
-    rng = np.random.default_rng(1)
-    L = rng.normal(size=(4000, 6))
-    z = 1.5 * L[:, 0] - L[:, 1] + L[:, 2] * L[:, 3]
-    y = rng.random(4000) < 1 / (1 + np.exp(-2 * z))
-    model = TabularMLPClassifier(random_state=1, max_iter=60, tol=1e-3)
-    losses = model.fit(np.exp(3 * L), y).encoding_losses_
-    assert losses["piecewise"] < 0.8 * losses["linear"]
-
-
 def test_without_bins_there_is_no_choice(people):
     X, y = people
     model = small(encoding="auto", alpha="auto").fit(X[["town", "member", "constant"]], y)
