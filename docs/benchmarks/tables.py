@@ -25,6 +25,7 @@ Each of the other models needs its package, and the tables need theirs:
 """
 
 import argparse
+import contextlib
 import functools
 import importlib
 import itertools
@@ -38,7 +39,6 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-import pandas as pd
 import tables_report
 from quality import machine
 from sklearn.compose import (
@@ -166,9 +166,8 @@ def categories(X):
 
 @dataclass(frozen=True)
 class Model:
-    """A row of the benchmark."""
+    """How a model is made and what it gets; `tables_report.TITLES` names it."""
 
-    title: str  # on the page
     make: callable  # an estimator from (is_classifier, names of the categories)
     given: callable = as_it_is  # what is made of X, before its fit
     package: str = "sklearn"
@@ -245,18 +244,16 @@ def _skrub(is_classifier, _):
 
 ONE_THREAD = {"n_jobs": 1, "random_state": 0}
 MODELS = {
-    "tabular": Model("TabularMLP", _tabular, package="skmlp"),
-    "net": Model("MLP…Manual", _net, package="skmlp"),
-    "mlp": Model("MLP of scikit-learn", _mlp),
-    "hgb": Model("HistGradientBoosting", _boosting, with_categories),
+    "tabular": Model(_tabular, package="skmlp"),
+    "net": Model(_net, package="skmlp"),
+    "mlp": Model(_mlp),
+    "hgb": Model(_boosting, with_categories),
     "lightgbm": Model(
-        "LightGBM",
         _from("lightgbm", "LGBMClassifier", "LGBMRegressor", verbose=-1, **ONE_THREAD),
         with_categories,
         "lightgbm",
     ),
     "xgboost": Model(
-        "XGBoost",
         _from(
             "xgboost",
             "XGBClassifier",
@@ -267,17 +264,14 @@ MODELS = {
         with_categories,
         "xgboost",
     ),
-    "catboost": Model("CatBoost", _catboost, with_named_gaps, "catboost"),
+    "catboost": Model(_catboost, with_named_gaps, "catboost"),
     "realmlp": Model(
-        "RealMLP-TD-S",
         functools.partial(_of_pytabkit, "RealMLP_TD_S"),
         with_named_gaps,
         "pytabkit",
     ),
-    "tabm": Model(
-        "TabM", functools.partial(_of_pytabkit, "TabM_D"), with_named_gaps, "pytabkit"
-    ),
-    "skrub": Model("skrub", _skrub, package="skrub"),
+    "tabm": Model(functools.partial(_of_pytabkit, "TabM_D"), with_named_gaps, "pytabkit"),
+    "skrub": Model(_skrub, package="skrub"),
 }
 OURS = [name for name, model in MODELS.items() if model.package == "skmlp"]
 
@@ -367,35 +361,30 @@ def append(path, row):
         file.write("\n" * cut + json.dumps(row) + "\n")
 
 
-def versions():
-    """Of the packages that are here."""
+def versions(models):
+    """Of the models' packages that are here."""
     found = {}
-    for model in MODELS.values():
-        if model.package not in ("sklearn", "skmlp"):
-            try:
-                found[model.package] = version(model.package)
-            except PackageNotFoundError:
-                continue
-    return found
+    for package in {MODELS[name].package for name in models} - {"sklearn", "skmlp"}:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return dict(sorted(found.items()))
+
+
+def place(row):
+    """Where a row stands in the record."""
+    number = [*CLASSES, *VALUES].index(row["set"])
+    return row["full"], number, row["split"], list(MODELS).index(row["model"])
 
 
 def record(rows, where):
     """Replace the same rows of the record, and write the page."""
-    before = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
+    before = {"machine": {"versions": {}}, "rows": []}
+    if RECORD.exists():
+        before = json.loads(RECORD.read_text())
     kept = {tuple(row[key] for key in KEY): row for row in before["rows"]} | rows
-    known = before.get("machine", {}).get("versions", {})
-    where = where | {"versions": known | where["versions"] | versions()}
-    names = [*CLASSES, *VALUES]
-    ordered = sorted(
-        kept.values(),
-        key=lambda row: (
-            row["full"],
-            names.index(row["set"]),
-            row["split"],
-            list(MODELS).index(row["model"]),
-        ),
-    )
-    lines = ",\n".join(json.dumps(row) for row in ordered)
+    found = where["versions"] | versions(row["model"] for row in kept.values())
+    where = where | {"versions": before["machine"]["versions"] | found}
+    lines = ",\n".join(json.dumps(row) for row in sorted(kept.values(), key=place))
     RECORD.write_text(f'{{"machine": {json.dumps(where)},\n"rows": [\n{lines}\n]}}\n')
     tables_report.main()
 
