@@ -168,16 +168,16 @@ def by_set(rows, metric, digits=3):
     whole = [model for model in table if named[model] == TITLES[model]]
     for name, row in table.iterrows():
         best = row[whole].max() if metric == "accuracy" else row[whole].min()
-        cells = [_cell(value, best, digits) for value in row]
+        cells = [_cell(row[model], best, model in whole, digits) for model in table]
         lines.append([name, *about.loc[name], *cells])
     header = ["table", *(sizes[size] for size in about), *(named[model] for model in table)]
     return markdown(header, lines)
 
 
-def _cell(value, best, digits):
+def _cell(value, best, may_win, digits):
     """In bold if it is the best; nothing if it is missing."""
     text = "" if pd.isna(value) else f"{value:.{digits}f}"
-    return f"**{text}**" if text == f"{best:.{digits}f}" else text
+    return f"**{text}**" if may_win and text == f"{best:.{digits}f}" else text
 
 
 def behind(rows, metric):
