@@ -1,6 +1,6 @@
 """Untuned models on tables as they come: losses, errors and seconds.
 
-    python docs/benchmarks/tables.py                          # all but TabM, an hour or two
+    python docs/benchmarks/tables.py                          # all but TabM, two hours
     python docs/benchmarks/tables.py --full                   # tables of more rows
     python docs/benchmarks/tables.py --models ours            # replaces only our rows
     python docs/benchmarks/tables.py --only iris wine --models net --splits 1
@@ -10,8 +10,8 @@ stratified, is for testing if y are classes, and a quarter if they are values. A
 rows train a model; with ``--full`` all of them do, on the tables that have more. Each model
 has its defaults and one thread, and gets numbers, categories and gaps in the way its
 authors ask for; `MODELS` tells which. Seconds are of the processor, for the fit. The models
-take turns on each split. TabM takes ten times as long as the slowest of the others, and
-takes part only if ``--models`` names it.
+take turns on each split. TabM takes about ten times as long as RealMLP, the next slowest,
+and takes part only if ``--models`` names it.
 
 A row is appended to `tables.jsonl` as soon as it is measured, and a run that was
 interrupted goes on where it was. A complete run replaces the same rows of `tables.json`,
