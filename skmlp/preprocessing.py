@@ -19,9 +19,9 @@ from skmlp._sklearn import (
 __all__ = ["PiecewiseLinearEncoder"]
 
 # n_bins="auto": so many bins of all columns together, and so many times the fourth root of
-# the number of rows if that is more; rows for each bin of a column; and the fewest and the
-# most bins of a column
-_BINS_IN_ALL, _BINS_OF_MANY_ROWS = 160, 20
+# the number of rows if that is more, up to a number of rows: a bin costs time; rows for
+# each bin of a column; and the fewest and the most bins of a column
+_BINS_IN_ALL, _BINS_OF_MANY_ROWS, _MOST_ROWS = 160, 20, 60_000
 _ROWS_OF_BIN, _FEWEST_BINS, _MOST_BINS = 40, 5, 33
 # A column of so few values, as a grade, is not divided further than into the fewest bins
 _FEW_VALUES = 20
@@ -51,10 +51,10 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     ----------
     n_bins : int or 'auto', default='auto'
         The most bins of a column. A column of one bin passes through as it is. 'auto'
-        is 160, or 20 times the fourth root of the number of rows if that is more, over
-        the number of columns with more than two values, and at most a bin for 40 rows; but
-        at least 5, at most 33, and 5 for a column of 20 values or fewer. So few columns
-        have fine bins, many have coarse ones.
+        is 160, or 20 times the fourth root of the number of rows (of 60,000 at most) if
+        that is more, over the number of columns with more than two values, and at most a
+        bin for 40 rows; but at least 5, at most 33, and 5 for a column of 20 values or
+        fewer. So few columns have fine bins, many have coarse ones.
 
     include_original : bool, default=True
         Whether the column itself comes before its bins.
@@ -432,6 +432,7 @@ def _has_bins(column):
 
 def _auto_n_bins(n_rows, n_columns):
     """The most bins of each of so many columns."""
-    in_all = int(max(_BINS_IN_ALL, _BINS_OF_MANY_ROWS * n_rows**0.25))
+    root = min(n_rows, _MOST_ROWS) ** 0.25
+    in_all = int(max(_BINS_IN_ALL, _BINS_OF_MANY_ROWS * root))
     most = min(in_all // max(n_columns, 1), n_rows // _ROWS_OF_BIN, _MOST_BINS)
     return max(most, _FEWEST_BINS)

@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmlp import MLPRegressorManual
-from skmlp.preprocessing import PiecewiseLinearEncoder
+from skmlp.preprocessing import PiecewiseLinearEncoder, _auto_n_bins
 
 
 # scikit-learn skips its array API check unless SCIPY_ARRAY_API is set
@@ -394,6 +394,10 @@ def test_names_and_their_order():
 def test_wrong_numbers_of_bins(n_bins):
     with pytest.raises(ValueError, match="The 'n_bins' parameter of PiecewiseLinear"):
         PiecewiseLinearEncoder(n_bins).fit(normals())
+
+
+def test_a_million_rows_have_no_more_bins():
+    assert _auto_n_bins(10**6, 20) == _auto_n_bins(60_000, 20) == 15
 
 
 @pytest.mark.parametrize(
