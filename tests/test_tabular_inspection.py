@@ -234,6 +234,14 @@ def test_frames_of_polars(table, labels):
     assert_allclose(
         input_gradients(model, frame), input_gradients(of_pandas, plain), rtol=1e-6
     )
+
+
+def test_pictures_of_frames_of_polars(table, labels):
+    pytest.importorskip("matplotlib")
+    pl = pytest.importorskip("polars")
+    plain = table.assign(kind=table["kind"].astype(str), town=table["town"].fillna("-"))
+    frame = pl.DataFrame({name: plain[name].tolist() for name in plain})
+    model = fit(frame, labels)
     display = AttributionDisplay.from_estimator(model, frame, kind="waterfall", row=7)
     assert "age = missing" in names_of(display)
 
