@@ -159,12 +159,12 @@ def choose_alpha(
     start, steeper = theta, []
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
         steeper = [steepened(problem.network, start, factor) for factor in _STEEPER]
-    first = SEARCH_CANDIDATES if around is None else _about(around, rules.unit)
-    race, theta = search_alpha(rules, splits, start, steeper, first)
+    about = None if around is None else _about(around, rules.unit)
+    race, theta = search_alpha(rules, splits, start, steeper, about)
     is_lost = not stages and race.is_plateau(race.best())
     if is_lost and (split := _second_split(sample, seed)):
         splits = [problem.part(*split).in_row_space()]
-        race, theta = search_alpha(rules, splits, start, steeper, first)
+        race, theta = search_alpha(rules, splits, start, steeper, about)
     show(race.table())
     choice = _climb(problem, rules, race, theta, stages, stage, show)
     return choice._replace(at_first=race.alpha(race.best()))
@@ -244,7 +244,7 @@ def _about(alpha, unit):
     return candidate + 2, candidate
 
 
-def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
+def search_alpha(rules, splits, theta, steeper=(), about=None):
     """A race between some values of alpha.
 
     On the first split three decades are tried; a fourth, if the third is not clearly worse;
@@ -261,8 +261,8 @@ def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
         Start of every fit.
     steeper : list of ndarray of shape (P,)
         Other starts.
-    first : sequence of int, default=(2, 0, -2)
-        The candidates to begin with, from the strongest on.
+    about : sequence of int, optional
+        The candidates to begin with, from the strongest on, instead of the usual decades.
 
     Returns
     -------
@@ -274,17 +274,17 @@ def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
     ----------
     .. [1] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
-    slack = 0.0 if first is SEARCH_CANDIDATES else _SLACK
+    slack = 0.0 if about is None else _SLACK
     race = Race(rules, splits, lambda candidate: theta, slack=slack)
-    _run_decades(race, first)
+    _run_decades(race, about)
     # without a weaker one, it may be the penalty
-    has_weaker = min(race.losses) < race.best() or first is SEARCH_CANDIDATES
+    has_weaker = about is None or min(race.losses) < race.best()
     for start in steeper if has_weaker and race.is_flat() else ():
         other = Race(rules, splits, lambda candidate, start=start: start)
         other.run(_OF_STEEPER)
         if other.beats(race):
             race, theta = other, start
-    _run_decades(race, first)
+    _run_decades(race, about)
     race.run([race.between()])
     while (candidate := race.next_on_plateau()) is not None:
         race.run([candidate])
@@ -296,12 +296,11 @@ def search_alpha(rules, splits, theta, steeper=(), first=SEARCH_CANDIDATES):
     return race, theta
 
 
-def _run_decades(race, first):
-    race.run(first)
-    is_usual = first is SEARCH_CANDIDATES
-    if is_usual and first[-1] in race.contenders():
-        race.run([first[-1] - 2])
-    look_beyond = race.edge if is_usual else race.beyond
+def _run_decades(race, about):
+    race.run(about or SEARCH_CANDIDATES)
+    if about is None and SEARCH_CANDIDATES[-1] in race.contenders():
+        race.run([SEARCH_CANDIDATES[-1] - 2])
+    look_beyond = race.edge if about is None else race.beyond
     while (candidate := look_beyond()) is not None:
         race.run([candidate])
 

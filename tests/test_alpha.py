@@ -70,7 +70,7 @@ def test_search_finds_the_half_decade(best, unit):
     ],
 )
 def test_a_search_about_a_candidate_finds_the_half_decade(best, tried):
-    race, _ = search(bowl(best), held_out=10**6, first=(4, 2))
+    race, _ = search(bowl(best), held_out=10**6, about=(4, 2))
     assert race.best() == best
     assert race.losses.keys() == tried
 
@@ -88,7 +88,7 @@ def test_the_candidates_about_a_strength(alpha, unit, expected):
 
 def test_of_equal_losses_about_a_candidate_the_strongest_penalty_is_taken():
     """What overfits only late looks as good in a search of few iterations."""
-    options = {"first": (-2, -4), "held_out": 10**6}
+    options = {"about": (-2, -4), "held_out": 10**6}
     race, _ = search(lambda candidate, start: 0.5 + 1e-4 * candidate, **options)
     assert race.best() == 6
     race, _ = search(lambda candidate, start: 0.5 + 0.01 * candidate, **options)
@@ -103,10 +103,10 @@ def test_a_start_is_not_blamed_before_a_weaker_penalty_is_tried():
         starts.append(start)
         return 0.5 + 0.001 * candidate
 
-    search(loss, steeper=[4], first=(4, 2), held_out=100)
+    search(loss, steeper=[4], about=(4, 2), held_out=100)
     assert 4 not in starts[:2]
     starts.clear()
-    race, _ = search(bowl(2), steeper=[4], first=(2, 0), held_out=10**6)
+    race, _ = search(bowl(2), steeper=[4], about=(2, 0), held_out=10**6)
     assert race.losses.keys() == {2, 0, 4, 3}
 
 
@@ -335,7 +335,7 @@ def test_fit_with_what_was_chosen_is_the_fit(iris):
 
 
 def test_a_fit_that_is_held_up_goes_on_from_where_the_search_was(monkeypatch):
-    def search_from_elsewhere(rules, splits, theta, steeper, first):
+    def search_from_elsewhere(rules, splits, theta, steeper, about):
         assert steeper == []  # the start is the user's
         start = np.random.default_rng(0).normal(size=theta.shape)
         return search_alpha(rules, splits, start)[0], theta

@@ -607,6 +607,7 @@ def test_who_ends_a_search_gets_what_there_is(people, solver, n, interrupts, rec
     else:
         model.fit(X, y)
     assert model.n_iter_ == len(model.loss_curve_) == 1
+    assert list(model.encoding_losses_) == [model.encoding_]
     assert model.score(X, y) > 0.8
     assert_array_equal(model.pipeline_.predict(X), model.predict(X))
     assert len(model.coefs_[0]) == len(names_of(model))

@@ -76,7 +76,7 @@ class TabularMLP:
     def _attributes(self, taken, earlier, outcome, join=operator.add):
         losses = self.encoding_losses_ if earlier else outcome.held_out
         attributes = super()._attributes(taken, earlier, outcome, join)
-        losses = dict(losses) or {taken.columns: np.nan}
+        losses = dict(losses) or {outcome.columns: np.nan}
         return attributes | {"encoding_losses_": losses}
 
     def _features(self, X):

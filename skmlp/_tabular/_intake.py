@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length
 from skmlp._intake import shallow_copy, take, take_chunk
 from skmlp._rows import check_total
 from skmlp._sklearn import check_sample_weight
-from skmlp._tabular._encoding import encode, fit_encoder, has_bins
+from skmlp._tabular._encoding import N_BINS, encode, fit_encoder, has_bins
 from skmlp._tabular._table import check_table, find_categories
 
 # Attributes that tell what the columns of a table are
@@ -53,8 +53,8 @@ def take_table_chunk(estimator, settings, earlier, X, y, classes, sample_weight)
     The first call fixes the encoding: 'auto' is 'linear', since there is no search.
     """
     probe, table, sample_weight = _check(estimator, earlier, X, y, sample_weight)
-    encoders = _encoders(estimator, earlier, table, sample_weight)
-    encoding, encoder = next(iter(encoders.items()))
+    encoders = _encoders(estimator, earlier, table, sample_weight, of_auto=["linear"])
+    ((encoding, encoder),) = encoders.items()
     given = encode(encoder, table), y, classes, sample_weight
     of_net = take_chunk(estimator._net(), settings, earlier, *given)
     return _of_table(probe, of_net, encoding, encoder)
@@ -79,8 +79,11 @@ def _check_validation_table(probe, X):
         raise ValueError(f"In the validation set: {error}") from error
 
 
-def _encoders(estimator, earlier, table, sample_weight):
-    """The encoders to choose from, by encoding; what goes on has the one that it has."""
+def _encoders(estimator, earlier, table, sample_weight, of_auto=N_BINS):
+    """The encoders to choose from, by encoding; what goes on has the one that it has.
+
+    With ``encoding="auto"`` they are of the encodings `of_auto`, as far as they differ.
+    """
     if earlier is not None:
         if estimator.encoding not in ("auto", estimator.encoding_):
             raise ValueError(
@@ -90,15 +93,12 @@ def _encoders(estimator, earlier, table, sample_weight):
             )
         return {estimator.encoding_: estimator.encoder_}
     are_categories = find_categories(table, estimator.categorical_features)
-    if estimator.encoding != "auto":
-        encodings = [estimator.encoding]
-    else:
-        encodings = ["linear", "piecewise"]
+    is_auto = estimator.encoding == "auto"
     encoders = {
         encoding: fit_encoder(table, are_categories, encoding, sample_weight)
-        for encoding in encodings
+        for encoding in (of_auto if is_auto else [estimator.encoding])
     }
-    if estimator.encoding == "auto" and not has_bins(encoders["piecewise"]):
+    if is_auto and len(encoders) > 1 and not has_bins(encoders["piecewise"]):
         del encoders["piecewise"]
     return encoders
 
