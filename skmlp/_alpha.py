@@ -47,6 +47,11 @@ _CLEARLY_MORE = 1.2
 _NO_PENALTY = 1e-20
 # What the rows of a stage may take
 _STAGE_BYTES = 2**28
+# Units of a layer in the search, at the most: strengths that suit a net suit a wider one
+_MOST_UNITS = 100
+# Fewer, where a loss and gradient of these takes about a millisecond: numbers that the rows
+# are multiplied by, where the function of a unit is worth so many
+_FEWER_UNITS, _DEAR, _WORTH_OF_UNIT = 50, 10_000_000, 30
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
 _STEEPER = (4, 16)
 _OF_STEEPER = (0, -2, -4)
@@ -109,7 +114,8 @@ def choose_alpha(
 ):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
 
-    First there is a search on few rows. The penalty that suits them need not suit ten times
+    First there is a search on few rows, without later stages with a net of fewer units,
+    unless nothing is learnt with them. The penalty that suits them need not suit ten times
     as many: so from some thousand rows on, stages follow, each on about three times the
     rows of the one before, in which the neighbours of what was best compete again. Each fit
     of a stage starts where the fit with the same penalty for a row, alpha divided by the
@@ -154,17 +160,21 @@ def choose_alpha(
             theta = best_start(few, alpha, starts, make_monitor, rules.train)
         return Choice(alpha, theta)
     rules = rules._replace(report=_best_so_far(report))
+    steeper = []
+    if draw_start is not None and len(problem.network.coef_shapes) > 1:
+        steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
+    about = None if around is None else _about(around, rules.unit)
+    search = partial(search_alpha, rules, start=theta, steeper=steeper, about=about)
     # a split may have few rows for its features where the data as a whole have many
     splits = [problem.part(*split).in_row_space() for split in splits]
-    start, steeper = theta, []
-    if draw_start is not None and len(problem.network.coef_shapes) > 1:
-        steeper = [steepened(problem.network, start, factor) for factor in _STEEPER]
-    about = None if around is None else _about(around, rules.unit)
-    race, theta = search_alpha(rules, splits, start, steeper, about)
+    may_be_narrow = draw_start is not None and not stages
+    narrow = narrowed(splits) if may_be_narrow else splits
+    race, theta = search(narrow)
+    if narrow[0] is not splits[0] and race.is_plateau(race.best()):
+        race, theta = search(splits)
     is_lost = not stages and race.is_plateau(race.best())
     if is_lost and (split := _second_split(sample, seed)):
-        splits = [problem.part(*split).in_row_space()]
-        race, theta = search_alpha(rules, splits, start, steeper, about)
+        race, theta = search([problem.part(*split).in_row_space()])
     show(race.table())
     choice = _climb(problem, rules, race, theta, stages, stage, show)
     return choice._replace(at_first=race.alpha(race.best()))
@@ -197,6 +207,16 @@ def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
     for split in range(len(splits)):
         race.run([candidate], split)
     return Choice(alpha, theta, held_out=race.mean(candidate))
+
+
+def narrowed(splits):
+    """The splits of a search, with fewer units where the fit has many, or dear ones."""
+    splits = [split.with_units(_MOST_UNITS) for split in splits]
+    n_rows, network = splits[0].data.n_rows, splits[0].network
+    n_units = sum(network.layer_sizes[1:])
+    if n_rows * (network.n_weights + _WORTH_OF_UNIT * n_units) <= _DEAR:
+        return splits
+    return [split.with_units(_FEWER_UNITS) for split in splits]
 
 
 def _best_so_far(report):
@@ -244,7 +264,7 @@ def _about(alpha, unit):
     return candidate + 2, candidate
 
 
-def search_alpha(rules, splits, theta, steeper=(), about=None):
+def search_alpha(rules, splits, start, steeper=(), about=None):
     """A race between some values of alpha.
 
     On the first split three decades are tried; a fourth, if the third is not clearly worse;
@@ -257,8 +277,8 @@ def search_alpha(rules, splits, theta, steeper=(), about=None):
     ----------
     rules : Rules
     splits : list of Problem
-    theta : ndarray of shape (P,)
-        Start of every fit.
+    start : ndarray of shape (P,)
+        Of every fit.
     steeper : list of ndarray of shape (P,)
         Other starts.
     about : sequence of int, optional
@@ -275,7 +295,7 @@ def search_alpha(rules, splits, theta, steeper=(), about=None):
     .. [1] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
     slack = 0.0 if about is None else _SLACK
-    race = Race(rules, splits, lambda candidate: theta, slack=slack)
+    theta, race = start, Race(rules, splits, lambda candidate: start, slack=slack)
     _run_decades(race, about)
     # without a weaker one, it may be the penalty
     has_weaker = about is None or min(race.losses) < race.best()

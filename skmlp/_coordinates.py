@@ -79,6 +79,18 @@ class Coordinates:
         of_standard = self.of_standard or self.scales[0] is not None
         return Coordinates([None, *means], [None, *self.scales[1:]], of_standard)
 
+    def with_units(self, network):
+        """The same coordinates of a network of fewer units in the hidden layers."""
+
+        def first(vectors):
+            sizes = network.layer_sizes[1:-1]
+            cut = [
+                v if v is None else v[:n] for v, n in zip(vectors[1:], sizes, strict=True)
+            ]
+            return [vectors[0], *cut]
+
+        return Coordinates(first(self.means), first(self.scales), self.of_standard)
+
     def standardise(self, rows, out):
         """Write dense rows to `out` as the first layer is to see them, (h - m) / s.
 

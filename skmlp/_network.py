@@ -136,6 +136,37 @@ class Network:
         """The same network of another number of features."""
         return Network((n_features, *self.layer_sizes[1:]), *self._names)
 
+    def with_units(self, most):
+        """The same network with at most so many units in a hidden layer."""
+        first, *hidden, last = self.layer_sizes
+        return Network((first, *(min(size, most) for size in hidden), last), *self._names)
+
+    def first_units(self, vector, few):
+        """Parameters of a network `few` of fewer units: the first ones of each layer.
+
+        Weights from units grow by the root of how many times as many there were, so that
+        at the start, a unit's sum over them has the same variance.
+        """
+        _, coefs, intercepts = self.parameters(vector)
+        shapes = few.coef_shapes
+        coefs = [
+            W[:fan_in, :fan_out] * np.sqrt(len(W) / fan_in)
+            for W, (fan_in, fan_out) in zip(coefs, shapes, strict=True)
+        ]
+        pairs = zip(intercepts, shapes, strict=True)
+        intercepts = [b[:fan_out] for b, (_, fan_out) in pairs]
+        return few.flatten(coefs, intercepts, vector.dtype)
+
+    def with_first_units(self, vector, few):
+        """Parameters of the function of a network `few`: other units have no weights."""
+        whole = self.parameters(np.zeros(self.n_parameters, vector.dtype))
+        _, coefs, intercepts = few.parameters(vector)
+        for W, W_few in zip(whole.coefs, coefs, strict=True):
+            W[: W_few.shape[0], : W_few.shape[1]] = W_few
+        for b, b_few in zip(whole.intercepts, intercepts, strict=True):
+            b[: b_few.size] = b_few
+        return whole.vector
+
     def above_first_layer(self):
         """The network whose features are the outputs of this one's first hidden layer."""
         return Network(self.layer_sizes[1:], *self._names)

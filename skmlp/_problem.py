@@ -107,6 +107,13 @@ class Problem:
         data, basis = self.data.in_basis(row_basis, n_others, n_units, mean, scale)
         return self if basis is None else _RowSpaceProblem(self, data, basis)
 
+    def with_units(self, most):
+        """The same problem with at most so many units in a hidden layer."""
+        network = self.network.with_units(most)
+        if network.layer_sizes == self.network.layer_sizes:
+            return self
+        return _NarrowProblem(self, network)
+
     def draw(self, random_state, standardized):
         """Parameters to start from, of shape (P,); see `Network.initialize`."""
         return self.network.initialize(random_state, self.data.dtype, standardized)
@@ -163,6 +170,30 @@ class _RowSpaceProblem(Problem):
 
     def raw(self, theta, widening=0.0):
         return self._whole.raw(self.expand(theta), widening)
+
+
+class _NarrowProblem(Problem):
+    """A problem with fewer units in the hidden layers.
+
+    Parameters
+    ----------
+    whole : Problem
+    network : Network
+        Of `Network.with_units`.
+    """
+
+    def __init__(self, whole, network):
+        self._whole = whole
+        coordinates = whole.coordinates.with_units(network)
+        others = whole.data, whole.targets, whole.validation, whole.map_rows
+        super().__init__(network, coordinates, *others)
+
+    def reduce(self, theta):
+        return self._whole.network.first_units(self._whole.reduce(theta), self.network)
+
+    def expand(self, theta):
+        network = self._whole.network
+        return self._whole.expand(network.with_first_units(theta, self.network))
 
 
 def _with_first(change, network, other, theta):

@@ -5,11 +5,12 @@ little says little: divided by its own deviation, its noise weighs as much as th
 signal. Elsewhere such a column may say all. Held-out rows decide.
 """
 
+import math
 from functools import partial
 
 import numpy as np
 
-from skmlp._alpha import SEARCH_CANDIDATES, draw_rows, search_rules
+from skmlp._alpha import SEARCH_CANDIDATES, draw_rows, narrowed, search_rules
 from skmlp._coordinates import deviations, standard_coordinates
 from skmlp._problem import Problem
 from skmlp._race import Race
@@ -50,8 +51,10 @@ def share_a_unit(moments):
 def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter, show):
     """Let held-out rows say what the features are divided by.
 
-    For each divisor there is a short race of strengths of the penalty, on the rows of the
-    search for alpha.
+    The rows are those of the search for alpha, and so is the number of units. There is a
+    short race of strengths of the penalty for features with divisors of their own; the
+    other divisors are tried with the best strength, or where they make the features of a
+    net's function smaller, and so the weights larger, with one that is as much weaker.
 
     Parameters
     ----------
@@ -75,7 +78,11 @@ def choose_unit(problem, theta, moments, *, seed, make_monitor, max_iter, show):
         return None
     rules = search_rules(problem, sample, make_monitor, max_iter)
     run = partial(_race_of_unit, problem, rules, splits, theta, moments)
-    races = {True: run(None)} | {unit: run(unit) for unit in UNITS}
+    races = {True: run(None, SEARCH_CANDIDATES)}
+    usual = races[True].best()
+    for unit, factor in UNITS.items():
+        weaker = usual - round(4 * math.log10(factor))
+        races[unit] = run(unit, [max(weaker, SEARCH_CANDIDATES[-1])])
     losses = {unit: race.mean(race.best()) for unit, race in races.items()}
     show(losses)
     unit = min(UNITS, key=losses.get)
@@ -92,11 +99,11 @@ def with_unit(problem, moments, unit):
     return Problem(problem.network, coordinates, *others)
 
 
-def _race_of_unit(problem, rules, splits, theta, moments, unit):
+def _race_of_unit(problem, rules, splits, theta, moments, unit, candidates):
     """A short race with a divisor."""
     problem = with_unit(problem, moments, unit)
-    splits = [problem.part(*split).in_row_space() for split in splits]
+    splits = narrowed([problem.part(*split).in_row_space() for split in splits])
     race = Race(rules, splits, lambda candidate: theta)
     for i in range(len(splits)):
-        race.run(SEARCH_CANDIDATES, i)
+        race.run(candidates, i)
     return race
