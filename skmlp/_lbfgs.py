@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import get_blas_funcs, lapack
+from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult
 
 from skmlp._iteration import DIVERGED
@@ -170,7 +170,7 @@ class Pairs:
         self.n_pairs = min(self.n_pairs + 1, n_most)
         s, y = self._S[k], self._Y[k]
         np.subtract(later, gradient, out=y, casting="same_kind")
-        norm = np.float64(get_blas_funcs("nrm2", dtype=y.dtype)(y))
+        norm = np.sqrt(_dot(y, y))
         y /= norm
         np.multiply(direction, step / norm, out=s)
         n = self.n_pairs

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from skmlp._iteration import Result, Verdict
 
@@ -91,10 +90,14 @@ class Run:
         self._active = objective
 
     def _evaluate(self, theta):
-        """Loss, gradient and its norm; None where the objective's are not finite."""
+        """Loss, gradient and its norm; None where the objective's are not finite.
+
+        Nor may the square of the norm overflow: no product with the gradient would be a
+        number.
+        """
         self.n_fun += 1
         loss, gradient = self._active.loss_gradient(theta)
-        slope = float(get_blas_funcs("nrm2", dtype=gradient.dtype)(gradient))
+        slope = float(np.sqrt(gradient @ gradient))
         if math.isfinite(loss) and math.isfinite(slope):
             return loss, gradient, slope
         if self._active is self.objective:
