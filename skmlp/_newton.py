@@ -5,7 +5,9 @@ import math
 import numpy as np
 from scipy.linalg import blas
 
-from skmlp._scipy_run import ScipyRun, minimize, resolution
+from skmlp._iteration import DIVERGED
+from skmlp._run import minimize, resolution
+from skmlp._scipy_run import ScipyRun
 
 
 def minimize_newton(objective, theta, *, max_iter, on_iteration, other=None):
@@ -94,7 +96,9 @@ class _RunOfNewton(ScipyRun):
         product = self._product(v).astype(np.float64, copy=False)
         if math.isfinite(blas.dnrm2(product)):
             return product
-        self._leave_rough()
+        if self._active is self.objective:
+            raise ValueError(DIVERGED)
+        self._use(self.objective)
         return self._hessian_product(x, v)
 
     def _loss_and_slope(self, x):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from skmlp._lbfgs import minimize_lbfgs
+from skmlp._lbfgsb import minimize_lbfgsb
 from skmlp._newton import minimize_newton
 from skmlp._stochastic import SGD, Adam, minimize_stochastic
 
@@ -81,6 +82,7 @@ def _by_epochs(rule, *names):
 
 SOLVERS = {
     "lbfgs": _by_iterations(minimize_lbfgs, "max_iter", "max_fun"),
+    "l-bfgs-b": _by_iterations(minimize_lbfgsb, "max_iter", "max_fun"),
     "newton-cg": _by_iterations(minimize_newton, "max_iter", needs=["hessian_product"]),
     "sgd": _by_epochs(SGD, "momentum", "nesterovs_momentum"),
     "adam": _by_epochs(Adam, "beta_1", "beta_2", "epsilon"),
