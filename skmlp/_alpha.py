@@ -114,8 +114,8 @@ def choose_alpha(
 ):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
 
-    First there is a search on few rows, without later stages with a net of fewer units,
-    unless nothing is learnt with them. The penalty that suits them need not suit ten times
+    First there is a search on few rows; with fewer units, if that is all there is, for the
+    same strength suits nets of any width. The penalty that suits them need not suit ten times
     as many: so from some thousand rows on, stages follow, each on about three times the
     rows of the one before, in which the neighbours of what was best compete again. Each fit
     of a stage starts where the fit with the same penalty for a row, alpha divided by the
@@ -164,17 +164,11 @@ def choose_alpha(
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
         steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
     about = None if around is None else _about(around, rules.unit)
-    search = partial(search_alpha, rules, start=theta, steeper=steeper, about=about)
-    # a split may have few rows for its features where the data as a whole have many
-    splits = [problem.part(*split).in_row_space() for split in splits]
-    may_be_narrow = draw_start is not None and not stages
-    narrow = narrowed(splits) if may_be_narrow else splits
-    race, theta = search(narrow)
-    if narrow[0] is not splits[0] and race.is_plateau(race.best()):
-        race, theta = search(splits)
-    is_lost = not stages and race.is_plateau(race.best())
-    if is_lost and (split := _second_split(sample, seed)):
-        race, theta = search([problem.part(*split).in_row_space()])
+    start = theta
+    for splits in _attempts(problem, splits, stages, sample, seed, draw_start is not None):
+        race, theta = search_alpha(rules, splits, start, steeper, about)
+        if not race.is_plateau(race.best()):
+            break
     show(race.table())
     choice = _climb(problem, rules, race, theta, stages, stage, show)
     return choice._replace(at_first=race.alpha(race.best()))
@@ -209,8 +203,24 @@ def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
     return Choice(alpha, theta, held_out=race.mean(candidate))
 
 
+def _attempts(problem, splits, stages, sample, seed, may_be_narrow):
+    """Splits, as problems, for one search after another, until one has learnt something.
+
+    First with fewer units, then with all of them, then with more rows. Later stages start
+    where the first search has ended: before them, there is one search with all units.
+    """
+    # a split may have few rows for its features where the data as a whole have many
+    whole = [problem.part(*split).in_row_space() for split in splits]
+    narrow = narrowed(whole) if may_be_narrow and not stages else whole
+    if narrow[0] is not whole[0]:
+        yield narrow
+    yield whole
+    if not stages and (split := _second_split(sample, seed)):
+        yield [problem.part(*split).in_row_space()]
+
+
 def narrowed(splits):
-    """The splits of a search, with fewer units where the fit has many, or dear ones."""
+    """The splits of a search, with fewer units where there are many, or dear ones."""
     splits = [split.with_units(_MOST_UNITS) for split in splits]
     n_rows, network = splits[0].data.n_rows, splits[0].network
     n_units = sum(network.layer_sizes[1:])
@@ -264,7 +274,7 @@ def _about(alpha, unit):
     return candidate + 2, candidate
 
 
-def search_alpha(rules, splits, start, steeper=(), about=None):
+def search_alpha(rules, splits, theta, steeper=(), about=None):
     """A race between some values of alpha.
 
     On the first split three decades are tried; a fourth, if the third is not clearly worse;
@@ -277,8 +287,8 @@ def search_alpha(rules, splits, start, steeper=(), about=None):
     ----------
     rules : Rules
     splits : list of Problem
-    start : ndarray of shape (P,)
-        Of every fit.
+    theta : ndarray of shape (P,)
+        Start of every fit.
     steeper : list of ndarray of shape (P,)
         Other starts.
     about : sequence of int, optional
@@ -295,7 +305,7 @@ def search_alpha(rules, splits, start, steeper=(), about=None):
     .. [1] O. Maron, A. W. Moore, "Hoeffding races", NIPS 1993.
     """
     slack = 0.0 if about is None else _SLACK
-    theta, race = start, Race(rules, splits, lambda candidate: start, slack=slack)
+    race = Race(rules, splits, lambda candidate: theta, slack=slack)
     _run_decades(race, about)
     # without a weaker one, it may be the penalty
     has_weaker = about is None or min(race.losses) < race.best()
