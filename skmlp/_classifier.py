@@ -98,10 +98,12 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         for the first 30 rows, and features that were constant until then). With
         `warm_start` a fit keeps the means and deviations of the first call.
 
-    solver : {'auto', 'lbfgs', 'newton-cg', 'sgd', 'adam'}, default='auto'
-        Full-batch L-BFGS, Newton's method with exact products with the Hessian in a trust
-        region [10]_, stochastic gradient descent with momentum, or Adam. 'auto' is 'lbfgs',
-        and 'adam' for `dropout` and in `partial_fit`, where 'lbfgs' can't be. 'newton-cg'
+    solver : {'auto', 'lbfgs', 'l-bfgs-b', 'newton-cg', 'sgd', 'adam'}, default='auto'
+        Full-batch L-BFGS, the same by `scipy.optimize.minimize`, Newton's method with exact
+        products with the Hessian in a trust region [10]_, stochastic gradient descent with
+        momentum, or Adam. 'auto' is 'lbfgs', and 'adam' for `dropout` and in `partial_fit`,
+        where 'lbfgs' can't be. 'l-bfgs-b' is for comparisons: it ends at the same losses as
+        'lbfgs', and takes more memory and, with many parameters, more time. 'newton-cg'
         is for few rows and ``standardize=False``, or for a minimum to the last digits, with
         ``tol=0``; elsewhere it takes longer. It does not see the kinks of 'relu', and is
         refused with it, unless there is no hidden layer.

@@ -12,7 +12,9 @@ from scipy import optimize
 
 from skmlp import MLPClassifierManual
 from skmlp._iteration import State, Verdict
-from skmlp._lbfgs import minimize_lbfgs
+from skmlp._lbfgs import Pairs, minimize_lbfgs
+from skmlp._lbfgsb import minimize_lbfgsb
+from skmlp._line_search import Trial, search
 from skmlp._monitor import Monitor
 from skmlp._network import Network
 from skmlp._newton import minimize_newton
@@ -27,11 +29,15 @@ def lbfgs(objective, theta, *, max_iter=100, max_fun=1000, **options):
     return minimize_lbfgs(objective, theta, max_iter=max_iter, max_fun=max_fun, **options)
 
 
+def lbfgsb(objective, theta, *, max_iter=100, max_fun=1000, **options):
+    return minimize_lbfgsb(objective, theta, max_iter=max_iter, max_fun=max_fun, **options)
+
+
 def newton(objective, theta, *, max_iter=100, **options):
     return minimize_newton(objective, theta, max_iter=max_iter, **options)
 
 
-of_the_whole = pytest.mark.parametrize("minimize", [lbfgs, newton])
+of_the_whole = pytest.mark.parametrize("minimize", [lbfgs, lbfgsb, newton])
 CENTRES = np.array([[1.0, -2.0, 3.0], [3.0, 0.0, -1.0]])
 MINIMUM = CENTRES.mean(axis=0)
 SCALE = np.array([1.0, 3.0, 0.5])
@@ -265,11 +271,12 @@ def test_stop_iteration_from_a_scorer_is_an_error():
     def hook(theta, loss, slope):
         raise StopIteration
 
-    for minimize in (lbfgs, newton):
+    for minimize in (lbfgsb, newton):
         with pytest.raises(RuntimeError, match="StopIteration was raised"):
             minimize(Quadratic(), np.zeros(3), on_iteration=hook)
-    with pytest.raises(StopIteration):
-        run(SGD(0.5, False), on_iteration=hook)
+    for minimize in (lbfgs, lambda *_, **options: run(SGD(0.5, False), **options)):
+        with pytest.raises(StopIteration):
+            minimize(Quadratic(), np.zeros(3), on_iteration=hook)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +284,7 @@ def test_stop_iteration_from_a_scorer_is_an_error():
     [
         (lbfgs, {"max_iter": 2}, "L-BFGS stopped at max_iter=2 iterations"),
         (lbfgs, {"max_fun": 2}, "L-BFGS stopped at max_fun=2 evaluations"),
+        (lbfgsb, {"max_fun": 2}, "L-BFGS-B stopped at max_fun=2 evaluations"),
         (newton, {"max_iter": 2}, "Newton's method stopped at max_iter=2 iterations"),
     ],
 )
@@ -507,6 +515,7 @@ def test_first_non_finite_value_raises():
 
         for minimize, objective in (
             (lbfgs, Infinite()),
+            (lbfgsb, Infinite()),
             (newton, Infinite()),
             (newton, InfinitelyCurved()),
         ):
@@ -632,20 +641,206 @@ def test_the_parameters_of_a_solver_act_on_it(solver):
     assert untested <= {"dropout", "shuffle", "power_t"}
 
 
-@pytest.mark.parametrize(("size", "maxcor"), [(2**20, 10), (2**20 + 1, 5)])
-def test_lbfgs_keeps_fewer_vectors_if_they_are_long(monkeypatch, size, maxcor):
-    seen = []
+# --- L-BFGS ---------------------------------------------------------------------------
 
-    class Stop(Exception):
-        pass
 
-    def spy(*args, options, **others):
-        seen.append(options["maxcor"])
-        raise Stop
+def go_on(*_):
+    return Verdict.GO_ON
 
-    monkeypatch.setattr("skmlp._scipy_run.optimize.minimize", spy)
-    with pytest.raises(Stop):
-        minimize_lbfgs(
-            Quadratic(), np.zeros(size), max_iter=1, max_fun=1, on_iteration=None
-        )
-    assert seen == [maxcor]
+
+class Counted:
+    """An objective that counts its evaluations."""
+
+    def __init__(self, objective):
+        self._objective, self.dtype, self.n_fun = objective, objective.dtype, 0
+
+    def loss_gradient(self, theta):
+        self.n_fun += 1
+        return self._objective.loss_gradient(theta)
+
+    def rough(self):
+        return self
+
+
+class Ellipsoid:
+    """Quadratic with curvatures from 1 to 10,000."""
+
+    def __init__(self, size, dtype=np.float64):
+        self.curvatures, self.dtype = np.geomspace(1, 1e4, size), np.dtype(dtype)
+
+    def loss_gradient(self, theta):
+        gradient = self.curvatures * theta
+        return 0.5 * float(gradient @ theta), gradient.astype(self.dtype)
+
+
+def network_objective(seed, layer_sizes, activation, dtype):
+    """Of a network of some classes, and a start."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(150, layer_sizes[0])).astype(dtype)
+    y = (np.abs(X[:, 0] + X[:, 1] * X[:, 2]) * 2).astype(int).clip(max=layer_sizes[-1] - 1)
+    network = Network(layer_sizes, activation)
+    theta = network.initialize(np.random.RandomState(seed), np.dtype(dtype), True)
+    return Objective(network, X, y, None, 0.1), theta
+
+
+def objectives():
+    rng = np.random.default_rng(0)
+    for size in (3, 50, 2000):
+        yield Ellipsoid(size), rng.normal(size=size)
+    yield Rosenbrock(), np.tile([-1.2, 1.0], 5)
+    for seed in range(3):
+        for sizes in ((5, 3), (5, 20, 3), (5, 10, 8, 3)):
+            for activation in ("logistic", "tanh", "relu"):
+                yield network_objective(seed, sizes, activation, np.float64)
+        yield network_objective(seed, (5, 20, 3), "logistic", np.float32)
+
+
+def test_lbfgs_takes_as_many_evaluations_as_scipys_and_ends_as_low():
+    """It minimises each; in all, scipy's takes as many, but for the noise of paths."""
+    ratios = []
+    for objective, theta in objectives():
+        tol, patience = 1e-7 if objective.dtype == np.float64 else 1e-5, 10
+        counts, losses = [], []
+        for minimize in (lbfgs, lbfgsb):
+            counted = Counted(objective)
+            monitor = Monitor(tol=tol, patience=patience)
+            result = minimize(
+                counted, theta, max_iter=3000, max_fun=10_000, on_iteration=monitor
+            )
+            assert result.converged
+            counts.append(counted.n_fun)
+            losses.append(result.loss)
+        ratios.append(counts[0] / counts[1])
+        # networks have several minima, of about the same loss
+        assert losses[0] < 1.1 * losses[1] + 1e-3
+    assert np.exp(np.mean(np.log(ratios))) < 1.05
+
+
+@pytest.mark.parametrize("n_steps", [1, 4, 10, 23])
+def test_pairs_are_the_formula_of_bfgs(n_steps):
+    """The product form (7.16) of Nocedal and Wright, of the last ten pairs."""
+    rng = np.random.default_rng(n_steps)
+    A = np.diag(rng.uniform(0.5, 2, size=30))
+    pairs, kept, gradient = Pairs(30, np.dtype(np.float64)), [], rng.normal(size=30)
+    for _ in range(n_steps):
+        direction, step = rng.normal(size=30), rng.uniform(0.1, 2)
+        later = gradient + step * A @ direction
+        pairs.add(step, direction, gradient, later)
+        kept.append((step * direction, later - gradient))
+        gradient = later
+    s, y = kept[-1]
+    H = np.eye(30) * (s @ y) / (y @ y)
+    for s, y in kept[-10:]:
+        V = np.eye(30) - np.outer(y, s) / (y @ s)
+        H = V.T @ H @ V + np.outer(s, s) / (y @ s)
+    g = rng.normal(size=30)
+    assert_allclose(pairs.direction(g, np.linalg.norm(g)), -H @ g, rtol=1e-9, atol=1e-12)
+
+
+def test_without_pairs_the_step_has_length_one():
+    g = np.array([3.0, -4.0])
+    pairs = Pairs(2, g.dtype)
+    assert_allclose(pairs.direction(g, 5.0), [-0.6, 0.8])
+    pairs.add(1.0, g, g, 2 * g)
+    pairs.clear()
+    assert_allclose(pairs.direction(g, 5.0), [-0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("size", "n_most", "dtype"),
+    [(2**15, 10, "f8"), (2**15 + 1, 10, "f4"), (2**20, 10, "f4"), (2**20 + 1, 5, "f4")],
+)
+def test_long_pairs_are_kept_in_single_precision_and_are_fewer(size, n_most, dtype):
+    pairs, kept = Pairs(size, np.dtype(np.float64)), []
+    for i in range(n_most + 2):
+        gradient = np.zeros(size)
+        gradient[i] = 1.0
+        pairs.add(1.0, gradient, gradient, 3 * gradient)
+        kept.append(pairs.n_pairs)
+    assert max(kept) == kept[-1] == n_most
+    # half the curvature along the steps that are kept, and of the last one elsewhere
+    assert pairs.direction(gradient, 1.0).dtype == np.dtype(dtype)
+    assert_allclose(pairs.direction(gradient, 1.0)[i], -0.5)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_pairs_in_single_precision_have_no_unit(unit):
+    """Squares of their numbers would be too small, or too large, for it."""
+    rng = np.random.default_rng(0)
+    start, pairs = rng.normal(size=3), Pairs(2**15 + 3, np.dtype(np.float64))
+    direction, gradient, later = np.zeros((3, 2**15 + 3))
+    direction[:3], later[:3] = start, unit * start
+    pairs.add(1.0, direction, gradient, later)
+    assert_allclose(pairs.direction(later, np.linalg.norm(later)), -direction, rtol=1e-6)
+
+
+def test_a_step_that_is_too_far_for_a_number_is_shortened():
+    """The loss is a number only near the start, far from what a first step can be."""
+
+    class Nearby(Quadratic):
+        def loss_gradient(self, theta):
+            loss, gradient = super().loss_gradient(theta)
+            return (loss if abs(theta).max() < 3e-6 else np.inf), gradient
+
+    thetas = []
+
+    def hook(theta, loss, slope):
+        thetas.append(theta)
+        return Verdict.STOP
+
+    for minimize in (lbfgs, lbfgsb):
+        result = minimize(Nearby(), np.zeros(3), on_iteration=hook)
+        assert 0 < abs(result.theta).max() < 3e-6
+        assert result.loss < Nearby().loss(np.zeros(3))
+
+
+def along(function, slope):
+    """`at` of a search along a line, and the trials that it has made."""
+    trials = []
+
+    def at(step):
+        trials.append(Trial(step, float(function(step)), float(slope(step))))
+        return trials[-1], step
+
+    return at, trials
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.05, 0.3, 1.0, 7.0, 300.0])
+def test_the_search_meets_the_strong_wolfe_conditions(scale):
+    """A valley at `scale`, flat before and steep behind it."""
+    at, trials = along(
+        lambda a: (a / scale) ** 4 / 4 - a / scale, lambda a: ((a / scale) ** 3 - 1) / scale
+    )
+    trial, point = search(at, Trial(0.0, 0.0, -1 / scale))
+    assert point == trial.step
+    assert trial.loss <= -1e-3 * trial.step / scale
+    assert abs(trial.slope) <= 0.9 / scale
+    assert len(trials) <= 12
+
+
+def test_the_search_ends_at_a_kink_with_the_best_step():
+    """No step has a small slope, but the loss falls until the kink."""
+    at, trials = along(lambda a: abs(a - 0.3), lambda a: np.sign(a - 0.3))
+    trial, point = search(at, Trial(0.0, 0.3, -1.0))
+    assert point == trial.step
+    assert abs(point - 0.3) < 0.1
+    assert trial.loss == min(trial.loss for trial in trials)
+
+
+def test_the_search_finds_nothing_where_the_slope_is_wrong():
+    at, trials = along(lambda a: a, lambda a: 1.0)
+    trial, point = search(at, Trial(0.0, 0.0, -1.0))
+    assert point is None
+    assert trial == trials[-1]
+    assert len(trials) == 20
+
+
+def test_lbfgs_says_that_no_step_lowers_the_loss():
+    class Hole(Quadratic):
+        def loss_gradient(self, theta):
+            return float(theta.any()), np.ones(3)
+
+    result = lbfgs(Hole(), np.zeros(3), on_iteration=go_on)
+    assert not result.converged
+    assert "could not lower the loss further" in result.message
+    assert_allclose(result.theta, 0)
