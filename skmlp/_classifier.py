@@ -217,6 +217,11 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
         ('n_samples'), its strength ('alpha') and its mean log-loss on held-out rows
         ('held_out_loss'). None if there was no search.
 
+    best_params_ : dict
+        What the fit has chosen by itself, as arguments for `set_params`: 'alpha', and a
+        divisor in 'standardize' if features share one. A fit with them repeats the choice
+        without the search, which is what fits in a loop or in a grid search need.
+
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted; for multilabel y the numbers of its columns.
 

@@ -173,6 +173,19 @@ class BaseMLP(
         """Number of columns that `transform` returns."""
         return len(self.coefs_[-1])
 
+    @property
+    def best_params_(self):
+        """Parameters that the fit has chosen by itself, as arguments for `set_params`.
+
+        A fit with them repeats the choice without the search.
+        """
+        check_is_fitted(self)
+        chosen = self._chosen()
+        return {name: one for name, one in chosen.items() if getattr(self, name) != one}
+
+    def _chosen(self):
+        return {"alpha": self.alpha_, "standardize": self.standardize_}
+
     def __setstate__(self, state):
         super().__setstate__(with_own_curves(upgrade(state)))
 

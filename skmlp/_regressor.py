@@ -248,6 +248,11 @@ class MLPRegressorManual(RegressorMixin, BaseMLP):
         ('n_samples'), its strength ('alpha') and its mean loss on held-out rows
         ('held_out_loss'). None if there was no search.
 
+    best_params_ : dict
+        What the fit has chosen by itself, as arguments for `set_params`: 'alpha', and a
+        divisor in 'standardize' if features share one. A fit with them repeats the choice
+        without the search, which is what fits in a loop or in a grid search need.
+
     target_mean_, target_scale_ : ndarray of shape (n_targets,)
         What each column of y was standardised by: subtracted, and divided by. Mean and
         standard deviation for 'squared_error' and 'gaussian'; 0 and the mean for 'poisson'

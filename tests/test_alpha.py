@@ -376,6 +376,92 @@ def test_validation_set_of_ones_own_decides(monkeypatch, iris):
     assert model.alpha_ == race.alpha(race.best())
 
 
+@pytest.fixture
+def searched(monkeypatch):
+    """The hidden layers of the nets of each search, in the order of the searches."""
+    seen = []
+
+    def spy(rules, splits, *args):
+        seen.append(splits[0].network.layer_sizes[1:-1])
+        return search_alpha(rules, splits, *args)
+
+    monkeypatch.setattr(skmlp._alpha, "search_alpha", spy)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "hidden", "of_search"),
+    [
+        (200, (100,), (100,)),
+        (200, (300,), (100,)),
+        (200, (120, 20), (100, 20)),
+        (1000, (120, 30), (50, 30)),  # dear
+        (5000, (130,), (130,)),  # later stages begin where the search has ended
+    ],
+)
+def test_the_search_has_fewer_units(searched, n_rows, hidden, of_search):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 5))
+    y = X[:, 0] + rng.normal(size=n_rows) > 0
+    model = MLPClassifierManual(hidden, random_state=0, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        model.fit(X, y)
+    assert searched == [of_search]
+    assert [len(b) for b in model.intercepts_] == [*hidden, 2]
+
+
+def test_a_search_with_a_given_start_has_its_units(searched, iris):
+    X, y = iris
+    start = MLPClassifierManual(120, alpha=1.0, random_state=0).fit(X, y)
+    model = MLPClassifierManual(120, random_state=0)
+    model.fit(X, y, coefs_init=start.coefs_, intercepts_init=start.intercepts_)
+    assert searched == [(120,)]
+
+
+def test_a_search_that_learns_nothing_is_repeated_with_all_units(searched):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 3)), np.arange(400) % 2
+    MLPClassifierManual(120, random_state=0).fit(X, y)
+    assert searched == [(100,), (120,)]
+
+
+def test_a_net_of_fewer_units_is_the_net_with_weights_of_zero(iris):
+    problem = make_problem(*iris)
+    narrow = problem.with_units(4)
+    assert narrow.network.layer_sizes == (4, 4, 3)
+    assert problem.with_units(10) is problem
+    theta = narrow.reduce(problem.draw(np.random.RandomState(0), standardized=True))
+    theta *= np.arange(theta.size) % 3  # also biases
+    loss = narrow.objective(2.0).loss(theta)
+    assert_allclose(problem.objective(2.0).loss(narrow.expand(theta)), loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [300, (120, 100)])
+def test_strengths_suit_nets_of_any_width(hidden):
+    X, y = make_classification(300, 10, flip_y=0.2, random_state=0)
+    X, X_test, y, y_test = X[:150], X[150:], y[:150], y[150:]
+    chosen = MLPClassifierManual(hidden, random_state=0).fit(X, y)
+
+    def held_out_loss(model):
+        return -np.log(model.predict_proba(X_test)[np.arange(150), y_test]).mean()
+
+    others = [
+        held_out_loss(MLPClassifierManual(hidden, alpha=10.0**k, random_state=0).fit(X, y))
+        for k in (-2, -1, 0, 0.5)
+    ]
+    assert held_out_loss(chosen) < 1.1 * min(others) < 0.5 * others[0]
+
+
+def test_what_was_chosen_can_be_passed_on(searched, iris):
+    X, y = iris
+    model = MLPClassifierManual(10, random_state=0).fit(X, y)
+    assert model.best_params_ == {"alpha": model.alpha_}
+    again = clone(model).set_params(**model.best_params_).fit(X, y)
+    assert len(searched) == 1
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert again.best_params_ == {}
+
+
 @pytest.mark.parametrize("unit", [1 / 569, 1e-6, 190_000.0])
 def test_the_unit_of_the_weights_does_not_matter(unit):
     X, y = load_breast_cancer(return_X_y=True)

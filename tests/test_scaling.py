@@ -14,8 +14,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skmlp._unit
 from skmlp import MLPClassifierManual
 from skmlp._coordinates import feature_moments
+from skmlp._race import Race
 from skmlp._rows import Rows
 from skmlp._scaling import find_tails, merge_tails, scaling_of
 from skmlp._unit import share_a_unit
@@ -193,6 +195,29 @@ def test_held_out_rows_say_whether_there_is_one_divisor(noisy, is_common):
     # in any unit
     again = MLPClassifierManual(random_state=0).fit(X * 256, y)
     assert_allclose(again.feature_scale_, scale * 256, rtol=1e-6)
+
+
+def test_other_divisors_are_tried_with_the_best_strength(monkeypatch):
+    tried = []
+
+    class Spy(Race):
+        def run(self, candidates, split=0):
+            tried.append((split, list(candidates)))
+            super().run(candidates, split)
+
+    monkeypatch.setattr(skmlp._unit, "Race", Spy)
+    monkeypatch.setattr(
+        Spy, "best", lambda race: sorted(race.losses)[len(race.losses) // 2]
+    )
+    X, _, y = sample(lambda rng, n: pixels(rng, n, True), 0, 900)
+    model = MLPClassifierManual(random_state=0).fit(X, y)
+    # a third of a feature takes weights three times as large, whose squares are 9 times
+    assert [candidates for split, candidates in tried if split == 0] == [
+        [2, 0, -2],
+        [0],
+        [-2],
+    ]
+    assert model.best_params_ == {"alpha": model.alpha_, "standardize": model.standardize_}
 
 
 def test_one_divisor_of_digits_goes_on_in_a_stream():

@@ -510,6 +510,8 @@ def test_held_out_rows_choose_the_encoding(Model, draw, alpha, best):
     assert list(model.encoding_losses_) == ENCODINGS
     assert min(model.encoding_losses_, key=model.encoding_losses_.get) == best
     assert model.n_features_in_ == X.shape[1]
+    searched = {"alpha": model.alpha_} if alpha == "auto" else {}
+    assert model.best_params_ == {"encoding": best} | searched
     if alpha == "auto":
         assert model.encoding_losses_[best] in model.alpha_search_["held_out_loss"]
     else:

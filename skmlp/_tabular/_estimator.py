@@ -55,6 +55,9 @@ class TabularMLP:
         check_is_fitted(self)
         return Pipeline([("encoder", self.encoder_), ("net", self._net())])
 
+    def _chosen(self):
+        return super()._chosen() | {"encoding": self.encoding_}
+
     def _net(self):
         """The net of the features, with these parameters, and fitted if this one is."""
         names = self._net_type().get_params(deep=False)
