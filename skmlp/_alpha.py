@@ -114,9 +114,9 @@ def choose_alpha(
 ):
     """Alpha by the loss on held-out rows; rows that are too few choose the start instead.
 
-    First there is a search on few rows; with fewer units, if that is all there is, for the
-    same strength suits nets of any width. The penalty that suits them need not suit ten times
-    as many: so from some thousand rows on, stages follow, each on about three times the
+    First there is a search on few rows; with fewer units, if that is all there is, since
+    the same strength suits nets of any width. The penalty that suits few rows need not suit
+    ten times as many: so from some thousand rows on, stages follow, each on about three times the
     rows of the one before, in which the neighbours of what was best compete again. Each fit
     of a stage starts where the fit with the same penalty for a row, alpha divided by the
     weight of the rows, ended in the stage before: it is almost the same objective.
@@ -164,9 +164,10 @@ def choose_alpha(
     if draw_start is not None and len(problem.network.coef_shapes) > 1:
         steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
     about = None if around is None else _about(around, rules.unit)
+    attempts = _attempts(problem, splits, stages, sample, seed, draw_start is not None)
     start = theta
-    for splits in _attempts(problem, splits, stages, sample, seed, draw_start is not None):
-        race, theta = search_alpha(rules, splits, start, steeper, about)
+    for attempt in attempts:
+        race, theta = search_alpha(rules, attempt, start, steeper, about)
         if not race.is_plateau(race.best()):
             break
     show(race.table())

@@ -148,7 +148,7 @@ def test_the_minimum_is_the_same(monkeypatch, kind, standardize):
     monkeypatch.setattr(skmlp._problem, "row_basis", lambda *arguments: (None, None))
     direct = model.fit(X, y).coefs_[0]
     assert (narrow != direct).any()  # another way
-    # both end within the resolution of the loss, whose second derivative is alpha / n at least
+    # both end within the resolution of the loss; its second derivative is alpha / n or more
     allowed = np.sqrt(2 * 64 * np.finfo(float).eps / (0.5 / len(y)))
     assert_allclose(narrow, direct, atol=2 * allowed)
 
