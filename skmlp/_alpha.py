@@ -118,8 +118,9 @@ def choose_alpha(
     the same strength suits nets of any width. The penalty that suits few rows need not suit
     ten times as many: so from some thousand rows on, stages follow, each on about three
     times the rows of the one before, in which the neighbours of what was best compete
-    again. Each fit of a stage starts where the fit with the same penalty for a row, alpha divided by the
-    weight of the rows, ended in the stage before: it is almost the same objective.
+    again. Each fit of a stage starts where the fit with the same penalty for a row, alpha
+    divided by the weight of the rows, ended in the stage before: it is almost the same
+    objective.
 
     Parameters
     ----------
