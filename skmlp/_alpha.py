@@ -51,7 +51,7 @@ _STAGE_BYTES = 2**28
 _MOST_UNITS = 100
 # Fewer, where a loss and gradient of these takes about a millisecond: numbers that the rows
 # are multiplied by, where the function of a unit is worth so many
-_FEWER_UNITS, _DEAR, _WORTH_OF_UNIT = 50, 6_000_000, 30
+_FEWER_UNITS, _DEAR, _WORTH_OF_UNIT = 64, 6_000_000, 30
 # Starts with steeper first layers, for answers that bend often, and candidates to try them
 _STEEPER = (4, 16)
 _OF_STEEPER = (0, -2, -4)
