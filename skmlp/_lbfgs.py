@@ -67,7 +67,7 @@ class _RunOfLbfgs(Run):
     name = "L-BFGS"
 
     def _minimize(self, theta):
-        point = self._point(theta)
+        point = self._point(theta.astype(np.float64))
         if point is None:
             raise ValueError(DIVERGED)
         pairs = Pairs(theta.size, point.gradient.dtype)

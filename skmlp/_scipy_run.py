@@ -17,7 +17,7 @@ class ScipyRun(Run):
         self._trial = None  # the latest evaluation; None if it was not finite
         solution = optimize.minimize(
             self._loss_gradient,
-            theta,
+            theta.astype(np.float64),
             method=self.method,
             jac=True,
             callback=self._callback,
