@@ -154,20 +154,25 @@ def choose_alpha(
             theta = best_start(few, alpha, starts, make_monitor, rules.train)
         return Choice(alpha, theta)
     rules = rules._replace(report=_best_so_far(report))
-    # a split may have few rows for its features where the data as a whole have many
-    splits = [problem.part(*split).in_row_space() for split in splits]
-    start, steeper = theta, []
-    if draw_start is not None and len(problem.network.coef_shapes) > 1:
-        steeper = [steepened(problem.network, start, factor) for factor in _STEEPER]
+    may_steepen = draw_start is not None and len(problem.network.coef_shapes) > 1
+    factors = _STEEPER if may_steepen else ()
     about = None if around is None else _about(around, rules.unit)
-    race, theta = search_alpha(rules, splits, start, steeper, about)
+    race, start = _search(problem, rules, splits, theta, factors, about)
     is_lost = not stages and race.is_plateau(race.best())
     if is_lost and (split := _second_split(sample, seed)):
-        splits = [problem.part(*split).in_row_space()]
-        race, theta = search_alpha(rules, splits, start, steeper, about)
+        race, start = _search(problem, rules, [split], theta, factors, about)
+    theta = start
     show(race.table())
     choice = _climb(problem, rules, race, theta, stages, stage, show)
     return choice._replace(at_first=race.alpha(race.best()))
+
+
+def _search(problem, rules, splits, theta, factors, about):
+    """`search_alpha` on splits of rows; other starts are steeper by the factors."""
+    # a split may have few rows for its features where the data as a whole have many
+    splits = [problem.part(*split).in_row_space() for split in splits]
+    steeper = [steepened(problem.network, theta, factor) for factor in factors]
+    return search_alpha(rules, splits, theta, steeper, about)
 
 
 def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
@@ -334,6 +339,7 @@ def _race_on(race, rules, split, theta):
     Those are at least the same alpha, and the alpha that is the same penalty for a row.
     """
     best, shift = race.best(), _half_decades(split.data, race.training_weight)
+    race.forget_rows()
 
     def start_of(candidate):
         return race.start_for(candidate - shift, otherwise=theta)

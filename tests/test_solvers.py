@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize
 
 from skmlp import MLPClassifierManual
@@ -190,6 +190,23 @@ def having(objective, rough):
 def minimize_roughly(minimize, rough, hook, **limits):
     objective, start = having(Quadratic(), rough), np.full(3, 30.0)
     return minimize(objective, start, on_iteration=hook, **limits)
+
+
+@pytest.mark.parametrize("minimize", [lbfgs, lbfgsb, newton, "sgd"])
+def test_what_the_hook_has_seen_is_not_changed_later(minimize):
+    seen = []
+
+    def hook(theta, loss, slope):
+        seen.append((theta, theta.copy()))
+        return Verdict.GO_ON
+
+    if minimize == "sgd":
+        run(SGD(0.5, True), on_iteration=hook, max_iter=5)
+    else:
+        minimize(Rosenbrock(), np.array([-1.2, 1.0]), on_iteration=hook, max_iter=5)
+    assert len(seen) == 5
+    for theta, before in seen:
+        assert_array_equal(theta, before)
 
 
 @of_the_whole
