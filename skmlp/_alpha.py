@@ -161,19 +161,34 @@ def choose_alpha(
             theta = best_start(few, alpha, starts, make_monitor, rules.train)
         return Choice(alpha, theta)
     rules = rules._replace(report=_best_so_far(report))
-    steeper = []
-    if draw_start is not None and len(problem.network.coef_shapes) > 1:
-        steeper = [steepened(problem.network, theta, factor) for factor in _STEEPER]
+    may_steepen = draw_start is not None and len(problem.network.coef_shapes) > 1
+    factors = _STEEPER if may_steepen else ()
     about = None if around is None else _about(around, rules.unit)
-    attempts = _attempts(problem, splits, stages, sample, seed, draw_start is not None)
-    start = theta
-    for attempt in attempts:
-        race, theta = search_alpha(rules, attempt, start, steeper, about)
-        if not race.is_plateau(race.best()):
-            break
+    # nothing here keeps the rows of the attempts
+    race, theta = _search(
+        problem,
+        rules,
+        _attempts(problem, splits, stages, sample, seed, draw_start is not None),
+        theta,
+        factors,
+        about,
+    )
     show(race.table())
     choice = _climb(problem, rules, race, theta, stages, stage, show)
     return choice._replace(at_first=race.alpha(race.best()))
+
+
+def _search(problem, rules, attempts, theta, factors, about):
+    """`search_alpha` on splits after splits, until something is learnt.
+
+    Other starts are steeper by the factors.
+    """
+    steeper = [steepened(problem.network, theta, factor) for factor in factors]
+    for splits in attempts:
+        race, start = search_alpha(rules, splits, theta, steeper, about)
+        if not race.is_plateau(race.best()):
+            break
+    return race, start
 
 
 def judge_alpha(problem, theta, alpha, *, seed, make_monitor, max_iter):
@@ -366,6 +381,7 @@ def _race_on(race, rules, split, theta):
     Those are at least the same alpha, and the alpha that is the same penalty for a row.
     """
     best, shift = race.best(), _half_decades(split.data, race.training_weight)
+    race.forget_rows()
 
     def start_of(candidate):
         return race.start_for(candidate - shift, otherwise=theta)

@@ -308,7 +308,7 @@ class MLPClassifierManual(ClassifierMixin, BaseMLP):
     the same, and `t_` counts the rows as they were given.
 
     float32 data are trained and predicted in float32, all other data in float64; 'lbfgs'
-    and 'newton-cg' fit many dense rows in float32 until progress is slow, and then in
+    and 'newton-cg' fit many rows in float32 until progress is slow, and then in
     float64, if `max_iter` leaves time for it; 'sgd' and 'adam' compute the gradients of
     many dense, standardised rows in float32. Sparse data are never made dense.
 

@@ -91,6 +91,23 @@ class Coordinates:
 
         return Coordinates(first(self.means), first(self.scales), self.of_standard)
 
+    def for_single_entries(self):
+        """The same coordinates in float32, for features that are not standardised before.
+
+        None where that would lose digits: of entries that are far from 0 for what tells
+        them apart, and of weights that are divided by very small scales.
+        """
+        mean, scale = self.means[0], self.scales[0]
+        if scale is None or scale.min() < _least_scale(np.float32):
+            return None
+        if np.abs(mean / scale).max() > _LARGEST:
+            return None
+        vectors = (
+            [v if v is None else v.astype(np.float32) for v in layers]
+            for layers in (self.means, self.scales)
+        )
+        return Coordinates(*vectors, self.of_standard)
+
     def standardise(self, rows, out):
         """Write dense rows to `out` as the first layer is to see them, (h - m) / s.
 

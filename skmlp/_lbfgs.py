@@ -67,10 +67,10 @@ class _RunOfLbfgs(Run):
     name = "L-BFGS"
 
     def _minimize(self, theta):
-        point = self._point(theta)
+        point = self._point(theta.astype(np.float64))
         if point is None:
             raise ValueError(DIVERGED)
-        pairs = Pairs(theta.size, point.gradient.dtype)
+        pairs = Pairs(theta.size)
         while point.slope > 0:
             there = self._next(point, pairs)
             if there is None:
@@ -137,10 +137,7 @@ class Pairs:
     Parameters
     ----------
     size : int
-        P.
-    dtype : {float32, float64}
-        Of the gradients. Pairs of long vectors are kept in single precision: they choose
-        the direction only.
+        P. Long vectors are kept in single precision: they choose the direction only.
 
     References
     ----------
@@ -149,9 +146,9 @@ class Pairs:
        theorem 2.2.
     """
 
-    def __init__(self, size, dtype):
+    def __init__(self, size):
         n_most = _PAIRS if size <= _LONG else _PAIRS_OF_LONG
-        dtype = dtype if size <= _PIECE else np.float32
+        dtype = np.float64 if size <= _PIECE else np.float32
         self._S, self._Y = np.empty((2, n_most, size), dtype)
         self._SY, self._YY = np.zeros((2, n_most, n_most))
         self.clear()

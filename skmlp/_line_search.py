@@ -49,6 +49,7 @@ def search(at, start):
     """
     before, low, high, step = start, start, None, 1.0
     for _ in range(_MOST_TRIALS):
+        point = None  # before the next takes memory
         trial, point = at(step)
         if not trial.loss <= min(low.loss, start.loss + _DECREASE * step * start.slope):
             high = trial

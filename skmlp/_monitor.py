@@ -50,7 +50,7 @@ class Monitor:
     losses, validation_losses, scores : list of float
         One an iteration; the last two stay empty without `score_held_out`.
     theta, best_theta : ndarray of shape (P,) or None
-        Copies of the parameters after the last finished iteration, and after the one with
+        The parameters after the last finished iteration, and after the one with
         the best score.
     best_iteration : int or None
         Index of the best score, if the score is watched.
@@ -85,7 +85,7 @@ class Monitor:
         Parameters
         ----------
         theta : ndarray of shape (P,)
-            Copied.
+            Kept: nobody may change it later.
         loss : float
         slope : float, optional
             Norm of the gradient.
@@ -96,7 +96,6 @@ class Monitor:
             SLOW if half of the patience has run out; STALLED if all of it has, which
             starts anew then; STOP if the fit should end.
         """
-        theta = theta.copy()
         improved = loss <= self.best_loss - self.least_gain(loss)
         if self.score_held_out is not None:
             # may raise: then nothing is recorded

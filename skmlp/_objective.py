@@ -206,9 +206,15 @@ class Objective:
     def in_single_precision(self):
         """The same function of rows in float32; or this one, if there is no such.
 
-        Rows are standardised first, lest they lose the digits that tell them apart. So they
-        have to be dense, and their features to have scales.
+        Dense rows are standardised first, lest they lose the digits that tell them apart;
+        sparse ones must not have such digits. So features have to have scales.
         """
+        if sparse.issparse(self.X):
+            coordinates = self.coordinates.for_single_entries()
+            if coordinates is None:
+                return self
+            X = self.X.astype(np.float32, copy=False)
+            return replace(self, X=X, coordinates=coordinates)
         if isinstance(self.X, np.ndarray) and self.coordinates.of_standard:
             coordinates = self.coordinates.without_features(np.float32)
             X = self.X.astype(np.float32, copy=False)
@@ -383,9 +389,11 @@ class Objective:
         vector : ndarray of shape (P,)
             In the coordinates of theta.
         """
-        sums = np.empty((len(groups), theta.size), self.dtype)
+        vector, *others = (np.empty(theta.size, self.dtype) for _ in groups)
+        sums = [vector, *others]
         total = sum(self.map_rows(partial(self._group_sum, evaluate), groups, sums))
-        vector = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+        for other in others:
+            vector += other
         self._add_penalty(theta, self.network.parameters(vector))
         return total, vector
 

@@ -110,7 +110,8 @@ class Race:
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
         self.losses, self.trained, self._objectives = {}, {}, {}
         self._averages = {}  # of the losses of each candidate, over its splits
-        self.training_weight = splits[0].data.total_weight
+        data = splits[0].data
+        self.training_weight, self._n_training = data.total_weight, data.n_rows
 
     def alpha(self, candidate):
         """The strength that a candidate stands for."""
@@ -135,6 +136,10 @@ class Race:
             weights = [held_out.total_weight for held_out in self._held_out[: split + 1]]
             self._averages[candidate] = np.average(losses, axis=0, weights=weights)
         self._rules.report(self)
+
+    def forget_rows(self):
+        """Give back the memory of all rows: no more candidates are trained."""
+        self._splits, self._held_out = [], []
 
     def mean(self, candidate):
         """Mean loss on all held-out rows that a candidate has seen.
@@ -267,9 +272,9 @@ class Race:
 
     def table(self):
         """Rows to train on, strength and mean held-out loss of each candidate."""
-        n_rows = self._splits[0].data.n_rows
         return [
-            (n_rows, self.alpha(c), self.mean(c)) for c in sorted(self.losses, reverse=True)
+            (self._n_training, self.alpha(c), self.mean(c))
+            for c in sorted(self.losses, reverse=True)
         ]
 
     def _furthest(self):

@@ -84,7 +84,7 @@ class Run:
         """Minimise, by evaluations of `active` at first; returns an `OptimizeResult`."""
         self._use(active)
         self.verdict = Verdict.GO_ON
-        return self._minimize(theta.astype(np.float64))
+        return self._minimize(theta)
 
     def _use(self, objective):
         self._active = objective

@@ -17,7 +17,7 @@ class ScipyRun(Run):
         self._trial = None  # the latest evaluation; None if it was not finite
         solution = optimize.minimize(
             self._loss_gradient,
-            theta,
+            theta.astype(np.float64),
             method=self.method,
             jac=True,
             callback=self._callback,
@@ -66,11 +66,11 @@ class ScipyRun(Run):
         return self._trial[1:]
 
     def _callback(self, intermediate_result):
-        theta = intermediate_result.x
+        theta = intermediate_result.x.copy()
         try:
             self._tell(theta, *self._loss_and_slope(theta))
         except StopIteration as error:  # of a scorer or callback: no word to scipy
             raise RuntimeError("StopIteration was raised after an iteration.") from error
         if self.was_ended:
             raise StopIteration
-        self._reached = theta.copy(), float(intermediate_result.fun)
+        self._reached = theta, float(intermediate_result.fun)

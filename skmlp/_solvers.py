@@ -5,8 +5,9 @@ method ``hessian_product(theta)``, and for the stochastic solvers
 ``batches(theta, batch_size, rng)`` and ``n_rows``. By ``rough()`` and
 ``for_batches(batch_size, n_epochs)`` it returns one that is faster. After each iteration a
 solver calls ``on_iteration(theta, loss, slope)``, where slope is the norm of the gradient,
-or None if only mini-batches have one, and heeds the `Verdict` that it returns. Gradients
-of mini-batches may be in a lower precision than theta.
+or None if only mini-batches have one, and heeds the `Verdict` that it returns. It never
+changes this theta later, since the caller may keep it. Gradients of mini-batches may be in
+a lower precision than theta.
 """
 
 from collections.abc import Callable

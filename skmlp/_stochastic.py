@@ -148,7 +148,7 @@ def minimize_stochastic(
             objective, theta, rule, schedule, state, batch_size, seed, n_seen
         )
         n_iter += 1
-        verdict = on_iteration(theta, loss, None)
+        verdict = on_iteration(theta.copy(), loss, None)
         is_stalled = verdict is Verdict.STALLED
         state = state._replace(n_plateaus=state.n_plateaus + is_stalled)
         is_over = is_stalled and state.n_plateaus > schedule.n_reductions

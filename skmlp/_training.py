@@ -204,6 +204,7 @@ def _run(begun):
     reached = deque(maxlen=1)  # fit, progress and parameters to end with
     try:
         fit, progress, theta, found = _prepare(begun, reached)
+        begun.clear()  # of starts that may be long, and are behind
         outcome, result = _solve(fit, progress, theta, _watch(fit, progress), found)
     except Interrupted:
         raise

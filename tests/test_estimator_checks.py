@@ -11,6 +11,7 @@ ESTIMATORS = [
     MLPClassifierManual(early_stopping=True),
     MLPClassifierManual(early_stopping="auto"),
     MLPClassifierManual(solver="lbfgs"),
+    MLPClassifierManual(solver="l-bfgs-b"),
     # ten iterations: more of them magnify rounding, of repeated rows beside weights
     MLPClassifierManual(solver="newton-cg", max_iter=10),
     MLPClassifierManual((), solver="newton-cg"),

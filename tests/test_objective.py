@@ -407,12 +407,34 @@ def test_rough_is_the_same_function_in_single_precision(weighted):
     assert relative_error(rough_gradient, gradient) < 1e-5
 
 
-def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rough_is_the_same_function_of_sparse_rows_in_single_precision(weighted):
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(4000, 8)) * 10.0 ** np.arange(-8, 8, 2)
+    X = sparse.csr_array(np.where(rng.random(dense.shape) < 0.3, dense, 0))
+    k = rng.integers(3, size=4000)
+    weights = rng.uniform(0, 5, size=4000) if weighted else None
+    network = Network((8, 100, 3), "tanh")
+    moments = X.toarray().mean(axis=0), X.toarray().std(axis=0)
+    coordinates = standard_coordinates(network, *moments, X.dtype)
+    theta = network.initialize(np.random.RandomState(1), np.float64, standardized=True)
+    objective = Objective(network, X, k, weights, 30.0, coordinates=coordinates)
+    rough = objective.rough()
+    assert rough.X.dtype == rough.dtype == np.float32
+    assert sparse.issparse(rough.X)
+    loss, gradient = objective.loss_gradient(theta)
+    rough_loss, rough_gradient = rough.loss_gradient(theta)
+    assert rough_gradient.dtype == np.float32
+    assert_allclose(rough_loss, loss, rtol=1e-6)
+    assert relative_error(rough_gradient, gradient) < 1e-5
+
+
+def test_only_many_standardised_rows_in_float64_have_a_rough_objective():
     X = np.random.default_rng(0).normal(size=(4000, 5))
     network = Network((5, 100, 3), "logistic")
 
-    def rough(X, dtype=np.float64, standardized=True):
-        mean, scale = np.zeros(5), np.ones(5)
+    def rough(X, dtype=np.float64, standardized=True, mean=0.0, scale=1.0):
+        mean, scale = np.full(5, mean), np.full(5, scale)
         coordinates = standard_coordinates(network, mean, scale, dtype)
         k, coordinates = np.zeros(X.shape[0], int), coordinates if standardized else None
         objective = Objective(network, X, k, None, 1.0, coordinates=coordinates)
@@ -421,8 +443,12 @@ def test_only_many_dense_standardised_rows_in_float64_have_a_rough_objective():
     assert rough(X)
     assert not rough(X[:1000])
     assert not rough(X.astype(np.float32), np.float32)
-    assert not rough(sparse.csr_array(X))
     assert not rough(X, standardized=False)
+    assert rough(sparse.csr_array(X))
+    assert not rough(sparse.csr_array(X), standardized=False)
+    # float32 would lose the digits of these, or weights divided by the scales
+    assert not rough(sparse.csr_array(X), mean=11.0)
+    assert not rough(sparse.csr_array(X), scale=1e-37)
 
 
 def test_the_rough_objective_of_a_large_map_copies_no_rows(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize
 
 from skmlp import MLPClassifierManual
@@ -190,6 +190,23 @@ def having(objective, rough):
 def minimize_roughly(minimize, rough, hook, **limits):
     objective, start = having(Quadratic(), rough), np.full(3, 30.0)
     return minimize(objective, start, on_iteration=hook, **limits)
+
+
+@pytest.mark.parametrize("minimize", [lbfgs, lbfgsb, newton, "sgd"])
+def test_what_the_hook_has_seen_is_not_changed_later(minimize):
+    seen = []
+
+    def hook(theta, loss, slope):
+        seen.append((theta, theta.copy()))
+        return Verdict.GO_ON
+
+    if minimize == "sgd":
+        run(SGD(0.5, True), on_iteration=hook, max_iter=5)
+    else:
+        minimize(Rosenbrock(), np.array([-1.2, 1.0]), on_iteration=hook, max_iter=5)
+    assert len(seen) == 5
+    for theta, before in seen:
+        assert_array_equal(theta, before)
 
 
 @of_the_whole
@@ -721,7 +738,7 @@ def test_pairs_are_the_formula_of_bfgs(n_steps):
     """The product form (7.16) of Nocedal and Wright, of the last ten pairs."""
     rng = np.random.default_rng(n_steps)
     A = np.diag(rng.uniform(0.5, 2, size=30))
-    pairs, kept, gradient = Pairs(30, np.dtype(np.float64)), [], rng.normal(size=30)
+    pairs, kept, gradient = Pairs(30), [], rng.normal(size=30)
     for _ in range(n_steps):
         direction, step = rng.normal(size=30), rng.uniform(0.1, 2)
         later = gradient + step * A @ direction
@@ -739,7 +756,7 @@ def test_pairs_are_the_formula_of_bfgs(n_steps):
 
 def test_without_pairs_the_step_has_length_one():
     g = np.array([3.0, -4.0])
-    pairs = Pairs(2, g.dtype)
+    pairs = Pairs(2)
     assert_allclose(pairs.direction(g, 5.0), [-0.6, 0.8])
     pairs.add(1.0, g, g, 2 * g)
     pairs.clear()
@@ -751,7 +768,7 @@ def test_without_pairs_the_step_has_length_one():
     [(2**15, 10, "f8"), (2**15 + 1, 10, "f4"), (2**20, 10, "f4"), (2**20 + 1, 5, "f4")],
 )
 def test_long_pairs_are_kept_in_single_precision_and_are_fewer(size, n_most, dtype):
-    pairs, kept = Pairs(size, np.dtype(np.float64)), []
+    pairs, kept = Pairs(size), []
     for i in range(n_most + 2):
         gradient = np.zeros(size)
         gradient[i] = 1.0
@@ -767,7 +784,7 @@ def test_long_pairs_are_kept_in_single_precision_and_are_fewer(size, n_most, dty
 def test_pairs_in_single_precision_have_no_unit(unit):
     """Squares of their numbers would be too small, or too large, for it."""
     rng = np.random.default_rng(0)
-    start, pairs = rng.normal(size=3), Pairs(2**15 + 3, np.dtype(np.float64))
+    start, pairs = rng.normal(size=3), Pairs(2**15 + 3)
     direction, gradient, later = np.zeros((3, 2**15 + 3))
     direction[:3], later[:3] = start, unit * start
     pairs.add(1.0, direction, gradient, later)

@@ -1,10 +1,12 @@
 """A training needs no estimator, and one that fails leaves none changed."""
 
 import copy
+import tracemalloc
 
 import numpy as np
 import pytest
 from common import assert_same_state, short, short_fits
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
@@ -374,3 +376,26 @@ def test_what_is_kept_is_the_best_candidate_or_the_last_iteration(
         losses.append(model.loss_)
         assert model.alpha_search_ is None
     assert len(set(losses)) == 4
+
+
+@short_fits
+@pytest.mark.parametrize(
+    ("alpha", "shape", "n_units", "most"),
+    [(1.0, (12_000, 20_000), 55, 18), ("auto", (3000, 5000), 60, 25)],
+    ids=["five pairs", "search"],
+)
+def test_a_wide_fit_takes_few_vectors(alpha, shape, n_units, most):
+    """Of P float64 numbers, with all that a search and the data take."""
+    rng = np.random.default_rng(0)
+    n_rows, n_words = shape
+    columns, k = rng.integers(n_words, size=20 * n_rows), np.arange(n_rows) % 4
+    columns[::20] = k
+    X = sparse.csr_array((np.ones(20 * n_rows), columns, 20 * np.arange(n_rows + 1)), shape)
+    X.sum_duplicates()
+    model = MLPClassifierManual(n_units, alpha=alpha, max_iter=12, random_state=0)
+    tracemalloc.start()
+    model.fit(X, k)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    n_parameters = sum(part.size for part in (*model.coefs_, *model.intercepts_))
+    assert peak < most * 8 * n_parameters
