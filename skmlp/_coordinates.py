@@ -17,7 +17,8 @@ Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural Netw
 of the Trade, 1998, sections 4.3 and 4.4.
 """
 
-from functools import reduce
+from functools import partial, reduce
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
@@ -27,8 +28,8 @@ from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 from skmlp._memory_map import pieces
 from skmlp._warnings import warn
 
-# Numbers in a block of rows
-_BLOCK_NUMBERS = 2**18
+# Numbers in a block of rows, and blocks that threads share: moments of more take memory
+_BLOCK_NUMBERS, _BLOCKS_AT_A_TIME = 2**18, 4
 # Values from which on, as below their inverse, squares and fourth powers may be no floats
 _FAR = 2.0**200
 # Weights of a standardised feature are hardly larger
@@ -289,7 +290,7 @@ def drifted(scaling, new):
     return tuple(np.where(have_drifted, *pair) for pair in zip(new, scaling, strict=True))
 
 
-def feature_moments(X, weights):
+def feature_moments(X, weights, map_rows=map):
     """Mean, variance, total weight, smallest and largest value of the features.
 
     Parameters
@@ -297,6 +298,8 @@ def feature_moments(X, weights):
     X : {ndarray, CSR} of shape (n, d)
         A memory map is read in blocks.
     weights : ndarray of shape (n,) or None
+    map_rows : callable, default=map
+        A ``map`` over a few blocks of rows: whatever it is, the moments are the same.
 
     Returns
     -------
@@ -307,11 +310,22 @@ def feature_moments(X, weights):
     low, high : ndarray of shape (d,), float64
         Of rows that have a weight.
     """
+
+    def of_block(rows):
+        return _block_moments(X[rows], None if weights is None else weights[rows])
+
+    n_rows, n_block = X.shape[0], _rows_in_a_block(X)
     of_blocks = (
-        _block_moments(X[rows], None if weights is None else weights[rows])
-        for rows in pieces(X, _rows_in_a_block(X))
+        map_rows(of_block, _blocks(rows, n_rows, n_block))
+        for rows in pieces(X, _BLOCKS_AT_A_TIME * n_block)
     )
-    return reduce(merge_moments, of_blocks)
+    return reduce(merge_moments, chain.from_iterable(of_blocks))
+
+
+def _blocks(rows, n_rows, n_block):
+    """Slices of `n_block` rows that a slice of rows consists of."""
+    starts = range(*rows.indices(n_rows)[:2], n_block)
+    return [slice(start, start + n_block) for start in starts]
 
 
 def merge_moments(one, other):
@@ -460,17 +474,20 @@ def _block_moments(X, weights):
         power = np.broadcast_to(power, low.shape)
         mean, variance = _sparse_mean_variance(X, weights, power, shift)
     else:
-        mean, variance = _dense_mean_variance(
-            np.divide(X, power, dtype=np.float64), weights
-        )
+        X = X if np.isscalar(power) else np.divide(X, power, dtype=np.float64)
+        mean, variance = _dense_mean_variance(X, weights)
     return mean * power, variance, total, low, high
 
 
 def _dense_mean_variance(X, weights):
-    mean = np.average(X, axis=0, weights=weights)
+    average = partial(np.average, axis=0, weights=weights)
+    # the only array as large as X: of several, systems take back the memory at each call
+    scratch = X.astype(np.float64)
+    mean = average(scratch)
     # the rounding of a sum grows with its length; a second mean, of differences, removes it
-    mean += np.average(X - mean, axis=0, weights=weights)
-    return mean, np.average((X - mean) ** 2, axis=0, weights=weights)
+    mean += average(np.subtract(X, mean, out=scratch))
+    np.subtract(X, mean, out=scratch)
+    return mean, average(np.square(scratch, out=scratch))
 
 
 def _sparse_mean_variance(X, weights, power, shift):
