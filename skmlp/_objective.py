@@ -222,16 +222,14 @@ class Objective:
         nothing. Its rounding of a gradient is nothing beside the noise of the draw of the
         rows; and rows that are standardised have values of 10 at most, unless they have no
         weight. To standardise them takes a tenth to a quarter of an epoch: of many epochs,
-        it is done once. A copy of rows that are in single precision would be as large as
-        they are, and save a third as much time.
+        it is done once.
         """
         if batch_size >= self.n_rows and not self.dropout:
             return self
         is_long = self.n_rows * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
         have_weight = self.weights is None or self.weights.all()
         is_rough = is_long and have_weight and self.dtype == np.float64
-        is_kept = is_rough and n_epochs > 1
-        return self._standardised(np.float32 if is_rough else self.dtype, is_kept)
+        return self._standardised(np.float32 if is_rough else self.dtype, n_epochs > 1)
 
     def _standardised(self, dtype, is_kept):
         """The same function of standardised rows, which are kept or made at each reading.
