@@ -22,7 +22,7 @@ from itertools import chain
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import get_blas_funcs
+from scipy.linalg import blas
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import pieces
@@ -66,7 +66,11 @@ class Coordinates:
         self.means = means
         self.scales = scales
         self.of_standard = of_standard
-        self.is_identity = all(vector is None for vector in (*means, *scales))
+        pairs = zip(means, scales, strict=True)
+        self._changed = [
+            i for i, pair in enumerate(pairs) if any(vector is not None for vector in pair)
+        ]
+        self.is_identity = not self._changed
 
     @classmethod
     def identity(cls, network):
@@ -102,7 +106,7 @@ class Coordinates:
             if scale is not None:
                 W /= scale[:, np.newaxis]
             if mean is not None:
-                b -= mean @ W
+                b -= np.dot(mean, W)
 
     def from_raw(self, parameters):
         """From (W, b) to (W', b'), in place."""
@@ -116,7 +120,8 @@ class Coordinates:
         """From the gradient with respect to (W, b) to that for (W', b'), in place."""
         for dW, db, mean, scale in self._layers(gradient):
             if mean is not None:  # a rank-one update in one pass; dW is in Fortran order
-                get_blas_funcs("ger", (dW,))(-1, mean, db, a=dW, overwrite_a=True)
+                ger = blas.sger if dW.dtype == np.float32 else blas.dger
+                ger(-1, mean, db, a=dW, overwrite_a=True)
             if scale is not None:
                 dW /= scale[:, np.newaxis]
 
@@ -156,9 +161,11 @@ class Coordinates:
             dW[rows] = dW[rows] / factor**power + np.outer((-shift) ** power, db)
 
     def _layers(self, parameters):
-        return zip(
-            parameters.coefs, parameters.intercepts, self.means, self.scales, strict=True
-        )
+        """Weights, biases, means and scales of the layers that have means or scales."""
+        _, coefs, intercepts = parameters
+        return [
+            (coefs[i], intercepts[i], self.means[i], self.scales[i]) for i in self._changed
+        ]
 
 
 def raw_parameters(network, coordinates, theta):

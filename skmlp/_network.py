@@ -328,7 +328,7 @@ class Network:
         for layer in range(len(deltas), -1, -1):
             h = outputs[layer - 1] if layer else X
             _matmul(h.T, delta, gradient.coefs[layer], map_two)
-            np.matmul(ones, delta, out=gradient.intercepts[layer])
+            np.dot(ones, delta, out=gradient.intercepts[layer])
             if layer:
                 below = deltas[layer - 1]
                 _matmul(delta, parameters.coefs[layer].T, below, map_two)

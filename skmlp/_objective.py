@@ -276,18 +276,18 @@ class Objective:
         # theta's weights in the precision of the gradient, to which they add the penalty's
         keeps_weights = self.coordinates.scales[0] is None
         point = parameters.vector if keeps_weights else theta
-        draw, workspace = self.network.dropout, self.network.workspace
+        make, masks, n_rows = self.network.workspace, None, 0
         for batch in self._batches(batch_size, rng, n_batches):
             if parameters.vector is not theta:
                 np.copyto(parameters.vector, theta)
                 self.coordinates.to_raw(parameters)
-            n_rows = len(batch[1])
+            if n_rows != len(batch[1]):
+                n_rows = len(batch[1])
+                workspace = self._kept(make, n_rows, self.dtype, self.map_rows)
+            if self.dropout:
+                masks = self.network.dropout(self.dropout, n_rows, rng, self.dtype)
             loss = self.network.loss_gradient(
-                parameters,
-                *batch,
-                gradient,
-                self._kept(workspace, n_rows, self.dtype, self.map_rows),
-                draw(self.dropout, n_rows, rng, self.dtype) if self.dropout else None,
+                parameters, *batch, gradient, workspace, masks
             )
             self._add_penalty(point, gradient)
             yield loss + self._penalty(theta), gradient.vector
