@@ -210,13 +210,13 @@ class Network:
         variance = 1 + _BIAS_SPREAD**2 if layer == 1 else 1.0
         return 1 / np.sqrt(fan_in * mean_square(self.activation, variance)), 0.0
 
-    def workspace(self, n_rows, dtype, map_two=None):
+    def workspace(self, n_rows, dtype):
         """Scratch memory for `n_rows` rows of data."""
         return Workspace(
             self._arrays(n_rows, dtype),
             self._arrays(n_rows, dtype)[:-1],
             np.ones(n_rows, dtype),
-            map_two,
+            None,
         )
 
     def linearization(self, n_rows, dtype):

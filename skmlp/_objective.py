@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 from scipy import sparse
@@ -20,7 +20,7 @@ from scipy.linalg import get_blas_funcs
 from skmlp._coordinates import Coordinates, raw_parameters
 from skmlp._encoded import Encoded
 from skmlp._memory_map import give_back, memory_map
-from skmlp._parallel import serial
+from skmlp._parallel import faster, serial
 
 # Bytes that the activations of a block of rows may take. Some 2000 rows of 100 units are
 # few enough for cache, and enough for the work of a call to outweigh the hand-over between
@@ -276,21 +276,32 @@ class Objective:
         # theta's weights in the precision of the gradient, to which they add the penalty's
         keeps_weights = self.coordinates.scales[0] is None
         point = parameters.vector if keeps_weights else theta
-        make, masks, n_rows = self.network.workspace, None, 0
+        maps, masks, workspace = self._kept(self._maps), None, None
         for batch in self._batches(batch_size, rng, n_batches):
             if parameters.vector is not theta:
                 np.copyto(parameters.vector, theta)
                 self.coordinates.to_raw(parameters)
-            if n_rows != len(batch[1]):
-                n_rows = len(batch[1])
-                workspace = self._kept(make, n_rows, self.dtype, self.map_rows)
+            workspace = self._workspace(len(batch[1]), next(maps), workspace)
             if self.dropout:
-                masks = self.network.dropout(self.dropout, n_rows, rng, self.dtype)
+                masks = self.network.dropout(self.dropout, len(batch[1]), rng, self.dtype)
             loss = self.network.loss_gradient(
                 parameters, *batch, gradient, workspace, masks
             )
             self._add_penalty(point, gradient)
             yield loss + self._penalty(theta), gradient.vector
+
+    def _workspace(self, n_rows, map_two, last):
+        """The last workspace, or another one if that does not suit."""
+        if last is not None and len(last.ones) == n_rows and last.map_two is map_two:
+            return last
+        workspace = self._kept(self.network.workspace, n_rows, self.dtype)
+        return workspace._replace(map_two=map_two)
+
+    def _maps(self):
+        """The maps for the steps of mini-batches, of which the faster one is taken."""
+        if self.map_rows is serial:
+            return repeat(serial)
+        return faster(serial, self.map_rows)
 
     def _add_penalty(self, theta, gradient):
         """Make a gradient of the sum over rows one of F, in the coordinates of theta."""

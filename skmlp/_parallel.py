@@ -8,10 +8,13 @@ child, and restores it later, must not take the one thread for the limit before.
 
 import ctypes
 import os
+import statistics
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import repeat
 from queue import SimpleQueue
 
 import numpy as np
@@ -20,6 +23,8 @@ from threadpoolctl import ThreadpoolController
 # Multiplications of a product up to which OpenBLAS uses one thread by itself
 _TINY_PRODUCT = 9216
 _QUIET = {"all": "ignore"}
+# Steps in which a way is tried, and then those in which the fastest is taken
+_TRIAL_STEPS, _SETTLED_STEPS = 3, 100
 
 
 @lru_cache(maxsize=1)
@@ -288,3 +293,22 @@ def _shared_map(works, n_helpers, function, *iterables):
         if error is not None:
             raise error
     return results
+
+
+def faster(*ways):
+    """Yield one of several ways for each step: the one that has taken the least time.
+
+    Each is tried from time to time. They must not differ in their results: whether two
+    threads are faster depends on how far a machine's cores are apart, and on what else it
+    does.
+    """
+    while True:
+        medians = []
+        for way in ways:
+            seconds = []
+            for _ in range(_TRIAL_STEPS):
+                start = time.perf_counter()
+                yield way
+                seconds.append(time.perf_counter() - start)
+            medians.append(statistics.median(seconds))
+        yield from repeat(ways[medians.index(min(medians))], _SETTLED_STEPS)
