@@ -5,7 +5,6 @@ derivation; `tests/test_derivation.py` spells it out.
 """
 
 from collections.abc import Callable
-from functools import partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -21,6 +20,8 @@ from skmlp._losses import LOSSES
 _LARGE_PRODUCT = 2**25
 # What one thread computes until the other has begun and has told that it is done
 _HAND_OVER = 3 * 2**22
+# Rows or columns that BLAS computes at once
+_BLAS_LINES = 16
 # Deviation of the first hidden layer's biases at the start: where its units bend
 _BIAS_SPREAD = 0.5
 
@@ -513,9 +514,8 @@ def _add_matmul(A, B, out):
 def _matmul(A, B, out, map_two=None):
     """``out[...] = A @ B``, where A may be sparse (and then is never densified).
 
-    With `map_two`, a large product is computed as two, of some rows or columns of `out`
-    each: always, so that its bits do not depend on how many threads the map has. They are
-    rows if A has them in one piece, lest BLAS brings all of A into its own order twice.
+    With `map_two`, a large product is computed as two, each of a part of the larger factor:
+    always, so that its bits do not depend on how many threads the map has.
     """
     if not isinstance(A, np.ndarray):
         _sparse_matmul(A, B, out)
@@ -525,12 +525,16 @@ def _matmul(A, B, out, map_two=None):
     if map_two is None or size < _LARGE_PRODUCT:
         np.matmul(A, B, out=out)
     else:
-        axis = int(not A.flags.c_contiguous)
-        first = int(out.shape[axis] * (size + _HAND_OVER) / (2 * size))
-        split = partial(np.split, indices_or_sections=[first], axis=axis)
-        factors = ([A, A], split(B)) if axis else (split(A), [B, B])
+        by_columns = A.size < B.size
+        n = out.shape[int(by_columns)]
+        first = int(n * (size + _HAND_OVER) / (2 * size)) // _BLAS_LINES * _BLAS_LINES
+        cuts = slice(first), slice(first, n)
+        if by_columns:
+            parts = [A, A], [B[:, cut] for cut in cuts], [out[:, cut] for cut in cuts]
+        else:
+            parts = [A[cut] for cut in cuts], [B, B], [out[cut] for cut in cuts]
         # a map may be lazy
-        list(map_two(lambda A, B, out: np.matmul(A, B, out=out), *factors, split(out)))
+        list(map_two(lambda A, B, out: np.matmul(A, B, out=out), *parts))
 
 
 def _sparse_matmul(A, B, out):
