@@ -228,8 +228,8 @@ class Objective:
             return self
         is_long = self.n_rows * self.network.n_weights >= _FEWEST_ROUGH_PRODUCTS
         have_weight = self.weights is None or self.weights.all()
-        is_rough = is_long and have_weight and self.dtype == np.float64
-        return self._standardised(np.float32 if is_rough else self.dtype, n_epochs > 1)
+        dtype = np.dtype(np.float32 if is_long and have_weight else self.dtype)
+        return self._standardised(dtype, n_epochs > 1 and dtype == np.float32)
 
     def _standardised(self, dtype, is_kept):
         """The same function of standardised rows, which are kept or made at each reading.
