@@ -17,18 +17,19 @@ Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", in Neural Netw
 of the Trade, 1998, sections 4.3 and 4.4.
 """
 
-from functools import reduce
+from functools import partial, reduce
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import get_blas_funcs
+from scipy.linalg import blas
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from skmlp._memory_map import pieces
 from skmlp._warnings import warn
 
-# Numbers in a block of rows
-_BLOCK_NUMBERS = 2**18
+# Numbers in a block of rows, and blocks that threads share: moments of more take memory
+_BLOCK_NUMBERS, _BLOCKS_AT_A_TIME = 2**18, 4
 # Values from which on, as below their inverse, squares and fourth powers may be no floats
 _FAR = 2.0**200
 # Weights of a standardised feature are hardly larger
@@ -65,7 +66,11 @@ class Coordinates:
         self.means = means
         self.scales = scales
         self.of_standard = of_standard
-        self.is_identity = all(vector is None for vector in (*means, *scales))
+        pairs = zip(means, scales, strict=True)
+        self._changed = [
+            i for i, pair in enumerate(pairs) if any(vector is not None for vector in pair)
+        ]
+        self.is_identity = not self._changed
 
     @classmethod
     def identity(cls, network):
@@ -130,7 +135,7 @@ class Coordinates:
             if scale is not None:
                 W /= scale[:, np.newaxis]
             if mean is not None:
-                b -= mean @ W
+                b -= np.dot(mean, W)
 
     def from_raw(self, parameters):
         """From (W, b) to (W', b'), in place."""
@@ -144,7 +149,8 @@ class Coordinates:
         """From the gradient with respect to (W, b) to that for (W', b'), in place."""
         for dW, db, mean, scale in self._layers(gradient):
             if mean is not None:  # a rank-one update in one pass; dW is in Fortran order
-                get_blas_funcs("ger", (dW,))(-1, mean, db, a=dW, overwrite_a=True)
+                ger = blas.sger if dW.dtype == np.float32 else blas.dger
+                ger(-1, mean, db, a=dW, overwrite_a=True)
             if scale is not None:
                 dW /= scale[:, np.newaxis]
 
@@ -184,9 +190,11 @@ class Coordinates:
             dW[rows] = dW[rows] / factor**power + np.outer((-shift) ** power, db)
 
     def _layers(self, parameters):
-        return zip(
-            parameters.coefs, parameters.intercepts, self.means, self.scales, strict=True
-        )
+        """Weights, biases, means and scales of the layers that have means or scales."""
+        _, coefs, intercepts = parameters
+        return [
+            (coefs[i], intercepts[i], self.means[i], self.scales[i]) for i in self._changed
+        ]
 
 
 def raw_parameters(network, coordinates, theta):
@@ -318,7 +326,7 @@ def drifted(scaling, new):
     return tuple(np.where(have_drifted, *pair) for pair in zip(new, scaling, strict=True))
 
 
-def feature_moments(X, weights):
+def feature_moments(X, weights, map_rows=map):
     """Mean, variance, total weight, smallest and largest value of the features.
 
     Parameters
@@ -326,6 +334,8 @@ def feature_moments(X, weights):
     X : {ndarray, CSR} of shape (n, d)
         A memory map is read in blocks.
     weights : ndarray of shape (n,) or None
+    map_rows : callable, default=map
+        A ``map`` over a few blocks of rows: whatever it is, the moments are the same.
 
     Returns
     -------
@@ -336,11 +346,22 @@ def feature_moments(X, weights):
     low, high : ndarray of shape (d,), float64
         Of rows that have a weight.
     """
+
+    def of_block(rows):
+        return _block_moments(X[rows], None if weights is None else weights[rows])
+
+    n_rows, n_block = X.shape[0], _rows_in_a_block(X)
     of_blocks = (
-        _block_moments(X[rows], None if weights is None else weights[rows])
-        for rows in pieces(X, _rows_in_a_block(X))
+        map_rows(of_block, _blocks(rows, n_rows, n_block))
+        for rows in pieces(X, _BLOCKS_AT_A_TIME * n_block)
     )
-    return reduce(merge_moments, of_blocks)
+    return reduce(merge_moments, chain.from_iterable(of_blocks))
+
+
+def _blocks(rows, n_rows, n_block):
+    """Slices of `n_block` rows that a slice of rows consists of."""
+    starts = range(*rows.indices(n_rows)[:2], n_block)
+    return [slice(start, start + n_block) for start in starts]
 
 
 def merge_moments(one, other):
@@ -489,17 +510,20 @@ def _block_moments(X, weights):
         power = np.broadcast_to(power, low.shape)
         mean, variance = _sparse_mean_variance(X, weights, power, shift)
     else:
-        mean, variance = _dense_mean_variance(
-            np.divide(X, power, dtype=np.float64), weights
-        )
+        X = X if np.isscalar(power) else np.divide(X, power, dtype=np.float64)
+        mean, variance = _dense_mean_variance(X, weights)
     return mean * power, variance, total, low, high
 
 
 def _dense_mean_variance(X, weights):
-    mean = np.average(X, axis=0, weights=weights)
+    average = partial(np.average, axis=0, weights=weights)
+    # the only array as large as X: of several, systems take back the memory at each call
+    scratch = X.astype(np.float64)
+    mean = average(scratch)
     # the rounding of a sum grows with its length; a second mean, of differences, removes it
-    mean += np.average(X - mean, axis=0, weights=weights)
-    return mean, np.average((X - mean) ** 2, axis=0, weights=weights)
+    mean += average(np.subtract(X, mean, out=scratch))
+    np.subtract(X, mean, out=scratch)
+    return mean, average(np.square(scratch, out=scratch))
 
 
 def _sparse_mean_variance(X, weights, power, shift):

@@ -126,14 +126,15 @@ def softmax_cross_entropy(Z, k, weights):
     """
     if not Z.flags.f_contiguous:  # else what follows would write to a copy
         raise ValueError("Z has to be in Fortran order.")
-    flat = Z.T.reshape(-1)  # a view: one index into it is cheaper than two into Z
+    Z = Z.T  # in C order, which numpy sees at once
+    flat = Z.reshape(-1)  # a view: one index into it is cheaper than two into Z
     target = k * len(k)
     target += np.arange(len(k))
-    _shift(Z)
+    Z -= np.maximum.reduce(Z)
     shifted = flat[target]
     np.exp(Z, out=Z)
-    total = np.add.reduce(Z, axis=1)
-    Z *= (weights / total)[:, np.newaxis]
+    total = np.add.reduce(Z)
+    Z *= weights / total
     flat[target] -= weights
     loss = np.log(total, out=total)
     loss -= shifted

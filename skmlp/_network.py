@@ -5,7 +5,6 @@ derivation; `tests/test_derivation.py` spells it out.
 """
 
 from collections.abc import Callable
-from functools import partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -17,8 +16,12 @@ from skmlp._activations import ACTIVATIONS, mean_square
 from skmlp._losses import LOSSES
 
 # Size of a product, multiplications times bytes a number, from which two threads are worth
-# their hand-over: some 200 us of work for each
-_LARGE_PRODUCT = 2**26
+# their hand-over: some 200 us of work
+_LARGE_PRODUCT = 2**25
+# What one thread computes until the other has begun and has told that it is done
+_HAND_OVER = 3 * 2**22
+# Rows or columns that BLAS computes at once
+_BLAS_LINES = 16
 # Deviation of the first hidden layer's biases at the start: where its units bend
 _BIAS_SPREAD = 0.5
 
@@ -53,14 +56,14 @@ class Workspace(NamedTuple):
         delta of each hidden layer; the delta of the logits is written over them.
     ones : ndarray of shape (n,)
         Column sums are products with it, which BLAS does best.
-    map_halves : callable or None
-        A ``map`` for the two halves of a large product.
+    map_two : callable or None
+        A ``map`` for the two parts of a large product.
     """
 
     outputs: list
     deltas: list
     ones: np.ndarray
-    map_halves: Callable | None
+    map_two: Callable | None
 
 
 class Dropout(NamedTuple):
@@ -239,13 +242,13 @@ class Network:
         variance = 1 + _BIAS_SPREAD**2 if layer == 1 else 1.0
         return 1 / np.sqrt(fan_in * mean_square(self.activation, variance)), 0.0
 
-    def workspace(self, n_rows, dtype, map_halves=None):
+    def workspace(self, n_rows, dtype):
         """Scratch memory for `n_rows` rows of data."""
         return Workspace(
             self._arrays(n_rows, dtype),
             self._arrays(n_rows, dtype)[:-1],
             np.ones(n_rows, dtype),
-            map_halves,
+            None,
         )
 
     def linearization(self, n_rows, dtype):
@@ -266,7 +269,7 @@ class Network:
             masks.append(np.divide(kept.T, 1 - rate, dtype=dtype))
         return Dropout(rate, masks)
 
-    def forward(self, parameters, X, outputs, map_halves=None, dropout=None):
+    def forward(self, parameters, X, outputs, map_two=None, dropout=None):
         """Outputs of every layer: (5) if hidden, the logits hV + d of (7) for the last.
 
         Parameters
@@ -275,7 +278,7 @@ class Network:
         X : {ndarray, CSR} of shape (n, d)
         outputs : list of ndarray of shape (n, n_units), in Fortran order
             One for each layer, overwritten.
-        map_halves : callable, optional
+        map_two : callable, optional
             See `Workspace`.
         dropout : Dropout, optional
             Multiplies the outputs of the hidden layers.
@@ -283,7 +286,7 @@ class Network:
         h = X
         layers = zip(parameters.coefs, parameters.intercepts, outputs, strict=True)
         for layer, (W, b, Z) in enumerate(layers):
-            _matmul(h, W, Z, map_halves)
+            _matmul(h, W, Z, map_two)
             if Z is outputs[-1]:
                 Z += b
             else:
@@ -314,7 +317,7 @@ class Network:
 
         The logits' place in the workspace is taken by the weighted residuals.
         """
-        self.forward(parameters, X, workspace.outputs, workspace.map_halves, dropout)
+        self.forward(parameters, X, workspace.outputs, workspace.map_two, dropout)
         return self.output.residual(workspace.outputs[-1], targets, weights)
 
     def loss_gradient(
@@ -351,16 +354,16 @@ class Network:
         loss : float
             sum_i weights_i * loss_i.
         """
-        outputs, deltas, ones, map_halves = workspace
+        outputs, deltas, ones, map_two = workspace
         loss = self.loss(parameters, X, targets, weights, workspace, dropout)
         delta = outputs[-1]
         for layer in range(len(deltas), -1, -1):
             h = outputs[layer - 1] if layer else X
-            _matmul(h.T, delta, gradient.coefs[layer], map_halves)
-            np.matmul(ones, delta, out=gradient.intercepts[layer])
+            _matmul(h.T, delta, gradient.coefs[layer], map_two)
+            np.dot(ones, delta, out=gradient.intercepts[layer])
             if layer:
                 below = deltas[layer - 1]
-                _matmul(delta, parameters.coefs[layer].T, below, map_halves)
+                _matmul(delta, parameters.coefs[layer].T, below, map_two)
                 if dropout is not None:
                     below *= dropout.masks[layer - 1]
                     h *= 1 - dropout.rate  # without its mask again, or 0 where delta is
@@ -539,24 +542,30 @@ def _add_matmul(A, B, out):
     gemm(1.0, A, B, 1.0, out, *is_transposed, overwrite_c=True)
 
 
-def _matmul(A, B, out, map_halves=None):
+def _matmul(A, B, out, map_two=None):
     """``out[...] = A @ B``, where A may be sparse (and then is never densified).
 
-    With `map_halves`, a large product is computed as two, of half the columns or rows of
-    `out` each: always, so that its bits do not depend on how many threads the map has.
+    With `map_two`, a large product is computed as two, each of a part of the larger factor:
+    always, so that its bits do not depend on how many threads the map has.
     """
     if not isinstance(A, np.ndarray):
         _sparse_matmul(A, B, out)
         return
     A = _for_blas(A)
-    if map_halves is None or A.nbytes * B.shape[1] < _LARGE_PRODUCT:
+    size = A.nbytes * B.shape[1]
+    if map_two is None or size < _LARGE_PRODUCT:
         np.matmul(A, B, out=out)
     else:
-        axis = int(out.flags.f_contiguous)
-        halve = partial(np.split, indices_or_sections=[out.shape[axis] // 2], axis=axis)
-        factors = ([A, A], halve(B)) if axis else (halve(A), [B, B])
+        by_columns = A.size < B.size
+        n = out.shape[int(by_columns)]
+        first = int(n * (size + _HAND_OVER) / (2 * size)) // _BLAS_LINES * _BLAS_LINES
+        cuts = slice(first), slice(first, n)
+        if by_columns:
+            parts = [A, A], [B[:, cut] for cut in cuts], [out[:, cut] for cut in cuts]
+        else:
+            parts = [A[cut] for cut in cuts], [B, B], [out[cut] for cut in cuts]
         # a map may be lazy
-        list(map_halves(lambda A, B, out: np.matmul(A, B, out=out), *factors, halve(out)))
+        list(map_two(lambda A, B, out: np.matmul(A, B, out=out), *parts))
 
 
 def _sparse_matmul(A, B, out):

@@ -8,11 +8,14 @@ child, and restores it later, must not take the one thread for the limit before.
 
 import ctypes
 import os
+import statistics
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import repeat
+from queue import SimpleQueue
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -20,6 +23,8 @@ from threadpoolctl import ThreadpoolController
 # Multiplications of a product up to which OpenBLAS uses one thread by itself
 _TINY_PRODUCT = 9216
 _QUIET = {"all": "ignore"}
+# Steps in which a way is tried, and then those in which the fastest is taken
+_TRIAL_STEPS, _SETTLED_STEPS = 3, 100
 
 
 @lru_cache(maxsize=1)
@@ -212,42 +217,98 @@ def row_threads(n_tasks, largest_product=np.inf):
         if n_helpers == 0 or not (limits or own_limits):
             yield serial
             return
-        pool = ThreadPoolExecutor(n_helpers, initializer=_prepare_helper)
-        try:
-            yield partial(_shared_map, pool, n_helpers)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with _helpers(n_helpers) as works:
+            yield partial(_shared_map, works, n_helpers)
 
 
-def _prepare_helper():
+@contextmanager
+def _helpers(n_helpers):
+    """Threads that do what is put into a queue: yield it.
+
+    A step of a mini-batch takes some 100 us: a future, as an executor has, takes 20 of
+    them more than a queue.
+    """
+    works = SimpleQueue()
+    threads = [
+        threading.Thread(target=_serve, args=(works,), daemon=True)
+        for _ in range(n_helpers)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        yield works
+    finally:
+        for _ in threads:
+            works.put(None)
+        for thread in threads:
+            if thread.ident is not None:  # else it could not be started
+                thread.join()
+
+
+def _serve(works):
     np.seterr(**_QUIET)
     _set_one_here()
+    for work in iter(works.get, None):
+        work()
 
 
-def _shared_map(pool, n_helpers, function, *iterables):
-    """A ``map`` whose calls are shared by this thread and the pool's.
+def _shared_map(works, n_helpers, function, *iterables):
+    """A ``map`` whose calls are shared by this thread and the helpers.
 
     Each takes the next call when it is done with its last, so that a thread which the
-    machine keeps waiting holds up one call at most. To take from the end of a list is one
-    step that no other thread comes between, with or without Python's global lock.
+    machine keeps waiting holds up one call at most, and none if it has not begun. To take
+    from the end of a list is one step that no other thread comes between, with or without
+    Python's global lock.
     """
     calls = list(zip(*iterables, strict=True))
     results = [None] * len(calls)
-    remaining = list(range(len(calls)))[::-1]
+    remaining, done = list(range(len(calls)))[::-1], SimpleQueue()
 
-    def work():
-        while True:
-            try:
-                i = remaining.pop()
-            except IndexError:
-                return
-            results[i] = function(*calls[i])
+    def take():
+        """Make the next call, if there is one."""
+        try:
+            i = remaining.pop()
+        except IndexError:
+            return False
+        results[i] = function(*calls[i])
+        return True
 
-    helpers = [pool.submit(work) for _ in range(min(n_helpers, len(calls) - 1))]
+    def assist():
+        try:
+            while take():
+                done.put(None)
+        except BaseException as error:  # which the caller raises
+            done.put(error)
+
+    for _ in range(min(n_helpers, len(calls) - 1)):
+        works.put(assist)
+    n_own = 0
     try:
-        work()
+        while take():
+            n_own += 1
     finally:
         remaining.clear()  # after an error or Ctrl-C, no thread takes another call
-    for helper in helpers:
-        helper.result()
+    for _ in range(len(calls) - n_own):
+        error = done.get()
+        if error is not None:
+            raise error
     return results
+
+
+def faster(*ways):
+    """Yield one of several ways for each step: the one that has taken the least time.
+
+    Each is tried from time to time. They must not differ in their results: whether two
+    threads are faster depends on how far a machine's cores are apart, and on what else it
+    does.
+    """
+    while True:
+        medians = []
+        for way in ways:
+            seconds = []
+            for _ in range(_TRIAL_STEPS):
+                start = time.perf_counter()
+                yield way
+                seconds.append(time.perf_counter() - start)
+            medians.append(statistics.median(seconds))
+        yield from repeat(ways[medians.index(min(medians))], _SETTLED_STEPS)

@@ -260,9 +260,9 @@ class Rows:
         """Blocks of rows that a network is evaluated over."""
         return len(row_blocks(self.X, network))
 
-    def moments(self):
+    def moments(self, map_rows=serial):
         """Moments of the features; see `feature_moments`."""
-        return feature_moments(self.X, self.weights)
+        return feature_moments(self.X, self.weights, map_rows)
 
     def sample(self, seed, n_most):
         """All rows that have a weight, or some drawn at random if there are too many.

@@ -23,10 +23,10 @@ from skmlp._scaling import N_ROWS, find_tails, merge_tails, scaling_of
 _FIRST_ROWS = 30
 
 
-def choose_coordinates(settings, network, data, progress):
+def choose_coordinates(settings, network, data, progress, map_rows):
     """Choose the coordinates of a training that does not go on from another."""
     if settings.standardize:
-        moments = data.moments()
+        moments = data.moments(map_rows)
         warn_of_lost(moments, data.dtype)
         tails = _tails(network, data, progress, moments)
         unit = settings.standardize if isinstance(settings.standardize, str) else None

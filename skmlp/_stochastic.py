@@ -71,6 +71,11 @@ class Adam:
         # Moments are kept without their factors (1 - beta), which saves two passes
         self._m_scale = 1 - self.beta_1
         self._v_scale = math.sqrt(1 - self.beta_2)
+        # where squares underflow, v is 0 and epsilon all that m is divided by
+        self._least = {
+            dtype: max(self.epsilon / self._v_scale, math.sqrt(np.finfo(dtype).tiny))
+            for dtype in map(np.dtype, ("float32", "float64"))
+        }
 
     def step(self, theta, gradient, rate, averages, t):
         """Step t: update theta and the averages in place; gradient is used as scratch."""
@@ -82,9 +87,7 @@ class Adam:
         v *= self.beta_2
         v += gradient
         np.sqrt(v, out=gradient)
-        # where squares underflow, v is 0 and epsilon all that m is divided by
-        least = math.sqrt(np.finfo(gradient.dtype).tiny)
-        gradient += max(self.epsilon / self._v_scale, least)
+        gradient += self._least[gradient.dtype]
         np.divide(m, gradient, out=gradient)
         _axpy(theta)(gradient, theta, a=-rate * self._m_scale / self._v_scale)
 

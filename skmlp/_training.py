@@ -167,7 +167,9 @@ def _begin(call, random_state, offer):
     if drawn is None:
         progress, coordinates, theta = go_on(settings, network, targets, data, progress)
     else:
-        progress, coordinates = choose_coordinates(settings, network, data, progress)
+        progress, coordinates = choose_coordinates(
+            settings, network, data, progress, call.map_rows
+        )
         theta = start(network, coordinates, targets, drawn, *initial)
     problem = Problem(network, coordinates, data, targets, validation, call.map_rows)
     is_drawn = earlier is None and all(given is None for given in initial)

@@ -70,6 +70,33 @@ def test_means_and_scales(table, weighted, container):
     assert scale[3] == 1  # a constant
 
 
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_have_the_same_bits_on_threads(container, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(3.0, size=(40_000, 50)) * np.logspace(-3, 3, 50)
+    X[:, 7] = 2.0**300 if dtype == np.float64 else 5.0
+    X, weights = container(X.astype(dtype)), rng.uniform(0, 2, size=40_000)
+    n_calls = []
+
+    def backwards(function, blocks):
+        blocks = list(blocks)
+        n_calls.append(len(blocks))
+        return [function(block) for block in blocks[::-1]][::-1]
+
+    for some in (None, weights):
+        found, expected = feature_moments(X, some, backwards), feature_moments(X, some)
+        for one, other in zip(found, expected, strict=True):
+            assert_array_equal(one, other)
+    assert n_calls == [4, 4] * 2
+    exact = (X.toarray() if sparse.issparse(X) else X).astype(float)
+    mean, variance, total, low, high = feature_moments(X, None)
+    assert_allclose(mean, exact.mean(axis=0), rtol=1e-12)
+    assert_allclose(np.delete(variance, 7), np.delete(exact, 7, 1).var(axis=0), rtol=1e-9)
+    assert total == 40_000
+    assert_array_equal((low, high), (exact.min(axis=0), exact.max(axis=0)))
+
+
 def test_moments_of_parts_are_those_of_the_whole(table):
     X, _, weights = table
     weights[:7] = 0

@@ -318,6 +318,35 @@ def test_strided_rows_give_the_same_bits():
     assert_array_equal(gradient, expected)
 
 
+@pytest.mark.parametrize(
+    ("n", "d", "m"), [(200, 800, 130), (64, 600, 700), (10, 3000, 600), (200, 300, 100)]
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_large_products_are_divided_between_two_threads(n, d, m, transposed):
+    """By rows or columns of the larger factor; the first has more, and no part is lost."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(d, n) if transposed else (n, d)).astype(np.float32)
+    A = A.T if transposed else A
+    B = np.asfortranarray(rng.normal(size=(d, m)).astype(np.float32))
+    out, calls = np.full((n, m), np.nan, np.float32, order="F"), []
+
+    def backwards(function, *iterables):
+        calls.extend(zip(*iterables, strict=True))
+        return [function(*call) for call in calls[::-1]]
+
+    _matmul(A, B, out, backwards)
+    assert_allclose(out, A.astype(float) @ B, rtol=0, atol=1e-3)
+    if 4 * n * d * m < 2**25:
+        assert not calls
+        return
+    assert len(calls) == 2
+    axis = int(n * d < d * m)
+    (first, second), whole = ([part.shape[axis] for *_, part in calls], out.shape[axis])
+    assert first + second == whole
+    assert first >= second or whole < 32
+    assert [call[1 - axis] is (A, B)[1 - axis] for call in calls] == [True, True]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_with_few_entries_pass_over_no_weights(dtype):
     """A row of a hundred words is no reason to copy the weights of all words."""

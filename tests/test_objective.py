@@ -188,6 +188,17 @@ def test_rows_that_are_standardised_once_make_the_same_batches(activation, optio
         assert relative_error(gradient, exact) < 1e-5
 
 
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}])
+def test_float32_rows_that_are_standardised_once_make_the_same_bits(options):
+    objective, theta, _ = make_standardised(dtype=np.float32, n=500, **options)
+    prepared = [objective.for_batches(70, n_epochs) for n_epochs in (2, 1)]
+    assert [isinstance(other.X, np.ndarray) for other in prepared] == [True, False]
+    several = (f.batches(theta, 70, np.random.default_rng(3)) for f in prepared)
+    for (loss, gradient), (other_loss, other) in zip(*several, strict=True):
+        assert loss == other_loss
+        assert_array_equal(gradient, other)
+
+
 def test_rows_are_standardised_once_only_where_it_pays(tmp_path, monkeypatch):
     monkeypatch.setattr("skmlp._memory_map._most_bytes", lambda: 0)
 
@@ -205,7 +216,7 @@ def test_rows_are_standardised_once_only_where_it_pays(tmp_path, monkeypatch):
     assert is_copied(**many)
     assert not is_copied(**many, n_epochs=1)
     assert not is_copied(**many, batch_size=2500)
-    assert not is_copied(**many, dtype=np.float32)
+    assert is_copied(**many, dtype=np.float32)
     assert not is_copied(n=2500)
     assert not is_copied(mapped, **many)
     assert not is_copied(sparse.csr_array, **many)
@@ -371,7 +382,7 @@ def test_same_bits_for_any_number_of_threads(container, dtype):
             results.append(objective.loss_gradient(theta))
             again = objective.loss_gradient(theta)
             assert again[0] == results[-1][0]
-            # two batches, whose products are large enough to be halved
+            # two batches, whose products are large enough to be divided
             rng = np.random.default_rng(0)
             drawn = objective.batches(theta, len(X) // 2, rng)
             batches = [(loss, gradient.copy()) for loss, gradient in drawn]

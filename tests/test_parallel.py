@@ -8,7 +8,8 @@ import threading
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from skmlp._parallel import _hold_blas, row_threads, serial
+from skmlp import _parallel
+from skmlp._parallel import _hold_blas, faster, row_threads, serial
 
 if not any(each["user_api"] == "blas" for each in threadpool_info()):
     pytest.skip("threadpoolctl knows no BLAS here", allow_module_level=True)
@@ -56,6 +57,44 @@ def test_all_threads_take_part():
     barrier = threading.Barrier(3, timeout=10)
     with threadpool_limits(3, user_api="blas"), row_threads(3) as map_rows:
         assert len(list(map_rows(lambda _: barrier.wait(), range(3)))) == 3
+
+
+def test_nobody_waits_for_a_thread_that_has_not_begun():
+    """A map within a map: the only other thread is busy with the outer one."""
+    begun, over = threading.Event(), threading.Event()
+
+    def call(i):
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            return over.wait(10)
+        assert begun.wait(10)
+        found = map_rows(abs, [-1, -2, -3])
+        over.set()
+        return found
+
+    with threadpool_limits(2, user_api="blas"), row_threads(2) as map_rows:
+        assert sorted(map_rows(call, range(2)), key=str) == [True, [1, 2, 3]]
+
+
+@pytest.mark.parametrize("fast", ["one", "two"])
+def test_the_faster_way_is_taken_and_the_other_one_tried_again(monkeypatch, fast):
+    now = 0.0
+    monkeypatch.setattr(_parallel.time, "perf_counter", lambda: now)
+    seconds = {"one": 2.0, "two": 2.0, fast: 1.0}
+    n_steps = 2 * _parallel._TRIAL_STEPS + _parallel._SETTLED_STEPS
+    taken = []
+    for way in faster("one", "two"):
+        # one step is interrupted, whichever way it takes
+        now += 50.0 if len(taken) % _parallel._TRIAL_STEPS == 1 else seconds[way]
+        taken.append(way)
+        if len(taken) == n_steps:
+            seconds = {"one": 1.0, "two": 1.0, fast: 2.0}
+        if len(taken) == 2 * n_steps:
+            break
+    (slow,) = {"one", "two"} - {fast}
+    trial = ["one"] * _parallel._TRIAL_STEPS + ["two"] * _parallel._TRIAL_STEPS
+    settled = [[way] * _parallel._SETTLED_STEPS for way in (fast, slow)]
+    assert taken == trial + settled[0] + trial + settled[1]
 
 
 def test_blas_is_held_to_one_thread_and_released():

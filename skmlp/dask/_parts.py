@@ -65,8 +65,8 @@ class Parts:
         """Memory that a row takes, were it dense."""
         return self.n_features * self.dtype.itemsize
 
-    def moments(self):
-        """Moments of the features in all partitions."""
+    def moments(self, map_rows=None):
+        """Moments of the features in all partitions, which are shared by the workers."""
         moments = [delayed(Rows.moments)(rows) for rows in self.rows]
         return tree(moments, partial(reduce, merge_moments)).compute()
 
