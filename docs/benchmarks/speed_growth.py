@@ -45,9 +45,9 @@ def features(rng, d):
     return X, k
 
 
-def classes(rng, n_classes):
+def classes(rng, n_classes, n=0):
     """Five rows of each class at least, around a centre of its own: 50 features."""
-    n = max(1000, 5 * n_classes) + N_TEST
+    n = max(n, 1000, 5 * n_classes) + N_TEST
     k = np.arange(n) % n_classes
     return rng.standard_normal((n_classes, 50))[k] + rng.standard_normal((n, 50)), k
 
@@ -80,6 +80,7 @@ FAMILIES = {
     },
     "features": {d: (partial(features, d=d), {}) for d in (10, 100, 1000, 5000, 20_000)},
     "classes": {K: (partial(classes, n_classes=K), {}) for K in (2, 10, 100, 1000)},
+    "classes, 20,000 rows": {1000: (partial(classes, n_classes=1000, n=20_000), {})},
     "text": {
         "10,000 x 50,000, 20 classes": (
             partial(text, n=10_000 + N_TEST, n_columns=50_000, n_classes=20),
