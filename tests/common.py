@@ -1,5 +1,6 @@
 """What several files of tests share, beside the fixtures."""
 
+import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +47,15 @@ def draw_values(loss, n_columns, n, seed=0):
     if loss is GAMMA:
         return rng.gamma(2.0, 0.5, size=(n, n_columns))
     return rng.normal(size=(n, n_columns))
+
+
+def drawn_with(cases, others):
+    """Each case with one of the others: a few cases have every pair, none has every other.
+
+    For parameters of a test that meet in no line of the code.
+    """
+    draw = random.Random(0)
+    return [(*case, *draw.choice(others)) for case in cases]
 
 
 def parameters(model):
