@@ -54,15 +54,19 @@ CHUNKS = {1: (1000,), 3: (613, 0, 387), 17: (100,) * 3 + (0,) + (53,) * 12 + (64
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def processes():
     """Two processes of one thread each."""
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(processes):
+    """Where a test that asks for it computes; the others do in threads."""
+    with Client(processes):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +200,7 @@ def test_columns_in_several_chunks(rows):
 
 @busy_cluster
 @short_fits
-def test_dataframes(rows):
+def test_dataframes(rows, cluster):
     X, y, weights = rows
     frame = pd.DataFrame(X, columns=list("abcdef"), index=np.arange(1000) * 2)
     frame["y"], frame["w"] = np.array(["u", "v", "w"])[y], weights
@@ -278,7 +282,7 @@ def test_class_weights_and_validation_set(rows, class_weight):
 
 
 @busy_cluster
-def test_validation_set_in_memory_and_its_weights(rows):
+def test_validation_set_in_memory_and_its_weights(rows, cluster):
     X, y, weights = rows
     parts = partitioned(X[:600], (300, 300)), partitioned(y[:600], (300, 300))
     settings = SETTINGS | {"early_stopping": "auto", "max_iter": 60}
@@ -565,7 +569,7 @@ def test_multilabel(convert):
 
 @busy_cluster
 @short_fits
-def test_warm_start_and_initial_parameters(rows):
+def test_warm_start_and_initial_parameters(rows, cluster):
     X, y, _ = rows
     parts = partitioned(X, CHUNKS[3]), partitioned(y, CHUNKS[3])
     local = MLPClassifierManual(5, warm_start=True, **SETTINGS).fit(X, y).fit(X, y)
@@ -697,34 +701,28 @@ def test_an_unreadable_partition_gives_its_own_error(rows, cluster):
 
 @busy_cluster
 @short_fits
-def test_a_killed_worker_changes_nothing(rows):
+def test_a_killed_worker_changes_nothing(rows, processes, cluster):
     """The partitions that it held are computed again, by a worker that lives."""
     X, y, _ = rows
     chunks = CHUNKS[17]
     settings = SETTINGS | {"max_iter": 60}
     local = MLPClassifierManual(5, **settings).fit(X, y)
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster),
-    ):
-        pids = [worker.pid for worker in cluster.workers.values()]
-        evaluations = []
-        original = SumOfParts.loss_gradient
+    pids = [worker.pid for worker in processes.workers.values()]
+    evaluations = []
+    original = SumOfParts.loss_gradient
 
-        def kill_in_the_middle(self, theta):
-            evaluations.append(1)
-            if len(evaluations) == 10:
-                threading.Timer(0.01, os.kill, (pids[0], signal.SIGKILL)).start()
-            return original(self, theta)
+    def kill_in_the_middle(self, theta):
+        evaluations.append(1)
+        if len(evaluations) == 10:
+            threading.Timer(0.01, os.kill, (pids[0], signal.SIGKILL)).start()
+        return original(self, theta)
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(SumOfParts, "loss_gradient", kill_in_the_middle)
-            model = DaskMLPClassifierManual(5, **settings)
-            model.fit(partitioned(X, chunks), partitioned(y, chunks))
-        with pytest.raises(ProcessLookupError):
-            os.kill(pids[0], 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SumOfParts, "loss_gradient", kill_in_the_middle)
+        model = DaskMLPClassifierManual(5, **settings)
+        model.fit(partitioned(X, chunks), partitioned(y, chunks))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
     assert model.n_iter_ == local.n_iter_ == 60
     assert_allclose(parameters(model), parameters(local), atol=1e-5)
 

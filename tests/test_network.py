@@ -1,7 +1,7 @@
 """The network's gradient is the derivative of its loss, whatever its shape."""
 
+import itertools
 import tracemalloc
-from itertools import product
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ from skmlp._network import Network, _for_blas, _matmul
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
 ALL_LOSSES = [*LOSSES, *VALUE_LOSSES]
 CONTAINERS = [np.asarray, sparse.csr_array, sparse.csr_matrix]
-NETWORKS = list(product(ACTIVATIONS, DEPTHS, ALL_LOSSES))
-WITH_DROPOUT = product(ACTIVATIONS, DEPTHS, ["cross_entropy", "gaussian"])
+NETWORKS = list(itertools.product(ACTIVATIONS, DEPTHS, ALL_LOSSES))
+WITH_DROPOUT = itertools.product(ACTIVATIONS, DEPTHS, ["cross_entropy", "gaussian"])
 
 
 def make_rows(n=7, d=6, n_classes=3, seed=0, zeros=0.4):
@@ -60,7 +60,7 @@ def evaluate(network, theta, X, targets, weights, dropout=None):
     ("activation", "depth", "loss", "dropout_rate", "weighted", "container"),
     drawn_with(
         [*((*net, 0) for net in NETWORKS), *((*net, 0.4) for net in WITH_DROPOUT)],
-        list(product([False, True], CONTAINERS)),
+        list(itertools.product([False, True], CONTAINERS)),
     ),
 )
 def test_gradient_against_central_differences(
@@ -116,7 +116,7 @@ WEIGHTS = {"scalar": 0.7, "array": np.array([0, 1, 0.3, 2, 0, 1.7, 0.1])}
 
 @pytest.mark.parametrize(
     ("activation", "depth", "loss", "weights", "container"),
-    drawn_with(NETWORKS, list(product(WEIGHTS, CONTAINERS))),
+    drawn_with(NETWORKS, list(itertools.product(WEIGHTS, CONTAINERS))),
 )
 def test_hessian_product_against_differences_of_gradients(
     activation, depth, loss, weights, container
