@@ -1,6 +1,7 @@
 """What several files of tests share, beside the fixtures."""
 
-import random
+from collections import Counter
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,13 +50,20 @@ def draw_values(loss, n_columns, n, seed=0):
     return rng.normal(size=(n, n_columns))
 
 
-def drawn_with(cases, others):
-    """Each case with one of the others: a few cases have every pair, none has every other.
+def paired(cases, others):
+    """Each case with one of the others, chosen so that all pairs of values come up.
 
-    For parameters of a test that meet in no line of the code.
+    Instead of each case with every other, for parameters that meet in no line of the code.
     """
-    draw = random.Random(0)
-    return [(*case, *draw.choice(others)) for case in cases]
+    seen, found = Counter(), []
+    for case in cases:
+        pairs = {
+            other: list(product(enumerate(case), enumerate(other))) for other in others
+        }
+        other = min(others, key=lambda other: sum(seen[pair] for pair in pairs[other]))
+        seen.update(pairs[other])
+        found.append((*case, *other))
+    return found
 
 
 def parameters(model):

@@ -5,12 +5,12 @@ import signal
 import threading
 import time
 import warnings
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
 import pytest
-from common import parameters, short_fits
+from common import paired, parameters, short_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
@@ -102,9 +102,11 @@ def counted(monkeypatch, cls):
 
 @busy_cluster
 @short_fits
-@pytest.mark.parametrize("scheduler", ["threads", "processes of a cluster"])
+@pytest.mark.parametrize(
+    ("scheduler", "weighted"),
+    [("threads", False), ("threads", True), ("processes of a cluster", True)],
+)
 @pytest.mark.parametrize("n_parts", CHUNKS)
-@pytest.mark.parametrize("weighted", [False, True])
 def test_partitions_give_what_memory_gives(
     rows, n_parts, weighted, scheduler, request, monkeypatch
 ):
@@ -705,8 +707,7 @@ def test_a_killed_worker_changes_nothing(rows, processes, cluster):
     """The partitions that it held are computed again, by a worker that lives."""
     X, y, _ = rows
     chunks = CHUNKS[17]
-    settings = SETTINGS | {"max_iter": 60}
-    local = MLPClassifierManual(5, **settings).fit(X, y)
+    local = MLPClassifierManual(5, **SETTINGS).fit(X, y)
     pids = [worker.pid for worker in processes.workers.values()]
     evaluations = []
     original = SumOfParts.loss_gradient
@@ -719,11 +720,11 @@ def test_a_killed_worker_changes_nothing(rows, processes, cluster):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SumOfParts, "loss_gradient", kill_in_the_middle)
-        model = DaskMLPClassifierManual(5, **settings)
+        model = DaskMLPClassifierManual(5, **SETTINGS)
         model.fit(partitioned(X, chunks), partitioned(y, chunks))
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
-    assert model.n_iter_ == local.n_iter_ == 60
+    assert model.n_iter_ == local.n_iter_ == 30
     assert_allclose(parameters(model), parameters(local), atol=1e-5)
 
 
@@ -745,32 +746,31 @@ def test_a_sample_of_uneven_partitions(chunks):
 
 
 UNEVEN = {
-    "a last row": (1500, 1),
-    "first rows": (1, 1, 1, 1498),
-    "a short end": (400, 400, 400, 301),
-    "tiny": (7,) * 214 + (3,),
+    "a last row": (600, 1),
+    "first rows": (1, 1, 1, 598),
+    "a short end": (200, 200, 150, 51),
+    "tiny": (7,) * 85 + (6,),
 }
 
 
 @busy_cluster
+@short_fits
 @pytest.mark.parametrize("chunks", UNEVEN.values(), ids=UNEVEN)
 @pytest.mark.parametrize("weights", [None, "uneven", "zero in partitions"])
 def test_uneven_partitions_choose_what_memory_chooses(chunks, weights):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(1501, 4))
-    y = (X[:, 0] * X[:, 1] + rng.logistic(scale=0.5, size=1501) > 0).astype(int)
+    X = rng.normal(size=(601, 4))
+    y = (X[:, 0] * X[:, 1] + rng.logistic(scale=0.5, size=601) > 0).astype(int)
     if weights is not None:
-        weights = np.linspace(0.1, 2, 1501) * (
-            weights == "uneven" or np.arange(1501) < 1200
-        )
-    model = DaskMLPClassifierManual(4, random_state=0)
+        weights = np.linspace(0.1, 2, 601) * (weights == "uneven" or np.arange(601) < 480)
+    model = DaskMLPClassifierManual(4, max_iter=30, random_state=0)
     with dask.config.set(scheduler="threads"):
         model.fit(
             partitioned(X, chunks),
             partitioned(y, chunks),
             None if weights is None else partitioned(weights, chunks),
         )
-    local = MLPClassifierManual(4, random_state=0).fit(X, y, weights)
+    local = MLPClassifierManual(4, max_iter=30, random_state=0).fit(X, y, weights)
     assert_allclose(model.alpha_, local.alpha_, rtol=1e-12)
     assert_allclose(model.loss_, local.loss_, rtol=1e-3)
 
@@ -965,7 +965,7 @@ def parquet(table, tmp_path_factory):
 
 
 def gives_what_memory_gives(data, label="text", weight="w"):
-    settings = SETTINGS | {"tol": 1e-9, "max_iter": 2000, "alpha": 3.0}
+    settings = SETTINGS | {"max_iter": 15, "alpha": 3.0}
     whole = data.compute()
     model = DaskMLPClassifierManual(5, **settings)
     model.fit(data[FEATURES], data[label], data[weight])
@@ -973,7 +973,7 @@ def gives_what_memory_gives(data, label="text", weight="w"):
     local.fit(whole[FEATURES], whole[label], whole[weight])
     exact = local.predict_proba(whole[FEATURES])
     assert_array_equal(model.classes_, local.classes_)
-    assert_allclose(model.to_local().predict_proba(whole[FEATURES]), exact, atol=1e-3)
+    assert_allclose(model.to_local().predict_proba(whole[FEATURES]), exact, atol=1e-6)
     with_column = data.assign(predicted=model.predict(data[FEATURES]))
     computed = with_column.compute()
     assert computed.index.equals(whole.index)
@@ -992,6 +992,7 @@ of_pandas = pytest.mark.filterwarnings(
 
 @busy_cluster
 @of_pandas
+@short_fits
 @pytest.mark.parametrize("change", PARQUET.values(), ids=PARQUET)
 def test_columns_of_one_parquet_file(parquet, change):
     folder, frame = parquet
@@ -1004,6 +1005,7 @@ def test_columns_of_one_parquet_file(parquet, change):
 
 @busy_cluster
 @of_pandas
+@short_fits
 @pytest.mark.parametrize("label", ["category", "bool", "boolean", "Int64"])
 def test_labels_of_a_parquet_file(parquet, label):
     with dask.config.set(scheduler="threads"):
@@ -1012,6 +1014,7 @@ def test_labels_of_a_parquet_file(parquet, label):
 
 @busy_cluster
 @of_pandas
+@short_fits
 def test_persisted_columns_of_a_parquet_file(parquet):
     data = dd.read_parquet(parquet[0])
     with dask.config.set(scheduler="threads"):
@@ -1069,9 +1072,10 @@ def differences(model, local, X):
 
 @busy_cluster
 @short_fits
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n_parts", CHUNKS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "n_parts", "weighted"),
+    paired(product(LOSSES, CHUNKS), [(False,), (True,)]),
+)
 def test_values_in_partitions_give_what_memory_gives(values, loss, n_parts, weighted):
     X, of_losses, weights = values
     y = of_losses[loss]

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from common import VALUE_LOSSES, draw_values, drawn_with
+from common import VALUE_LOSSES, draw_values, paired
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
@@ -58,7 +58,7 @@ def evaluate(network, theta, X, targets, weights, dropout=None):
 
 @pytest.mark.parametrize(
     ("activation", "depth", "loss", "dropout_rate", "weighted", "container"),
-    drawn_with(
+    paired(
         [*((*net, 0) for net in NETWORKS), *((*net, 0.4) for net in WITH_DROPOUT)],
         list(itertools.product([False, True], CONTAINERS)),
     ),
@@ -116,7 +116,7 @@ WEIGHTS = {"scalar": 0.7, "array": np.array([0, 1, 0.3, 2, 0, 1.7, 0.1])}
 
 @pytest.mark.parametrize(
     ("activation", "depth", "loss", "weights", "container"),
-    drawn_with(NETWORKS, list(itertools.product(WEIGHTS, CONTAINERS))),
+    paired(NETWORKS, list(itertools.product(WEIGHTS, CONTAINERS))),
 )
 def test_hessian_product_against_differences_of_gradients(
     activation, depth, loss, weights, container
