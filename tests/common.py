@@ -73,7 +73,8 @@ def parameters(model):
 
 def short(**params):
     """A small network with few iterations, which end before its training has."""
-    return MLPClassifierManual(10, max_iter=5, random_state=0).set_params(**params)
+    model = MLPClassifierManual(10, alpha=1.0, max_iter=5, random_state=0)
+    return model.set_params(**params)
 
 
 def make_rows(n, weights=None, n_classes=3):

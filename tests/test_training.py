@@ -40,7 +40,7 @@ def assert_attributes(attributes, estimator):
 @short_fits
 @pytest.mark.parametrize("params", EVERY_KIND)
 def test_a_training_is_a_fit_without_an_estimator(iris, params):
-    estimator = short(**params)
+    estimator = short(**({"alpha": "auto"} | params))
     before = dict(vars(estimator))
     outcome = train(*given(iris, estimator))
     assert vars(estimator) == before
@@ -50,7 +50,7 @@ def test_a_training_is_a_fit_without_an_estimator(iris, params):
 @short_fits
 @pytest.mark.parametrize("params", EVERY_KIND)
 def test_a_training_that_goes_on_is_a_warm_start(iris, params):
-    estimator = short(warm_start=True, **params)
+    estimator = short(**({"alpha": "auto", "warm_start": True} | params))
     settings, rows, targets = given(iris, estimator)
     first = train(settings, rows, targets)
     before = first.attributes({})
