@@ -89,6 +89,7 @@ def test_single_rows_after_a_fit_do_not_undo_it(table, params):
     X, y = TABLES[table]
     order = np.random.default_rng(0).permutation(len(y))
     fitted, new, others = np.array_split(order, 3)
+    new = new[:100]
     model = MLPClassifierManual(random_state=0, **params).fit(X[fitted], y[fitted])
     before = model.score(X[others], y[others])
     loss = log_loss(y[others], model.predict_proba(X[others]))

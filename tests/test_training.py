@@ -334,7 +334,7 @@ def test_an_interrupt_keeps_what_there_is(small_stages, params, is_fitted, monke
         model.fit(*data[:2])
     before = copy.deepcopy(vars(model))
     kept, n_before = [], 0
-    for n in np.unique(np.r_[1:10, np.linspace(10, n_all, 20)].astype(int)):
+    for n in np.unique(np.r_[1:10, np.linspace(10, n_all, 12)].astype(int)):
         tried = copy.deepcopy(model)
         n_made, interrupt = fit_until(monkeypatch, n, tried, *data)
         assert n_made == n
