@@ -48,7 +48,7 @@ busy_cluster = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:distributed",
 )
 
-SETTINGS = {"solver": "lbfgs", "alpha": 0.5, "max_iter": 30, "tol": 0, "random_state": 0}
+SETTINGS = {"solver": "lbfgs", "alpha": 0.5, "max_iter": 20, "tol": 0, "random_state": 0}
 # uneven, and one of them empty
 CHUNKS = {1: (1000,), 3: (613, 0, 387), 17: (100,) * 3 + (0,) + (53,) * 12 + (64,)}
 
@@ -129,7 +129,7 @@ def test_partitions_give_what_memory_gives(
             None if weights is None else partitioned(weights, chunks),
         )
     assert len(calls) == n_local
-    assert model.n_iter_ == local.n_iter_ == 30
+    assert model.n_iter_ == local.n_iter_ == 20
     assert_allclose(parameters(model), parameters(local), rtol=1e-6, atol=1e-6)
     assert_allclose(model.loss_curve_, local.loss_curve_, rtol=1e-6)
 
@@ -698,7 +698,7 @@ def test_an_unreadable_partition_gives_its_own_error(rows, cluster):
     assert time.monotonic() - start < 30
     model = DaskMLPClassifierManual(5, **SETTINGS)
     model.fit(partitioned(X, chunks), partitioned(y, chunks))
-    assert model.n_iter_ == 30
+    assert model.n_iter_ == 20
 
 
 @busy_cluster
@@ -724,7 +724,7 @@ def test_a_killed_worker_changes_nothing(rows, processes, cluster):
         model.fit(partitioned(X, chunks), partitioned(y, chunks))
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
-    assert model.n_iter_ == local.n_iter_ == 30
+    assert model.n_iter_ == local.n_iter_ == 20
     assert_allclose(parameters(model), parameters(local), atol=1e-5)
 
 
@@ -1088,7 +1088,7 @@ def test_values_in_partitions_give_what_memory_gives(values, loss, n_parts, weig
         assert_allclose(lazy.compute(), model.to_local().predict(X), rtol=1e-12)
     assert lazy.shape == ((1000, 3) if loss == "quantile" else (1000,))
     assert differences(model, local, X) < 1e-5
-    assert model.n_iter_ == local.n_iter_ == 30
+    assert model.n_iter_ == local.n_iter_ == 20
     assert_allclose(model.target_mean_, local.target_mean_, rtol=1e-12)
     assert_allclose(model.target_scale_, local.target_scale_, rtol=1e-9)
     assert_allclose(model.loss_, local.loss_, rtol=1e-6)

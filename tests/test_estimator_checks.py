@@ -54,7 +54,7 @@ ESTIMATORS = [
             {
                 "solver": "adam",
                 "learning_rate_init": 0.001 if loss == "gamma" else 0.01,
-                "max_iter": 200,
+                "max_iter": 200 if loss == "gamma" else 100,
             },
         )
     ),
