@@ -1,5 +1,7 @@
 """What several files of tests share, beside the fixtures."""
 
+from collections import Counter
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,6 +50,22 @@ def draw_values(loss, n_columns, n, seed=0):
     return rng.normal(size=(n, n_columns))
 
 
+def paired(cases, others):
+    """Each case with one of the others, chosen so that all pairs of values come up.
+
+    Instead of each case with every other, for parameters that meet in no line of the code.
+    """
+    seen, found = Counter(), []
+    for case in cases:
+        pairs = {
+            other: list(product(enumerate(case), enumerate(other))) for other in others
+        }
+        other = min(others, key=lambda other: sum(seen[pair] for pair in pairs[other]))
+        seen.update(pairs[other])
+        found.append((*case, *other))
+    return found
+
+
 def parameters(model):
     """All weights and biases, in one vector."""
     return np.concatenate([a.ravel(order="F") for a in (*model.coefs_, *model.intercepts_)])
@@ -55,7 +73,8 @@ def parameters(model):
 
 def short(**params):
     """A small network with few iterations, which end before its training has."""
-    return MLPClassifierManual(10, max_iter=5, random_state=0).set_params(**params)
+    model = MLPClassifierManual(10, alpha=1.0, max_iter=5, random_state=0)
+    return model.set_params(**params)
 
 
 def make_rows(n, weights=None, n_classes=3):

@@ -38,7 +38,7 @@ def assert_rejected(X, y, match, sample_weight=None, error=ValueError, **params)
             **({"classes": [0, 1]} if hasattr(new, "partial_fit") else {}),
         )
     assert vars(new) == vars(MLPClassifierManual(**params))
-    fitted = MLPClassifierManual(solver="lbfgs", tol=0.1, random_state=0)
+    fitted = MLPClassifierManual(solver="lbfgs", alpha=1.0, tol=0.1, random_state=0)
     fitted.fit(globals()["X"], globals()["y"])
     fitted.set_params(**params)
     before = copy.deepcopy(vars(fitted))

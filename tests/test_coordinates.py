@@ -270,12 +270,27 @@ def test_a_first_chunk_that_hardly_varies_is_forgotten():
     assert model.score(X[2000:], y[2000:]) > 0.9
 
 
-@pytest.fixture
-def pixels(digits):
+@pytest.fixture(scope="module")
+def pixels_of_module(digits):
     """Of 0 to 255, in random order, with a scaler that knows them; 750 rows to train on."""
     order = np.random.default_rng(0).permutation(1000)
     X, y = (array[order] for array in digits)
     return X * (255 / 16), y, StandardScaler().fit(X * (255 / 16))
+
+
+@pytest.fixture
+def pixels(pixels_of_module):
+    """A copy, which a test may change."""
+    X, y, scaler = pixels_of_module
+    return X.copy(), y, scaler
+
+
+@pytest.fixture(scope="module")
+def accuracy_if_known(pixels_of_module):
+    """Of a stream of single rows whose scales are known beforehand."""
+    X, y, scaler = pixels_of_module
+    Z, model = scaler.transform(X), MLPClassifierManual(random_state=0, standardize=False)
+    return accuracy_of_stream(model, Z[:750], y[:750], Z[750:], y[750:])
 
 
 def accuracy_of_stream(model, X, y, T, t, first=1):
@@ -286,12 +301,12 @@ def accuracy_of_stream(model, X, y, T, t, first=1):
 
 
 @pytest.mark.parametrize(("first", "unit"), [(1, 1.0), (3, 1.0), (1, 1e-6)])
-def test_a_stream_of_single_rows_learns_as_with_known_scales(pixels, first, unit):
+def test_a_stream_of_single_rows_learns_as_with_known_scales(
+    pixels, accuracy_if_known, first, unit
+):
     """Whatever the first call, and the unit of the features, is."""
-    X, y, scaler = pixels
-    Z, rows, others = scaler.transform(X), slice(750), slice(750, None)
-    model = MLPClassifierManual(random_state=0, standardize=False)
-    known = accuracy_of_stream(model, Z[rows], y[rows], Z[others], y[others])
+    X, y, _ = pixels
+    rows, others, known = slice(750), slice(750, None), accuracy_if_known
     X, model = X * unit, MLPClassifierManual(random_state=0)
     accuracy = accuracy_of_stream(model, X[rows], y[rows], X[others], y[others], first)
     assert accuracy > known - 0.03 > 0.85

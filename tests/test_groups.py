@@ -18,6 +18,11 @@ from skmlp import MLPClassifierManual
 from skmlp._rows import Rows
 
 
+def searching(**params):
+    """A short fit after a search for alpha, which holds out rows."""
+    return short(**({"alpha": "auto"} | params))
+
+
 def persons(n, seed=0):
     """Each has 40 nearly equal rows, and one label, which noise decides, too."""
     rng = np.random.default_rng(seed)
@@ -65,10 +70,10 @@ def test_early_stopping_stops_for_new_persons():
 )
 @pytest.mark.parametrize("params", [{}, {"alpha": 1.0, "early_stopping": True}])
 def test_bad_groups(iris, groups, match, params):
-    model = short(**params)
+    model = searching(**params)
     with pytest.raises(ValueError, match=match):
         model.fit(*iris, groups=groups)
-    assert vars(model) == vars(short(**params))
+    assert vars(model) == vars(searching(**params))
 
 
 @short_fits
@@ -85,10 +90,11 @@ def test_groups_without_effect_are_announced(iris, params, has_validation_set, p
     validation = {"X_val": X, "y_val": y} if has_validation_set else {}
     match = f"^groups has no effect with {present}; it works with rows that are held out"
     with pytest.warns(UserWarning, match=match) as record:
-        model = short(**params).fit(X, y, groups=np.zeros(150), **validation)
+        model = searching(**params).fit(X, y, groups=np.zeros(150), **validation)
     assert record[0].filename == __file__
     assert_array_equal(
-        parameters(model), parameters(short(**params).fit(X, y, **validation))
+        parameters(model),
+        parameters(searching(**params).fit(X, y, **validation)),
     )
 
 
@@ -96,11 +102,11 @@ def test_groups_without_effect_are_announced(iris, params, has_validation_set, p
 def test_groups_may_have_names_of_any_kind(iris):
     X, y = iris
     numbers = np.arange(150) % 30
-    expected = short().fit(X, y, groups=numbers).alpha_
+    expected = searching().fit(X, y, groups=numbers).alpha_
     for same in (numbers.astype(float), numbers.astype(object), pd.Series(numbers)):
-        assert short().fit(X, y, groups=same).alpha_ == expected
+        assert searching().fit(X, y, groups=same).alpha_ == expected
     with pytest.raises(ValueError, match=r"groups contains (<NA>|nan)"):
-        short().fit(X, y, groups=pd.Series(numbers, dtype="Int64").where(numbers > 0))
+        searching().fit(X, y, groups=pd.Series(numbers, dtype="Int64").where(numbers > 0))
 
 
 @short_fits
@@ -116,7 +122,7 @@ def test_groups_through_a_grid_search_and_a_pipeline(iris, monkeypatch):
 
     monkeypatch.setattr(Rows, "lots", spy)
     with config_context(enable_metadata_routing=True):
-        net = short().set_fit_request(groups=True)
+        net = searching().set_fit_request(groups=True)
         pipe = make_pipeline(StandardScaler(), net)
         grid = {"mlpclassifiermanual__hidden_layer_sizes": [3, 5]}
         search = GridSearchCV(pipe, grid, cv=GroupKFold(3))

@@ -118,6 +118,18 @@ def test_targets():
     assert_allclose(of_one.base_values, result.base_values[1])
 
 
+def integrals(model, X, baseline, **options):
+    """Contributions as they are defined, by Simpson's rule; all points are rows at once."""
+    times = np.linspace(0, 1, 101)[:, np.newaxis, np.newaxis, np.newaxis]
+    weights = np.r_[1, np.tile([4, 2], 49), 4, 1] / 300
+    baseline = baseline[:, np.newaxis]
+    points = baseline + times * (X - baseline)
+    gradients = input_gradients(model, points.reshape(-1, X.shape[1]), **options)
+    gradients = gradients.reshape(*points.shape[:3], -1, X.shape[1])
+    mean = np.tensordot(weights, gradients, 1)
+    return ((X - baseline)[:, :, np.newaxis] * mean).mean(axis=0)
+
+
 @pytest.mark.parametrize("response_method", RESPONSES)
 @pytest.mark.parametrize("n_classes", [0, 2, 3])
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -143,13 +155,7 @@ def test_contributions_are_integrals_and_add_up(
         )
     )
     assert (np.abs(total - responses) <= 1e-6 * scale + 1e-12).all()
-    # the integral as it is defined, by Simpson's rule
-    times, expected = np.linspace(0, 1, 101), 0
-    weights = np.r_[1, np.tile([4, 2], 49), 4, 1] / 300
-    for b in baseline:
-        for t, weight in zip(times, weights, strict=True):
-            gradients = input_gradients(model, b + t * (X - b), **options)
-            expected += weight * (X - b)[:, np.newaxis] * gradients / len(baseline)
+    expected = integrals(model, X, baseline, **options)
     assert_allclose(result.contributions, expected, atol=1e-5 * scale.max())
 
 
@@ -938,15 +944,7 @@ def test_contributions_to_values_add_up(params, n_columns, names, response_metho
     assert list(result.targets) == names
     total = result.base_values + result.contributions.sum(axis=2)
     assert_allclose(total, responses, atol=1e-5 * np.abs(result.contributions).max())
-    # the integral as it is defined, by Simpson's rule
-    times, expected = np.linspace(0, 1, 101), 0
-    weights = np.r_[1, np.tile([4, 2], 49), 4, 1] / 300
-    for b in baseline:
-        for t, weight in zip(times, weights, strict=True):
-            gradients = input_gradients(
-                model, b + t * (X - b), target=names, response_method=response_method
-            )
-            expected += weight * (X - b)[:, np.newaxis] * gradients / len(baseline)
+    expected = integrals(model, X, baseline, target=names, response_method=response_method)
     scale = np.abs(result.contributions).max()
     assert_allclose(result.contributions, expected, atol=1e-5 * scale)
     if is_single:

@@ -104,6 +104,8 @@ def test_multilabel_stops_early_and_takes_weights(labels, solver):
     weights = np.random.default_rng(0).integers(3, size=len(X))
     twice = np.repeat(np.arange(len(X)), weights)
     settings = {"solver": solver, "early_stopping": True}
+    if solver == "lbfgs":
+        settings |= {"alpha": "auto"}
     if solver in STOCHASTIC:
         settings |= {"batch_size": 600, "shuffle": False}
     with warnings.catch_warnings():

@@ -1,10 +1,11 @@
 """The network's gradient is the derivative of its loss, whatever its shape."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
 import pytest
-from common import VALUE_LOSSES, draw_values
+from common import VALUE_LOSSES, draw_values, paired
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
@@ -14,6 +15,9 @@ from skmlp._network import Network, _for_blas, _matmul
 
 DEPTHS = {0: (), 1: (4,), 2: (4, 3), 3: (5, 3, 4)}
 ALL_LOSSES = [*LOSSES, *VALUE_LOSSES]
+CONTAINERS = [np.asarray, sparse.csr_array, sparse.csr_matrix]
+NETWORKS = list(itertools.product(ACTIVATIONS, DEPTHS, ALL_LOSSES))
+WITH_DROPOUT = itertools.product(ACTIVATIONS, DEPTHS, ["cross_entropy", "gaussian"])
 
 
 def make_rows(n=7, d=6, n_classes=3, seed=0, zeros=0.4):
@@ -52,16 +56,15 @@ def evaluate(network, theta, X, targets, weights, dropout=None):
     return loss, gradient.vector
 
 
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.csr_matrix])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
-    ("loss", "dropout_rate"),
-    [*((name, 0) for name in ALL_LOSSES), ("cross_entropy", 0.4), ("gaussian", 0.4)],
+    ("activation", "depth", "loss", "dropout_rate", "weighted", "container"),
+    paired(
+        [*((*net, 0) for net in NETWORKS), *((*net, 0.4) for net in WITH_DROPOUT)],
+        list(itertools.product([False, True], CONTAINERS)),
+    ),
 )
 def test_gradient_against_central_differences(
-    activation, depth, weighted, container, loss, dropout_rate
+    activation, depth, loss, dropout_rate, weighted, container
 ):
     X, _, weights = make_rows()
     targets = draw_targets(loss, 7)
@@ -111,13 +114,12 @@ def hessian_products(network, theta, rows, vectors, **options):
 WEIGHTS = {"scalar": 0.7, "array": np.array([0, 1, 0.3, 2, 0, 1.7, 0.1])}
 
 
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.csr_matrix])
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", ALL_LOSSES)
+@pytest.mark.parametrize(
+    ("activation", "depth", "loss", "weights", "container"),
+    paired(NETWORKS, list(itertools.product(WEIGHTS, CONTAINERS))),
+)
 def test_hessian_product_against_differences_of_gradients(
-    activation, depth, weights, container, loss
+    activation, depth, loss, weights, container
 ):
     network, theta, rows = draw_hessian_case(activation, depth, loss, WEIGHTS[weights])
     rows = container(rows[0]), *rows[1:]

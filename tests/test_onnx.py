@@ -66,7 +66,8 @@ def agree(model, X, rtol, atol):
 def test_every_activation_and_depth(digits, activation, hidden, dtype):
     X, y = digits
     X = X.astype(dtype)
-    model = MLPClassifierManual(hidden, activation, max_iter=10, random_state=0).fit(X, y)
+    model = MLPClassifierManual(hidden, activation, alpha=0.1, max_iter=10, random_state=0)
+    model.fit(X, y)
     agree(model, X, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
 
 
@@ -86,8 +87,8 @@ def test_labels_and_zipmap_in_a_pipeline(iris, labels, zipmap, dtype):
         "bool": y > 0,
         "float": y.astype(float),
     }[labels]
-    pipe = make_pipeline(StandardScaler(), MLPClassifierManual(max_iter=40, random_state=0))
-    pipe.fit(X, y)
+    net = MLPClassifierManual(alpha=0.1, max_iter=40, random_state=0)
+    pipe = make_pipeline(StandardScaler(), net).fit(X, y)
     label, *proba = run(pipe, X, zipmap=zipmap)
     assert_array_equal(label, pipe.predict(X))
     expected = pipe.predict_proba(X)

@@ -74,8 +74,14 @@ def loss_of_scaled_mlp(draw):
 
 
 @short_fits
-@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
-@pytest.mark.parametrize("draw", FAMILIES)
+@pytest.mark.parametrize(
+    ("draw", "activation"),
+    [
+        *((draw, "logistic") for draw in FAMILIES),
+        *((draw, "tanh") for draw in FAMILIES[::2]),
+        *((draw, "relu") for draw in FAMILIES[1::2]),
+    ],
+)
 def test_heavy_tails_are_learnt(draw, activation):
     X, _, y = sample(draw, 0)
     X_test, p, y_test = sample(draw, 1)
@@ -186,14 +192,14 @@ def test_held_out_rows_say_whether_there_is_one_divisor(noisy, is_common):
 
     X, _, y = sample(draw, 0, 400)
     assert share_a_unit(feature_moments(X, None))
-    model = MLPClassifierManual(random_state=0).fit(X, y)
+    model = MLPClassifierManual(20, random_state=0).fit(X, y)
     scale = model.feature_scale_
     assert (np.ptp(scale) == 0) == is_common
     if not is_common:
         assert_allclose(scale, X.std(axis=0), rtol=1e-6)
     assert model.standardize_ in (("common", "wide") if is_common else (True,))
     # in any unit
-    again = MLPClassifierManual(random_state=0).fit(X * 256, y)
+    again = MLPClassifierManual(20, random_state=0).fit(X * 256, y)
     assert_allclose(again.feature_scale_, scale * 256, rtol=1e-6)
 
 

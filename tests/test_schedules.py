@@ -54,9 +54,8 @@ def test_schedules_over_the_fraction_of_training():
 @pytest.mark.parametrize("learning_rate", ["cosine", "one_cycle", lambda fraction: 0.01])
 def test_planned_schedules_use_all_of_max_iter(iris, solver, learning_rate, recwarn):
     X, y = iris
-    model = short(
-        solver=solver, learning_rate=learning_rate, max_iter=40, tol=1.0, batch_size=50
-    ).fit(X, y)
+    settings = {"max_iter": 40, "tol": 1.0, "batch_size": 50, "alpha": 0.01}
+    model = short(solver=solver, learning_rate=learning_rate, **settings).fit(X, y)
     assert model.n_iter_ == 40  # though tol alone would have ended it
     assert not recwarn.list
     stopped = clone(model).set_params(early_stopping=True).fit(X, y)

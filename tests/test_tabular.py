@@ -44,11 +44,15 @@ N = 200
 @parametrize_with_checks(
     [
         TabularMLPClassifier(),
-        TabularMLPClassifier(10, encoding="linear", solver="adam", learning_rate_init=0.01),
-        TabularMLPClassifier(
-            10, encoding="piecewise", solver="sgd", learning_rate_init=0.1
+        *(
+            # an alpha, as in test_estimator_checks.py
+            TabularMLPClassifier(10, alpha=1.0, **params)
+            for params in (
+                {"encoding": "linear", "solver": "adam", "learning_rate_init": 0.01},
+                {"encoding": "piecewise", "solver": "sgd", "learning_rate_init": 0.1},
+                {"encoding": "piecewise", "solver": "newton-cg", "max_iter": 10},
+            )
         ),
-        TabularMLPClassifier(10, encoding="piecewise", solver="newton-cg", max_iter=10),
         TabularMLPRegressor(),
         TabularMLPRegressor("gaussian", 10, encoding="piecewise", alpha=1.0, max_iter=10),
     ]

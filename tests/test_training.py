@@ -42,7 +42,7 @@ def assert_attributes(attributes, estimator):
 @short_fits
 @pytest.mark.parametrize("params", EVERY_KIND)
 def test_a_training_is_a_fit_without_an_estimator(iris, params):
-    estimator = short(**params)
+    estimator = short(**({"alpha": "auto"} | params))
     before = dict(vars(estimator))
     outcome = train(*given(iris, estimator))
     assert vars(estimator) == before
@@ -52,7 +52,7 @@ def test_a_training_is_a_fit_without_an_estimator(iris, params):
 @short_fits
 @pytest.mark.parametrize("params", EVERY_KIND)
 def test_a_training_that_goes_on_is_a_warm_start(iris, params):
-    estimator = short(warm_start=True, **params)
+    estimator = short(**({"alpha": "auto", "warm_start": True} | params))
     settings, rows, targets = given(iris, estimator)
     first = train(settings, rows, targets)
     before = first.attributes({})
@@ -336,7 +336,7 @@ def test_an_interrupt_keeps_what_there_is(small_stages, params, is_fitted, monke
         model.fit(*data[:2])
     before = copy.deepcopy(vars(model))
     kept, n_before = [], 0
-    for n in np.unique(np.r_[1:10, np.linspace(10, n_all, 20)].astype(int)):
+    for n in np.unique(np.r_[1:10, np.linspace(10, n_all, 12)].astype(int)):
         tried = copy.deepcopy(model)
         n_made, interrupt = fit_until(monkeypatch, n, tried, *data)
         assert n_made == n

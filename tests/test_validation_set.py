@@ -59,12 +59,13 @@ def test_weights_of_the_validation_set(imbalanced):
     X, y = imbalanced
     weights = np.random.default_rng(0).integers(3, size=len(y))
     twice = np.repeat(np.arange(len(y)), weights)
+    settings = {"alpha": "auto", "class_weight": {8: 3}}
     curves = [
-        short(class_weight={8: 3}).fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=w)
+        short(**settings).fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=w)
         for X_val, y_val, w in ((X, y, weights), (X[twice], y[twice], None))
     ]
     assert_allclose(*(model.validation_loss_curve_ for model in curves), rtol=1e-12)
-    one = short(class_weight={8: 3}).fit(X, y, X_val=X, y_val=y)
+    one = short(**settings).fit(X, y, X_val=X, y_val=y)
     expected = log_loss(y, one.predict_proba(X), sample_weight=np.where(y == 8, 3, 1))
     assert_allclose(one.validation_loss_curve_[-1], expected, rtol=1e-6)
 
