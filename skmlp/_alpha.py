@@ -438,7 +438,8 @@ def best_start(problem, alpha, starts, make_monitor, train):
     -------
     theta : ndarray of shape (P,)
     """
-    objective = problem.rough_objective(alpha)
+    # in double precision: rounding would grow along the way, and decide
+    objective = problem.objective(alpha)
     reduced = map(problem.reduce, starts)
     losses = [train(objective, theta, make_monitor()).loss for theta in reduced]
     # what differs by less than stopping allows is equal, and the first of equals is taken:

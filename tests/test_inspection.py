@@ -120,8 +120,8 @@ def test_targets():
 
 def integrals(model, X, baseline, **options):
     """Contributions as they are defined, by Simpson's rule; all points are rows at once."""
-    times = np.linspace(0, 1, 101)[:, np.newaxis, np.newaxis, np.newaxis]
-    weights = np.r_[1, np.tile([4, 2], 49), 4, 1] / 300
+    times = np.linspace(0, 1, 401)[:, np.newaxis, np.newaxis, np.newaxis]
+    weights = np.r_[1, np.tile([4, 2], 199), 4, 1] / 1200
     baseline = baseline[:, np.newaxis]
     points = baseline + times * (X - baseline)
     gradients = input_gradients(model, points.reshape(-1, X.shape[1]), **options)
