@@ -121,6 +121,8 @@ def set_alpha(fit, progress, theta, reached, around=None):
     except Stopped:
         if reached:
             raise  # else nothing is trained yet: the first iteration ends the fit
+    if choice.record is None:  # few rows or a constant: a warm fit to more may search
+        progress = replace(progress, chosen_for=None)
     if settings.verbose:
         print(f"alpha = {choice.alpha:.6g}, chosen on held-out rows")
     progress = _with_choice(progress, choice)
