@@ -15,6 +15,18 @@ if not any(each["user_api"] == "blas" for each in threadpool_info()):
     pytest.skip("threadpoolctl knows no BLAS here", allow_module_level=True)
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+    """Without a limit of threadpoolctl's, whose limits in other threads are tested here."""
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    before = [library.num_threads for library in libraries]
+    for library in libraries:
+        library.set_num_threads(2)
+    yield
+    for library, n_threads in zip(libraries, before, strict=True):
+        library.set_num_threads(n_threads)
+
+
 def limits():
     """What everybody sees."""
     return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]

@@ -1421,10 +1421,10 @@ def test_a_stream_learns_row_by_row(loss):
 def test_warm_start_from_y_in_another_unit(loss):
     X, y = stream_of(loss)
     model = MLPRegressorManual(loss, (5,), warm_start=True, random_state=0)
-    afresh = clone(model).fit(X[:200], y[:200]).score(X, y)
+    afresh = clone(model).fit(X[:100], y[:100]).score(X, y)
     for factor in (0.0, 1e-6, 1e6):
         start = factor * y + (factor == 0)
-        again = clone(model).fit(X[:200], start[:200]).fit(X[:200], y[:200])
+        again = clone(model).fit(X[:100], start[:100]).fit(X[:100], y[:100])
         assert again.score(X, y) > afresh - 0.05, factor
 
 
