@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from threadpoolctl import ThreadpoolController
 
 from skmlp import MLPClassifierManual
 from skmlp._iteration import Result
@@ -38,6 +39,19 @@ VALUE_LOSSES = {
         4,
     ),
 }
+
+
+def set_threads(n_threads):
+    """Set the threads of BLAS and the like, not as a limit; return how many there were."""
+    libraries = ThreadpoolController().lib_controllers
+    before = max((library.num_threads for library in libraries), default=1)
+    for library in libraries:
+        library.set_num_threads(n_threads)
+        # threadpoolctl 3.8 lets the thread that was the first to set a limit alone do so
+        forget = getattr(library, "clear_controlling_thread", None)
+        if forget is not None:
+            forget(force=True)
+    return before
 
 
 def draw_values(loss, n_columns, n, seed=0):

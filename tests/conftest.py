@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import ThreadpoolController
 
 pytest.register_assert_rewrite("common")
 
@@ -15,8 +14,9 @@ def pytest_configure(config):
     """Workers of pytest-xdist share the cores: tests of threads ask for them."""
     worker = getattr(config, "workerinput", None)
     if worker is not None:
-        for library in ThreadpoolController().lib_controllers:
-            library.set_num_threads(max(os.cpu_count() // worker["workercount"], 1))
+        from common import set_threads
+
+        set_threads(max(os.cpu_count() // worker["workercount"], 1))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from common import set_threads
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from skmlp import _parallel
@@ -17,14 +18,9 @@ if not any(each["user_api"] == "blas" for each in threadpool_info()):
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    """Without a limit of threadpoolctl's, whose limits in other threads are tested here."""
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    before = [library.num_threads for library in libraries]
-    for library in libraries:
-        library.set_num_threads(2)
+    before = set_threads(2)
     yield
-    for library, n_threads in zip(libraries, before, strict=True):
-        library.set_num_threads(n_threads)
+    set_threads(before)
 
 
 def limits():
