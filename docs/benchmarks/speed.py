@@ -407,6 +407,7 @@ def main():
     parser.add_argument(
         "--works", nargs="*", help="only works whose kind and name contain one of these"
     )
+    parser.add_argument("--cap", type=int, help="seconds of a fit of growth, at the most")
     parser.add_argument("--out", type=Path, help="directory for the results page")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -426,7 +427,7 @@ def main():
     for threads in sorted({1, os.cpu_count()}):
         results["rows"] += run_child(threads, options)
     cap, repeats = (20, 1) if options.quick else (200, 3)
-    results["growth"] = measure_growth(cap, repeats, options.works)
+    results["growth"] = measure_growth(options.cap or cap, repeats, options.works)
     if is_wanted("busy", "", options.works):
         results["busy"] = measure_busy()
     print(report.as_text(results))
