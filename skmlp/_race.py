@@ -14,6 +14,8 @@ from skmlp._parallel import serial
 STRONGEST, WEAKEST = 6, -6
 # With fewer rows to train on, threads wait for one another more than they work
 _FEWEST_FOR_THREADS = 1000
+# With more parameters, the vectors of several fits at a time take too much memory
+_MANY_PARAMETERS = 2**20
 # Weak verdicts are drawn towards this candidate, by so many nats, over all held-out rows,
 # times the squared distance from it
 _USUAL, _PULL = -1, 0.3
@@ -123,8 +125,9 @@ class Race:
         candidates = sorted(c for c in candidates if len(self.losses.get(c, [])) == split)
         n_rows = self._splits[split].data.n_rows
         map_fits = serial if n_rows < _FEWEST_FOR_THREADS else self._rules.map_fits
-        if len(candidates) == 1:
-            measured = [self._measure(split, map_fits, *candidates)]
+        is_long = self._splits[split].network.n_parameters > _MANY_PARAMETERS
+        if len(candidates) == 1 or is_long:
+            measured = [self._measure(split, map_fits, one) for one in candidates]
         else:
             measured = map_fits(partial(self._measure, split, serial), candidates)
         for candidate, (result, loss) in zip(candidates, measured, strict=True):

@@ -134,6 +134,7 @@ class KnownSplit:
         self._loss_of, self._unit, self._objective_of = loss_of, unit, objective_of
         self.data = SimpleNamespace(n_rows=n_rows, total_weight=n_rows * unit)
         self.validation = SimpleNamespace(n_observations=lambda: n_held_out)
+        self.network = SimpleNamespace(n_parameters=2)
         self._weight = n_held_out * unit
 
     def rough_objective(self, alpha, map_rows=None):

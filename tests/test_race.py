@@ -120,6 +120,11 @@ def test_threads_share_candidates_or_the_rows_of_one(n_rows, asks_threads):
     race.run([4])
     assert shared == ([[0, 2]] if asks_threads else [])
     assert maps == [False, False, asks_threads]
+    # of long nets, one at a time: their vectors take memory
+    split.network.n_parameters = 2_000_000
+    race.run([1, 3])
+    assert len(shared) == asks_threads
+    assert maps[3:] == [asks_threads, asks_threads]
 
 
 def test_the_fewer_rows_the_more_it_takes_to_leave_the_usual_strength():
