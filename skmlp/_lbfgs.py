@@ -10,11 +10,8 @@ from scipy.optimize import OptimizeResult
 
 from skmlp._iteration import DIVERGED
 from skmlp._line_search import Trial, search
-from skmlp._run import Run, minimize, resolution
+from skmlp._run import Run, minimize, most_pairs, resolution
 
-# Pairs of vectors that are kept: fewer where each has more numbers than this
-_PAIRS, _PAIRS_OF_LONG = 10, 5
-_LONG = 2**20
 # Vectors of more numbers are kept in single precision, and summed up in pieces of as many
 _PIECE = 2**15
 
@@ -147,7 +144,7 @@ class Pairs:
     """
 
     def __init__(self, size):
-        n_most = _PAIRS if size <= _LONG else _PAIRS_OF_LONG
+        n_most = most_pairs(size)
         dtype = np.float64 if size <= _PIECE else np.float32
         self._S, self._Y = np.empty((2, n_most, size), dtype)
         self._SY, self._YY = np.zeros((2, n_most, n_most))

@@ -1,10 +1,7 @@
 """L-BFGS-B, by scipy."""
 
-from skmlp._run import minimize, resolution
+from skmlp._run import minimize, most_pairs, resolution
 from skmlp._scipy_run import ScipyRun
-
-_MAXCOR, _MAXCOR_OF_LONG = 10, 5
-_LONG = 2**20
 
 
 def minimize_lbfgsb(objective, theta, *, max_iter, max_fun, on_iteration, other=None):
@@ -29,7 +26,7 @@ class _RunOfLbfgsb(ScipyRun):
         options = {
             "maxiter": self.max_iter - self.n_iter,
             "maxfun": self.max_fun - self.n_fun,
-            "maxcor": _MAXCOR_OF_LONG if n_parameters > _LONG else _MAXCOR,
+            "maxcor": most_pairs(n_parameters),
             "gtol": 0.0,
             # on_iteration decides, down to the resolution of the arithmetic
             "ftol": resolution(self.objective),

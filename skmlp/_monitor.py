@@ -50,8 +50,8 @@ class Monitor:
     losses, validation_losses, scores : list of float
         One an iteration; the last two stay empty without `score_held_out`.
     theta, best_theta : ndarray of shape (P,) or None
-        The parameters after the last finished iteration, and after the one with
-        the best score.
+        The parameters after the last finished iteration, and after the one with the best
+        score.
     best_iteration : int or None
         Index of the best score, if the score is watched.
     best_score : float

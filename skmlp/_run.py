@@ -6,6 +6,10 @@ import numpy as np
 
 from skmlp._iteration import Result, Verdict
 
+# Pairs of vectors that L-BFGS keeps: fewer where each has more numbers than this
+_PAIRS, _PAIRS_OF_LONG = 10, 5
+_LONG = 2**20
+
 
 def minimize(run, theta, other):
     """Minimise by a `Run`; see `minimize_lbfgs`."""
@@ -46,6 +50,11 @@ def _limit_message(run, solution):
 def resolution(objective):
     """The relative difference that is rounding, in the precision of an objective."""
     return max(64 * np.finfo(float).eps, np.finfo(objective.dtype).eps)
+
+
+def most_pairs(n_parameters):
+    """Pairs of vectors of so many parameters that L-BFGS keeps."""
+    return _PAIRS if n_parameters <= _LONG else _PAIRS_OF_LONG
 
 
 class Run:
