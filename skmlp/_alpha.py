@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp._holdout import folds
-from skmlp._race import STRONGEST, WEAKEST, Race, Rules, tell_nobody
+from skmlp._race import ENOUGH_TELLING, STRONGEST, WEAKEST, Race, Rules, tell_nobody
 from skmlp._solvers import minimize_lbfgs
 
 # Candidates that every search sees, from the strongest on, in half decades
@@ -275,6 +275,7 @@ def search_rules(problem, sample, make_monitor, max_iter):
         problem.floor,
         problem.to_learn,
         problem.map_rows,
+        telling=problem.telling(sample),
         origin=problem.origin,
         is_relative=loss.is_relative,
         widen=loss.widen,
@@ -336,10 +337,11 @@ def search_alpha(rules, splits, theta, steeper=(), about=None):
     while (candidate := race.next_on_plateau()) is not None:
         race.run([candidate])
     for split in range(1, len(splits)):
-        # a row far out has much of a density's loss, so that a few rows can't rule one out
-        survivors = race.contenders() if rules.widen is None else set(race.losses)
-        if len(survivors) > 1:
+        if len(survivors := race.survivors()) > 1:
             race.run(survivors, split)
+    while (candidate := race.stronger_on_plateau()) is not None:
+        for split in range(len(race.losses[race.best()])):
+            race.run([candidate], split)
     return race, theta
 
 
@@ -477,7 +479,7 @@ def draw_rows(problem, seed):
         sample = sample.sample(seed, MOST_ROWS)
         loss = problem.network.output
         fewest = _FEWEST_ROWS if loss.widen is None else _FEWEST_OF_DENSITY
-        return draw_splits(sample, seed, fewest), [], sample
+        return draw_splits(sample, seed, fewest, problem.telling(sample)), [], sample
     search, stages = _stages(*_first_fold(sample, seed), seed)
     return [search], stages, sample
 
@@ -515,7 +517,7 @@ def _divided(rows, lots, is_held_out):
     return rows.part(train), rows.part(held_out)
 
 
-def draw_splits(rows, seed, fewest=_FEWEST_ROWS):
+def draw_splits(rows, seed, fewest=_FEWEST_ROWS, telling=math.inf):
     """Splits of rows for the search, none of too few rows.
 
     Parameters
@@ -525,6 +527,8 @@ def draw_splits(rows, seed, fewest=_FEWEST_ROWS):
     seed : int
     fewest : int, default=30
         Observations that are not too few.
+    telling : float, default=inf
+        Share of effective observations, see `Problem.telling`.
 
     Returns
     -------
@@ -542,7 +546,8 @@ def draw_splits(rows, seed, fewest=_FEWEST_ROWS):
     if n_folds > _N_FOLDS:
         held_out = [fold >= _N_FOLDS - 1]
     else:
-        n_splits = min(-(-_ENOUGH_HELD_OUT * n_folds // n_observations), n_folds)
+        enough = max(_ENOUGH_HELD_OUT, ENOUGH_TELLING / telling)
+        n_splits = math.ceil(min(enough / n_observations, 1) * n_folds)
         # rows of a group are alike, so that many rows may say little
         n_splits = n_folds if lots.are_groups else n_splits
         held_out = [fold == i for i in range(n_splits)]

@@ -1,5 +1,6 @@
 """A problem: data, and a network in coordinates that is to learn them."""
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -93,6 +94,16 @@ class Problem:
         return self.validation.objective(
             self.network, self.coordinates, 0.0
         ).in_single_precision()
+
+    def telling(self, rows):
+        """Share of effective observations in some rows; see `Rows.telling_share`.
+
+        Only losses that are relative need it: the others tell how much a row is.
+        """
+        loss = self.network.output
+        if not loss.is_relative:
+            return math.inf
+        return rows.telling_share(loss, loss.constant(self.target_means))
 
     def part(self, data, validation=None):
         """The same problem with other rows, or with some of its own."""

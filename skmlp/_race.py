@@ -31,6 +31,10 @@ _LEARNT = 0.1
 _CONFIRMED = 0.5
 # A share of the floor that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
+# How much worse, in clear differences, a candidate is that no more rows are to judge
+_RULED_OUT = 2
+# Held-out rows with this many effective observations can rule candidates out
+ENOUGH_TELLING = 15
 # What held-out rows may add to log-variances; the last is more than there is between the
 # least variance and the variance of y
 _WIDENINGS = 15 * np.linspace(0, 1, 21) ** 2
@@ -59,6 +63,8 @@ class Rules(NamedTuple):
         Runs the fits of several candidates, or the sums over rows of a single one.
     report : callable
         ``report(race)`` is called whenever candidates have been measured.
+    telling : float
+        Share of effective observations; see `Problem.telling`.
     origin, is_relative, widen
         See `Loss`.
     """
@@ -70,6 +76,7 @@ class Rules(NamedTuple):
     to_learn: float
     map_fits: Callable = serial
     report: Callable = tell_nobody
+    telling: float = math.inf
     origin: float = 0.0
     is_relative: bool = False
     widen: Callable | None = None
@@ -166,9 +173,18 @@ class Race:
 
     def contenders(self):
         """The best candidate and those that are not clearly worse."""
-        best = self.best()
-        bound = self.mean(best) + self.noise()
-        return {c for c in self._furthest() if self.mean(c) <= bound} | {best}
+        return self._within(self.noise())
+
+    def survivors(self):
+        """The candidates that a next split is to tell apart.
+
+        What is ruled out does not come back, so it takes more than to be a contender. And
+        few rows can't rule one out, if one of them has much of the loss: of densities it
+        may be any row that is far out.
+        """
+        n_telling = self._rules.telling * self._rows_seen(self.best())
+        is_told = n_telling >= ENOUGH_TELLING and self._rules.widen is None
+        return self._within(_RULED_OUT * self.noise() if is_told else math.inf)
 
     def beats(self, other):
         """Whether the best candidate is clearly better than another race's best."""
@@ -260,6 +276,15 @@ class Race:
                 break
         return next(filter(self._is_new, (best + 1, best + 2)), None)
 
+    def stronger_on_plateau(self):
+        """A stronger candidate, if the strongest is the best, and on a plateau, or None.
+
+        All rows may say so, where the first of them have said where to look.
+        """
+        best = self.best()
+        is_strongest = best == max(self.losses) and best + 2 <= STRONGEST
+        return best + 2 if is_strongest and self.is_plateau(best) else None
+
     def start_for(self, candidate, otherwise):
         """Where the fit of the nearest candidate ended, unless it has learnt noise.
 
@@ -279,6 +304,12 @@ class Race:
             (self._n_training, self.alpha(c), self.mean(c))
             for c in sorted(self.losses, reverse=True)
         ]
+
+    def _within(self, margin):
+        """The best candidate and those that are worse by no more than a margin."""
+        best = self.best()
+        bound = self.mean(best) + margin
+        return {c for c in self._furthest() if self.mean(c) <= bound} | {best}
 
     def _furthest(self):
         """The candidates that have seen the most splits."""

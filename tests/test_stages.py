@@ -23,7 +23,9 @@ from skmlp._targets import ClassLabels
 def drawn(data, validation=None):
     """Sizes of the stages, and the rows of each split: to train on, and held out."""
     network = SimpleNamespace(output=ClassLabels.loss)
-    problem = SimpleNamespace(data=data, validation=validation, network=network)
+    problem = SimpleNamespace(
+        data=data, validation=validation, network=network, telling=lambda rows: 1.0
+    )
     splits, stages, _ = draw_rows(problem, seed=0)
     return [train.n_rows for train, _ in stages], [*splits, *stages]
 
