@@ -100,10 +100,11 @@ class Coordinates:
         """The same coordinates in float32, for features that are not standardised before.
 
         None where that would lose digits: of entries that are far from 0 for what tells
-        them apart, and of weights that are divided by very small scales.
+        them apart, and of weights that are divided by very small or large scales.
         """
         mean, scale = self.means[0], self.scales[0]
-        if scale is None or scale.min() < _least_scale(np.float32):
+        least = _least_scale(np.float32)
+        if scale is None or scale.min() < least or scale.max() > 1 / least:
             return None
         if np.abs(mean / scale).max() > _LARGEST:
             return None

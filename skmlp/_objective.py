@@ -213,8 +213,10 @@ class Objective:
             coordinates = self.coordinates.for_single_entries()
             if coordinates is None:
                 return self
-            X = self.X.astype(np.float32, copy=False)
-            return replace(self, X=X, coordinates=coordinates)
+            with np.errstate(over="ignore"):
+                X = self.X.astype(np.float32, copy=False)
+            is_finite = np.isfinite(X.data).all()
+            return replace(self, X=X, coordinates=coordinates) if is_finite else self
         if isinstance(self.X, np.ndarray) and self.coordinates.of_standard:
             coordinates = self.coordinates.without_features(np.float32)
             X = self.X.astype(np.float32, copy=False)

@@ -31,10 +31,8 @@ _LEARNT = 0.1
 _CONFIRMED = 0.5
 # A share of the floor that one candidate gains on another, if it is to say where to look
 _GAIN = 0.002
-# How much worse, in clear differences, a candidate is that no more rows are to judge
-_RULED_OUT = 2
-# Held-out rows with this many effective observations can rule candidates out
-ENOUGH_TELLING = 15
+# Held-out rows, and effective observations among them, that can rule candidates out
+_ENOUGH, ENOUGH_TELLING = 100, 15
 # What held-out rows may add to log-variances; the last is more than there is between the
 # least variance and the variance of y
 _WIDENINGS = 15 * np.linspace(0, 1, 21) ** 2
@@ -117,6 +115,9 @@ class Race:
         self._pull, self._slack = pull, slack
         self._held_out = [split.rough_held_out_objective() for split in splits]
         self._n_seen = np.cumsum([split.validation.n_observations() for split in splits])
+        self._n_independent = np.cumsum(
+            [split.validation.n_independent() for split in splits]
+        )
         self.losses, self.trained, self._objectives = {}, {}, {}
         self._averages = {}  # of the losses of each candidate, over its splits
         data = splits[0].data
@@ -178,13 +179,14 @@ class Race:
     def survivors(self):
         """The candidates that a next split is to tell apart.
 
-        What is ruled out does not come back, so it takes more than to be a contender. And
-        few rows can't rule one out, if one of them has much of the loss: of densities it
-        may be any row that is far out.
+        Few rows, of which one may have much of the loss, can't rule one out; and rows of a
+        group are alike. Of densities, any row may be far out.
         """
-        n_telling = self._rules.telling * self._rows_seen(self.best())
-        is_told = n_telling >= ENOUGH_TELLING and self._rules.widen is None
-        return self._within(_RULED_OUT * self.noise() if is_told else math.inf)
+        n_rows = self._n_independent[len(self.losses[self.best()]) - 1]
+        is_few = n_rows < _ENOUGH or self._rules.telling * n_rows < ENOUGH_TELLING
+        if is_few or self._rules.widen is not None:
+            return set(self._furthest())
+        return self._within(self._noise_of(n_rows))
 
     def beats(self, other):
         """Whether the best candidate is clearly better than another race's best."""
@@ -196,8 +198,10 @@ class Race:
         Differences of the losses of rows are of the order of half the floor, or of half
         the loss, if that tells the scale.
         """
-        best = self.best()
-        return self._unit(best) / 2 / math.sqrt(self._rows_seen(best))
+        return self._noise_of(self._rows_seen(self.best()))
+
+    def _noise_of(self, n_rows):
+        return self._unit(self.best()) / 2 / math.sqrt(n_rows)
 
     def _unit(self, candidate):
         """What differences between a candidate's loss and others are compared with."""

@@ -130,6 +130,10 @@ class Rows:
             return self.n_rows
         return max(round(self._given_weight().sum() / repeats.weight_of_one), 1)
 
+    def n_independent(self):
+        """Number of observations; of groups, whose rows are alike, their number."""
+        return self.n_observations() if self.groups is None else len(values_of(self.groups))
+
     def observation_weight(self):
         """Mean weight of an observation; copies of a row are one."""
         return self.total_weight / self.n_observations()

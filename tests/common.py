@@ -126,14 +126,25 @@ class KnownSplit:
         To train on.
     objective_of : callable
         Of a number of half decades: the objective where its fit ends.
+    n_independent : int, optional
+        Groups that are held out.
     """
 
     def __init__(
-        self, loss_of, n_held_out=300, unit=1.0, n_rows=100, objective_of=lambda c: 1.0
+        self,
+        loss_of,
+        n_held_out=300,
+        unit=1.0,
+        n_rows=100,
+        objective_of=lambda c: 1.0,
+        n_independent=None,
     ):
         self._loss_of, self._unit, self._objective_of = loss_of, unit, objective_of
         self.data = SimpleNamespace(n_rows=n_rows, total_weight=n_rows * unit)
-        self.validation = SimpleNamespace(n_observations=lambda: n_held_out)
+        self.validation = SimpleNamespace(
+            n_observations=lambda: n_held_out,
+            n_independent=lambda: n_independent or n_held_out,
+        )
         self.network = SimpleNamespace(n_parameters=2)
         self._weight = n_held_out * unit
 

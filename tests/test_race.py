@@ -181,10 +181,14 @@ def test_contenders_are_those_that_are_not_clearly_worse():
     assert race_of(losses, 16).contenders() == set(losses)
 
 
-def test_what_is_ruled_out_is_worse_by_two_clear_differences():
-    losses = {2: 0.71, 0: 0.6, -2: 0.69, -4: 0.8}
+def test_few_rows_rule_nothing_out():
+    losses = {2: 0.71, 0: 0.6, -2: 0.64}
+    assert race_of(losses, 99).survivors() == set(losses)
     assert race_of(losses, 100).survivors() == {0, -2}
     assert race_of(losses, 400).survivors() == {0}
+    # rows of a group are alike
+    assert race_of(losses, 400, n_independent=100).survivors() == {0, -2}
+    assert race_of(losses, 400, n_independent=99).survivors() == set(losses)
 
 
 def test_nothing_is_ruled_out_by_few_observations_that_tell():

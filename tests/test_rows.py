@@ -91,6 +91,12 @@ def test_strata_are_the_classes_but_not_the_labels():
     assert_array_equal(Rows(X, LABELS).strata, np.zeros(6))
 
 
+def test_groups_are_what_is_independent():
+    assert Rows(X, CLASSES).n_independent() == 6
+    groups = np.array([3, 3, 3, 1, 1, 9], np.uint64)
+    assert Rows(X, CLASSES, groups=groups).n_independent() == 3
+
+
 def test_few_rows_with_large_residuals_tell():
     rng = np.random.default_rng(0)
     y = rng.normal(size=(100_000, 1))

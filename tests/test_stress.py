@@ -177,6 +177,7 @@ def test_duplicate_entries_of_csr_are_added_up():
         ("heavy tails", "flows, n = 1000"),
         ("heavy tails", "an outlier of 50, n = 1000"),
         ("tiny units", "float32 of 1e+30, adam"),
+        ("tiny units", "float64 of 1e+200, CSR"),
         ("tiny units", "constants in CSR, n = 20000"),
         ("columns of one unit", "percentages"),
         ("streams after fits", "breast cancer, default, by 50"),
