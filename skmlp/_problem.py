@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from skmlp._coordinates import raw_parameters
 from skmlp._parallel import serial
+from skmlp._relevance import telling_share
 from skmlp._row_space import row_basis
 
 # A smaller share of what there was to learn is little to gain: `tol` is no longer a share
@@ -96,14 +97,14 @@ class Problem:
         ).in_single_precision()
 
     def telling(self, rows):
-        """Share of effective observations in some rows; see `Rows.telling_share`.
+        """Share of effective observations in some rows; see `telling_share`.
 
         Only losses that are relative need it: the others tell how much a row is.
         """
         loss = self.network.output
         if not loss.is_relative:
             return math.inf
-        return rows.telling_share(loss, loss.constant(self.target_means))
+        return telling_share(rows, loss, loss.constant(self.target_means))
 
     def part(self, data, validation=None):
         """The same problem with other rows, or with some of its own."""

@@ -1,4 +1,6 @@
-"""Whether the features tell of the targets: asked where a fit ends with a constant."""
+"""What rows tell: whether their features matter, and how many of them judge a fit."""
+
+import numpy as np
 
 from skmlp._activations import mean_square
 
@@ -47,3 +49,33 @@ def features_matter(network, objective, theta, target_means, squared_shares):
     spread = mean_square(network.activation, 1.0) if len(network.coef_shapes) > 1 else 1.0
     variance = spread * residual_variance[varies] * squared_shares
     return bool((slopes**2 > _SIGNIFICANT * variance).any())
+
+
+def telling_share(rows, loss, constant):
+    """Share of effective observations, by their residuals of a constant prediction.
+
+    Few with large residuals tell whether one fit is better than another. Kish's effective
+    sample size [1]_, with squared residuals for weights: a third of the observations if
+    the residuals are normal.
+
+    Parameters
+    ----------
+    rows : Rows
+    loss : Loss
+    constant : ndarray of shape (K,)
+        The logits of the prediction.
+
+    Returns
+    -------
+    share : float in (0, 1]
+
+    References
+    ----------
+    .. [1] L. Kish, "Survey Sampling", Wiley 1965, section 11.7.
+    """
+    Z = np.tile(constant.astype(float), (rows.n_rows, 1))
+    loss.residual(Z, rows.targets, 1.0)
+    squares = np.einsum("ik,ik->i", Z, Z)
+    weights = np.ones(rows.n_rows) if rows.weights is None else rows.weights
+    total = weights @ squares**2
+    return float((weights @ squares) ** 2 / (rows.total_weight * total)) if total else 1.0

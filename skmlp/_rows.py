@@ -138,32 +138,6 @@ class Rows:
         """Mean weight of an observation; copies of a row are one."""
         return self.total_weight / self.n_observations()
 
-    def telling_share(self, loss, constant):
-        """Share of effective observations, by their residuals of a constant prediction.
-
-        Few with large residuals tell whether one fit is better than another. Kish's
-        effective sample size [1]_, with squared residuals for weights: a third of the
-        observations if the residuals are normal.
-
-        Parameters
-        ----------
-        loss : Loss
-        constant : ndarray of shape (K,)
-            The logits of the prediction.
-
-        References
-        ----------
-        .. [1] L. Kish, "Survey sampling", Wiley 1965, section 11.7.
-        """
-        Z = np.tile(constant.astype(float), (self.n_rows, 1))
-        loss.residual(Z, self.targets, 1.0)
-        squares = np.einsum("ik,ik->i", Z, Z)
-        weights = np.ones(self.n_rows) if self.weights is None else self.weights
-        total = weights @ squares**2
-        return (
-            float((weights @ squares) ** 2 / (self.total_weight * total)) if total else 1.0
-        )
-
     def squared_shares(self, total_weight=None):
         """Sum of the squares of the observations' shares in the weight.
 

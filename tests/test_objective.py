@@ -460,6 +460,9 @@ def test_only_many_standardised_rows_in_float64_have_a_rough_objective():
     # float32 would lose the digits of these, or weights divided by the scales
     assert not rough(sparse.csr_array(X), mean=11.0)
     assert not rough(sparse.csr_array(X), scale=1e-37)
+    # and has no numbers for these
+    assert not rough(sparse.csr_array(X), scale=1e37)
+    assert not rough(sparse.csr_array(1e40 * X))
 
 
 def test_the_rough_objective_of_a_large_map_copies_no_rows(tmp_path, monkeypatch):
