@@ -22,7 +22,6 @@ from skmlp._outcome import Outcome, Progress, network_attributes
 from skmlp._parallel import row_threads
 from skmlp._passes import Passes, weight_seen, with_call
 from skmlp._problem import Fit, Problem
-from skmlp._race import ENOUGH_TELLING
 from skmlp._relevance import features_matter
 from skmlp._start import choose_coordinates, go_on, start
 from skmlp._unit import FEWEST_COLUMNS
@@ -37,8 +36,6 @@ _INTERRUPTED_BEFORE = (
 _NO_BETTER = 1e-3
 # Fewer observations of equal weight tell nothing
 _FEWEST_EFFECTIVE = 30
-# A smaller share of effective observations is one of rare values
-_RARE = 0.05
 
 
 class Interrupted(KeyboardInterrupt):
@@ -434,35 +431,17 @@ def _warn_of_the_end(fit, outcome, result):
     """Warn of a fit that did not converge, or that is no better than a constant."""
     settings, problem, monitor = fit.settings, fit.problem, outcome.monitor
     is_over = result.converged and not (settings.is_incremental or monitor.was_stopped)
-    least = _NO_BETTER * (problem.floor - problem.origin)
-    if is_over and outcome.loss > problem.floor - least > problem.origin:
+    bound = problem.floor - _NO_BETTER * (problem.floor - problem.origin)
+    seems_constant = is_over and outcome.loss > bound > problem.origin
+    # epochs may have learnt what there is long before the penalty is low
+    if seems_constant and problem.objective(0.0).loss(result.theta) > bound:
         _warn_of_a_constant(problem, outcome)
     if not (result.converged or settings.is_incremental):
         warn(result.message, ConvergenceWarning)
-    may_run_away = problem.network.output.units == "exp"
-    if may_run_away and settings.alpha == "auto" and not settings.is_incremental:
-        _warn_of_rare_values(problem, outcome.progress)
     if monitor.watches_score and monitor.scores and monitor.best_theta is None:
         warn(
             "No validation score was a number, so the last parameters are kept, not "
             "the best. Check scoring, and the scale of the validation set.",
-        )
-
-
-def _warn_of_rare_values(problem, progress):
-    """Say that there are too few large values to choose a penalty by.
-
-    Predictions are exponentials: where the net has seen nothing, nothing bounds them.
-    """
-    share = problem.telling(problem.data.sample(progress.seed, MOST_ROWS))
-    n_telling = share * problem.data.n_rows
-    if share < _RARE and n_telling < ENOUGH_TELLING:
-        warn(
-            f"About {max(round(n_telling), 1)} of {problem.data.n_rows} samples have most "
-            "of the squared residuals of a constant prediction. These are too few to tell "
-            "how strong the penalty has to be, and predictions of other samples may be "
-            "wrong by orders of magnitude. Add samples with large values of y, or pass a "
-            f"stronger penalty than alpha={progress.alpha:.3g}."
         )
 
 

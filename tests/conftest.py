@@ -10,8 +10,17 @@ from sklearn.preprocessing import StandardScaler
 pytest.register_assert_rewrite("common")
 
 
+class SameDraws:
+    """Fits without random_state draw the same in every run of a test, pages included."""
+
+    @staticmethod
+    def pytest_runtest_setup():
+        np.random.seed(0)  # noqa: NPY002, since it is the generator that such fits draw from
+
+
 def pytest_configure(config):
     """Workers of pytest-xdist share the cores: tests of threads ask for them."""
+    config.pluginmanager.register(SameDraws())
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         from common import set_threads

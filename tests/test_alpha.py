@@ -331,7 +331,6 @@ def test_more_folds_are_held_out_where_few_rows_tell(telling, n_splits):
     assert len(draw_splits(make_rows(1500), seed=0, telling=telling)) == n_splits
 
 
-@pytest.mark.filterwarnings("ignore:About .* samples have most of")
 @pytest.mark.parametrize("name", ["squared_error", "poisson"])
 def test_rare_large_values_are_judged_by_all_folds(monkeypatch, name):
     """Most folds of a few rows have none of them: those can't say which penalty is good."""

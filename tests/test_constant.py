@@ -48,6 +48,21 @@ def test_a_penalty_that_leaves_a_constant_warns(solver):
         model.fit(X, y)
 
 
+def test_a_penalty_that_is_still_high_does_not_hide_what_was_learnt():
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    X = rng.normal(size=(200, 2)) + 10 * y[:, np.newaxis]
+    model = MLPClassifierManual(
+        2, solver="adam", learning_rate="one_cycle", learning_rate_init=1e-6, max_iter=2
+    )
+    coefs = [np.full((2, 2), 20.0), np.array([[-5.0, 5.0], [-5.0, 5.0]])]
+    intercepts = [np.full(2, -200.0), np.array([5.0, -5.0])]
+    model.set_params(alpha=50.0, random_state=0)
+    model.fit(X, y, coefs_init=coefs, intercepts_init=intercepts)
+    assert model.loss_ > 10
+    assert model.score(X, y) > 0.99
+
+
 def test_labels_of_chance_warn_with_several_labels():
     X, y = noise()
     with pytest.warns(ConvergenceWarning, match=NO_BETTER):

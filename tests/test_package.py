@@ -87,7 +87,6 @@ ALLOWED = {
         "_parallel",
         "_passes",
         "_problem",
-        "_race",
         "_relevance",
         "_start",
         "_unit",

@@ -584,20 +584,6 @@ def test_rare_large_counts():
     assert np.median(scores) > 0.5
 
 
-@pytest.mark.parametrize("loss", ["poisson", "gamma"])
-def test_rare_values_that_are_too_few_are_told(loss):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(300, 3))
-    y = 1.0 + rng.poisson(np.where(X[:, 0] > 2, 1000.0, 0.02))
-    n_large = (y > 100).sum()
-    assert n_large < 10
-    model = MLPRegressorManual(loss, random_state=0)
-    with pytest.warns(UserWarning, match=f"About {n_large} of 300 samples have most"):
-        model.fit(X, y)
-    model.set_params(alpha=30.0).fit(X, y)
-    MLPRegressorManual(random_state=0).fit(X, y)
-
-
 def test_counts_that_are_all_zero_but_one():
     X = np.random.default_rng(0).normal(size=(100, 3))
     y = np.zeros(100)
